@@ -1,0 +1,16 @@
+//! The vectorised inner loops, and the only unsafe code of the crate. `README.md` beside this file is the map.
+//!
+//! The fence: `src/` checks every length against the geometry before it calls [`Kernel::run`], the one unsafe door;
+//! behind it, a pointer is sound because it is a valid tap of that geometry or an output of it, and an instruction is
+//! sound because a token exists (`token.rs`).
+
+mod isa;
+mod reduce;
+mod simd;
+mod table;
+mod token;
+mod walk;
+
+pub(crate) use table::{Bound, Choice, Operation, Pooled};
+pub(crate) use token::missing;
+pub(crate) use walk::Layer;

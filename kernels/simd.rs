@@ -1,0 +1,236 @@
+//! The traits: read this first.
+//!
+//! A kernel is `tier + element + operation + walk`, each written once, and only `table.rs` puts them together:
+//!
+//! - a **tier** is a token, [`Simd`], that exists only on a CPU that can run it;
+//! - a **lane** type is what one lane of a vector holds while windows are folded, [`Lanes`]; it may differ from the
+//!   element in memory: an average of `u8` folds in `u16` lanes, a maximum of `f16` in ordered `i16` keys;
+//! - an **operation**, [`Reduce`], loads elements into lanes, joins two vectors, and finishes a folded window;
+//! - a **walk** (`walk/`) visits the windows. It knows where they are and nothing else.
+//!
+//! Every lane holds another output, so the order in which a window is folded never depends on the vector's width, and
+//! every tier gives the same bits by construction. The one exception is stated in `walk/global.rs`.
+//!
+//! Every method of these traits must be inlined into the walk that calls it, up to the one `#[target_feature]`
+//! function that [`Simd::vectorize`] enters: a call that survives costs five times the kernel's time. That is why all
+//! are `#[inline(always)]`, and why `tests/codegen.rs` looks for such calls.
+
+use crate::Tier;
+
+/// A tier's token: the proof that this CPU runs the tier's instructions. Zero-sized, free to copy, and made by
+/// `token.rs` alone, after it has checked every feature that the tier's functions enable.
+pub(crate) trait Simd: Copy + Send + Sync + 'static {
+    const TIER: Tier;
+
+    /// Runs `f` compiled for the tier's instructions. Entered once a call, around the outermost loop.
+    fn vectorize<R>(self, f: impl FnOnce() -> R) -> R;
+}
+
+/// What one lane of a vector holds.
+pub(crate) trait Lane: bytemuck::Pod + Send + Sync + 'static {}
+
+impl Lane for f32 {}
+impl Lane for f64 {}
+impl Lane for i8 {}
+impl Lane for u8 {}
+impl Lane for i16 {}
+impl Lane for u16 {}
+impl Lane for i32 {}
+impl Lane for i64 {}
+
+/// The longest vector of any tier, in lanes: the size of a stack buffer that holds one.
+pub(crate) const MOST_LANES: usize = 64;
+
+/// What a vector of `A` can do: move, compare, join.
+///
+/// A mask `M` says yes or no for each lane. The bodies given here are right on every tier; a tier overrides one where
+/// an instruction does better.
+pub(crate) trait Lanes<A: Lane>: Simd {
+    type V: Copy;
+    type M: Copy;
+    /// Lanes of a vector.
+    const N: usize;
+
+    fn splat(self, x: A) -> Self::V;
+
+    /// # Safety
+    /// `p .. p + N` is readable. No alignment is needed, here or below.
+    unsafe fn load(self, p: *const A) -> Self::V;
+
+    /// # Safety
+    /// `p .. p + N` is writable.
+    unsafe fn store(self, p: *mut A, v: Self::V);
+
+    /// The mask of the first `n` lanes.
+    fn first(self, n: usize) -> Self::M;
+
+    /// `yes` where the mask says so, `no` elsewhere.
+    fn pick(self, m: Self::M, yes: Self::V, no: Self::V) -> Self::V;
+
+    /// The first `n` elements, `fill` in the other lanes.
+    ///
+    /// # Safety
+    /// `p .. p + n` is readable and `n <= N`.
+    #[inline(always)]
+    unsafe fn load_first(self, p: *const A, n: usize, fill: A) -> Self::V {
+        debug_assert!(n <= Self::N);
+        let mut whole = [fill; MOST_LANES];
+        // SAFETY: n <= N <= MOST_LANES elements are readable by this function's contract, and `whole` holds a vector.
+        unsafe {
+            core::ptr::copy_nonoverlapping(p, whole.as_mut_ptr(), n);
+            self.load(whole.as_ptr())
+        }
+    }
+
+    /// Stores the first `n` lanes and touches nothing else.
+    ///
+    /// # Safety
+    /// `p .. p + n` is writable and `n <= N`.
+    #[inline(always)]
+    unsafe fn store_first(self, p: *mut A, n: usize, v: Self::V) {
+        debug_assert!(n <= Self::N);
+        let mut whole = [A::zeroed(); MOST_LANES];
+        // SAFETY: `whole` holds a vector; n <= N elements are writable by this function's contract.
+        unsafe {
+            self.store(whole.as_mut_ptr(), v);
+            core::ptr::copy_nonoverlapping(whole.as_ptr(), p, n);
+        }
+    }
+
+    /// The even elements of `a` then `b`: a stride of 2, undone.
+    fn even(self, a: Self::V, b: Self::V) -> Self::V;
+
+    /// Lane `i` is lane `i + half` of `v`, for `i < half`; the other lanes are anything. `half` is a power of two below
+    /// `N`, and a constant once inlined. One step of folding a vector's lanes.
+    #[inline(always)]
+    fn upper(self, v: Self::V, half: usize) -> Self::V {
+        debug_assert!(half < Self::N);
+        let mut twice = [A::zeroed(); 2 * MOST_LANES];
+        // SAFETY: `twice` holds two vectors and half < N.
+        unsafe {
+            self.store(twice.as_mut_ptr(), v);
+            self.load(twice.as_ptr().add(half))
+        }
+    }
+
+    /// The elements at `p`, `p + step`, `p + 2·step`…: a stride above 2, undone.
+    ///
+    /// # Safety
+    /// `p .. p + (N − 1)·step + 1` is readable.
+    #[inline(always)]
+    unsafe fn load_strided(self, p: *const A, step: usize) -> Self::V {
+        let mut whole = [A::zeroed(); MOST_LANES];
+        for (i, lane) in whole.iter_mut().enumerate().take(Self::N) {
+            // SAFETY: i < N.
+            *lane = unsafe { p.add(i * step).read() };
+        }
+        // SAFETY: `whole` holds a vector.
+        unsafe { self.load(whole.as_ptr()) }
+    }
+
+    /// The larger of two numbers. For floats: anything where either is NaN, either zero where both are zeros.
+    fn max(self, a: Self::V, b: Self::V) -> Self::V;
+
+    /// The smaller, likewise.
+    fn min(self, a: Self::V, b: Self::V) -> Self::V;
+}
+
+/// Lanes that add: wrapping integers, or IEEE floats.
+pub(crate) trait Adds<A: Lane>: Lanes<A> {
+    fn add(self, a: Self::V, b: Self::V) -> Self::V;
+}
+
+/// Lanes that hold IEEE floats.
+pub(crate) trait Floats<A: Lane>: Adds<A> {
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V;
+    fn div(self, a: Self::V, b: Self::V) -> Self::V;
+    /// Where either is NaN.
+    fn unordered(self, a: Self::V, b: Self::V) -> Self::M;
+    fn or(self, a: Self::M, b: Self::M) -> Self::M;
+    fn any(self, m: Self::M) -> bool;
+}
+
+/// Lanes of `A` that memory holds as `T`.
+pub(crate) trait Widen<T: bytemuck::Pod, A: Lane>: Lanes<A> {
+    /// # Safety
+    /// `p .. p + N` is readable.
+    unsafe fn load_wide(self, p: *const T) -> Self::V;
+
+    /// Floats are rounded to nearest, ties to even; integers must fit.
+    ///
+    /// # Safety
+    /// `p .. p + N` is writable.
+    unsafe fn store_narrow(self, p: *mut T, v: Self::V);
+}
+
+/// The vector that an operation folds.
+pub(crate) type Vector<A, S> = <S as Lanes<A>>::V;
+
+/// An operation, with no opinion on where the window is.
+///
+/// A walk folds each window in the order of the contract, column by column and each column in scan order, with
+/// [`Reduce::join`]; taps outside the input are [`Reduce::FILL`], the identity of `join`, so that no edge needs a code of
+/// its own. The accumulator is an ordinary vector of lanes, so it can wait in a scratch row between two passes.
+pub(crate) trait Reduce<A: Lane, S: Lanes<A>>: Copy + Send + Sync + 'static {
+    /// The element in memory.
+    type T: bytemuck::Pod + Send + Sync;
+
+    /// The identity of `join`. For a mean of floats that is −0.0: `x + −0.0` is `x` to the bit.
+    const FILL: A;
+
+    /// # Safety
+    /// `p .. p + N` is readable.
+    unsafe fn load(self, s: S, p: *const Self::T) -> S::V;
+
+    /// The first `n` elements, `FILL` in the other lanes.
+    ///
+    /// # Safety
+    /// `p .. p + n` is readable and `n <= N`.
+    unsafe fn load_first(self, s: S, p: *const Self::T, n: usize) -> S::V;
+
+    fn join(self, s: S, a: S::V, b: S::V) -> S::V;
+
+    /// Lane words that describe one divisor, or 0 where the operation does not divide.
+    const WORDS: usize = 0;
+
+    /// A divisor made ready for vectors: hoisted out of a run of windows that share it.
+    type Divisor: Copy;
+
+    /// The words of a divisor, at plan time.
+    fn words(self, _divisor: usize) -> [A; MOST_WORDS] {
+        [A::zeroed(); MOST_WORDS]
+    }
+
+    /// A divisor from its words, one vector each: splats for a run of windows with equal divisors, loads otherwise.
+    fn divisor(self, s: S, word: impl Fn(usize) -> S::V) -> Self::Divisor;
+
+    /// What a folded window becomes, still in lanes.
+    fn finish(self, s: S, v: S::V, divisor: Self::Divisor) -> S::V;
+
+    /// # Safety
+    /// `p .. p + N` is writable.
+    unsafe fn store(self, s: S, p: *mut Self::T, v: S::V);
+
+    /// Stores the first `n` lanes and touches nothing else.
+    ///
+    /// # Safety
+    /// `p .. p + n` is writable and `n <= N`.
+    unsafe fn store_first(self, s: S, p: *mut Self::T, n: usize, v: S::V);
+
+    /// Whether inputs must be watched: `join` is only right while [`Reduce::dirty`] has not become true, and a tile that
+    /// became dirty is done again by [`Reduce::careful`]. It keeps NaN out of the hot loops: one compare for two fresh
+    /// vectors instead of two instructions for every tap.
+    const WATCH: bool = false;
+    /// What watching remembers.
+    type Flag: Copy;
+    fn clean(self, s: S) -> Self::Flag;
+    fn watch(self, s: S, flag: Self::Flag, a: S::V, b: S::V) -> Self::Flag;
+    fn dirty(self, s: S, flag: Self::Flag) -> bool;
+
+    /// The twin that is right for every input and watches nothing.
+    type Careful: Reduce<A, S, T = Self::T>;
+    fn careful(self) -> Self::Careful;
+}
+
+/// The most words a divisor needs (the integer mean by multiplication).
+pub(crate) const MOST_WORDS: usize = 4;

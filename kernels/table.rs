@@ -1,0 +1,230 @@
+//! Where the axes meet: tier × element × operation × walk. The only file that names more than one of them.
+
+use alloc::boxed::Box;
+use core::marker::PhantomData;
+use core::ops::Range;
+
+use super::reduce::extreme::{Ends, Largest, Number, Propagate, Smallest, Watched};
+use super::reduce::mean::Mean;
+use super::simd::{Lane, Lanes, Reduce, Simd};
+use super::token::{Portable, Scalar};
+use super::walk::global::Global;
+use super::walk::pixels::Pixels;
+use super::walk::rows::{Rows, Tiling};
+use super::walk::{Io, Layer, Walk};
+use crate::Tier;
+use crate::geometry::Geometry;
+
+#[cfg(lanepool_neon)]
+use super::token::Neon;
+#[cfg(lanepool_x86)]
+use super::token::{Avx2, Avx512};
+
+/// What is done with the taps of a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    Max,
+    Min,
+    /// Max and min that ignore NaN.
+    MaxNumber,
+    MinNumber,
+    /// Also the sum, which divides by 1.
+    Mean,
+}
+
+/// Which walk visits the windows. Plain data: a test can ask what a shape gets without running it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WalkKind {
+    Rows,
+    Pixels,
+    Global,
+}
+
+impl WalkKind {
+    /// The name of the walk's file.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Rows => "rows",
+            Self::Pixels => "pixels",
+            Self::Global => "global",
+        }
+    }
+}
+
+/// How a layer will be run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Choice {
+    pub(crate) tier: Tier,
+    pub(crate) walk: WalkKind,
+}
+
+impl Choice {
+    /// The walk depends on the geometry alone, since it could change a float sum's last bit; so every tier takes the
+    /// same one.
+    pub(crate) fn new(tier: Tier, geometry: &Geometry) -> Self {
+        let walk = if geometry.is_global() && geometry.inner == 1 {
+            WalkKind::Global
+        } else if prefers_pixels(geometry) || Tiling::new(geometry, size_of::<f64>()).is_none() {
+            WalkKind::Pixels
+        } else {
+            WalkKind::Rows
+        };
+        Self { tier, walk }
+    }
+}
+
+/// Whether whole vectors of inner elements, visited pixel by pixel, beat two passes through scratch.
+fn prefers_pixels(geometry: &Geometry) -> bool {
+    let [depth, height, width] = &geometry.axes;
+    // Two passes fold each column once; pixels fold it once for each window that shares it.
+    let taps = depth.kernel * height.kernel;
+    let again = width.kernel.div_ceil(width.stride);
+    geometry.inner >= 8 && taps.saturating_mul(again) <= 9
+}
+
+/// A layer bound to a tier: chosen once, run many times.
+pub trait Kernel<T>: Send + Sync {
+    /// The output in pieces that can be computed apart: each a contiguous run of `unit_len` elements.
+    fn units(&self) -> usize;
+    fn unit_len(&self) -> usize;
+
+    /// # Safety
+    /// As for [`Walk::visit`].
+    unsafe fn run(&self, io: Io<T>, units: Range<usize>);
+}
+
+/// A kernel and the safe way to run it over slices: the one door from `src/` into the fence.
+pub struct Bound<T>(Box<dyn Kernel<T>>);
+
+impl<T> Bound<T> {
+    pub(crate) fn units(&self) -> usize {
+        self.0.units()
+    }
+
+    pub(crate) fn unit_len(&self) -> usize {
+        self.0.unit_len()
+    }
+
+    /// Computes `units`, whose output is `dst`, from the whole input. `None` where a length is wrong.
+    ///
+    /// The caller, `Plan`, has made this kernel for the geometry it checked `src` against.
+    pub(crate) fn run(&self, src: &[T], need: usize, dst: &mut [T], units: Range<usize>) -> Option<()> {
+        if src.len() != need || units.end > self.units() || dst.len() != units.len() * self.unit_len() {
+            return None;
+        }
+        let (src, dst) = (src.as_ptr_range(), dst.as_mut_ptr_range());
+        let io = Io { src: src.start, src_end: src.end, dst: dst.start, dst_end: dst.end };
+        // SAFETY: the lengths were just compared with what the kernel's own geometry needs, and `dst`, which holds
+        // exactly the units' output, is borrowed mutably.
+        unsafe { self.0.run(io, units) };
+        Some(())
+    }
+}
+
+struct OnTier<S, W> {
+    token: S,
+    walk: W,
+}
+
+impl<S: Simd, W: Walk<S>> Kernel<W::T> for OnTier<S, W> {
+    fn units(&self) -> usize {
+        self.walk.units()
+    }
+
+    fn unit_len(&self) -> usize {
+        self.walk.unit_len()
+    }
+
+    unsafe fn run(&self, io: Io<W::T>, units: Range<usize>) {
+        let Self { token, walk } = self;
+        token.vectorize(
+            #[inline(always)]
+            // SAFETY: the same contract.
+            || unsafe { walk.visit(*token, io, units) },
+        );
+    }
+}
+
+/// Puts an operation on a walk.
+fn walk<A, S, R>(token: S, op: R, layer: &Layer, kind: WalkKind) -> Box<dyn Kernel<R::T>>
+where
+    A: Lane,
+    S: Lanes<A>,
+    R: Reduce<A, S>,
+{
+    let tiling = Tiling::new(&layer.geometry, size_of::<A>());
+    match (kind, tiling) {
+        (WalkKind::Global, _) => Box::new(OnTier { token, walk: Global::new::<S>(op, layer) }),
+        (WalkKind::Rows, Some(tiling)) => Box::new(OnTier { token, walk: Rows::new::<S>(op, layer, tiling) }),
+        (WalkKind::Rows | WalkKind::Pixels, _) => Box::new(OnTier { token, walk: Pixels::new::<S>(op, layer) }),
+    }
+}
+
+/// Elements that have kernels. Sealed: implemented below.
+pub trait Pooled: Sized {
+    #[doc(hidden)]
+    fn bind(choice: Choice, operation: Operation, layer: &Layer) -> Option<Bound<Self>>;
+
+    /// What a window without a valid tap gives.
+    #[doc(hidden)]
+    fn identity(operation: Operation) -> Self;
+}
+
+/// Enters the tier of `choice` with its token. `None` where the CPU does not have it, which `Plan` has asked before.
+macro_rules! on_tier {
+    ($choice:expr, $bind:ident($($argument:expr),*)) => {
+        match $choice.tier {
+            Tier::Scalar => $bind(Scalar::detect()?, $($argument),*),
+            Tier::Portable => $bind(Portable::detect()?, $($argument),*),
+            #[cfg(lanepool_x86)]
+            Tier::Avx2 => $bind(Avx2::detect()?, $($argument),*),
+            #[cfg(lanepool_x86)]
+            Tier::Avx512 => $bind(Avx512::detect()?, $($argument),*),
+            #[cfg(lanepool_neon)]
+            Tier::Neon => $bind(Neon::detect()?, $($argument),*),
+            #[cfg(not(all(lanepool_x86, lanepool_neon)))]
+            _ => return None,
+        }
+    };
+}
+
+macro_rules! floats {
+    ($($type:ty: $bind:ident),+ $(,)?) => { $(
+        fn $bind<S: super::simd::Floats<$type>>(s: S, walk_kind: WalkKind, operation: Operation, layer: &Layer) -> Box<dyn Kernel<$type>> {
+            type Element = $type;
+            macro_rules! watched {
+                ($direction:ty, $careful:ident) => {
+                    Watched { direction: PhantomData::<$direction>, careful: $careful(PhantomData::<$direction>) }
+                };
+            }
+            match operation {
+                Operation::Max => walk::<Element, S, _>(s, watched!(Largest, Propagate), layer, walk_kind),
+                Operation::Min => walk::<Element, S, _>(s, watched!(Smallest, Propagate), layer, walk_kind),
+                Operation::MaxNumber => walk::<Element, S, _>(s, watched!(Largest, Number), layer, walk_kind),
+                Operation::MinNumber => walk::<Element, S, _>(s, watched!(Smallest, Number), layer, walk_kind),
+                Operation::Mean => {
+                    let exact_reciprocal = layer.divides_by_powers_of_two();
+                    walk::<Element, S, _>(s, Mean { element: PhantomData, exact_reciprocal }, layer, walk_kind)
+                }
+            }
+        }
+
+        impl Pooled for $type {
+            fn bind(choice: Choice, operation: Operation, layer: &Layer) -> Option<Bound<Self>> {
+                Some(Bound(on_tier!(choice, $bind(choice.walk, operation, layer))))
+            }
+
+            fn identity(operation: Operation) -> Self {
+                match operation {
+                    Operation::Max | Operation::MaxNumber => <$type as Ends>::LOWEST,
+                    Operation::Min | Operation::MinNumber => <$type as Ends>::HIGHEST,
+                    Operation::Mean => bytemuck::Zeroable::zeroed(),
+                }
+            }
+        }
+    )+ };
+}
+
+floats! {
+    f32: bind_f32,
+}

@@ -1,0 +1,152 @@
+//! Tokens: which tiers this CPU can run, one list of features each.
+//!
+//! A token is the safety argument of its whole tier. It is made only by `detect`, which checks every feature that
+//! the tier's functions enable, so whoever holds one may run them. The lists stand here once; `vectorize` and `detect`
+//! are stamped from the same line and cannot drift apart.
+
+use super::simd::Simd;
+use crate::Tier;
+
+/// What this machine lacks to run `tier`; `None` where it can run.
+pub(crate) fn missing(tier: Tier) -> Option<&'static str> {
+    match tier {
+        Tier::Scalar | Tier::Portable => None,
+        #[cfg(lanepool_x86)]
+        Tier::Avx2 => Avx2::missing(),
+        #[cfg(lanepool_x86)]
+        Tier::Avx512 => Avx512::missing(),
+        #[cfg(lanepool_neon)]
+        Tier::Neon => Neon::missing(),
+        #[cfg(not(lanepool_x86))]
+        Tier::Avx2 | Tier::Avx512 => Some("this build is not for x86-64"),
+        #[cfg(not(lanepool_neon))]
+        Tier::Neon => Some("this build is not for little-endian AArch64"),
+    }
+}
+
+/// A tier whose instructions every build of the crate may use.
+macro_rules! everywhere {
+    ($(#[$doc:meta])* $Token:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug)]
+        pub(crate) struct $Token(());
+
+        impl $Token {
+            pub(crate) fn detect() -> Option<Self> {
+                Some(Self(()))
+            }
+        }
+
+        impl Simd for $Token {
+            const TIER: Tier = Tier::$Token;
+
+            #[inline(always)]
+            fn vectorize<R>(self, f: impl FnOnce() -> R) -> R {
+                f()
+            }
+        }
+    };
+}
+
+everywhere! {
+    /// One lane.
+    Scalar
+}
+everywhere! {
+    /// The crate `wide`, compiled for what the target guarantees.
+    Portable
+}
+
+/// A tier whose features are found at run time, each by the function beside it.
+#[cfg(any(lanepool_x86, lanepool_neon))]
+macro_rules! detected {
+    ($(#[$doc:meta])* $Token:ident: $($feature:literal by $has:path),+) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug)]
+        pub(crate) struct $Token(());
+
+        impl $Token {
+            pub(crate) fn missing() -> Option<&'static str> {
+                $( if !$has() { return Some(concat!("the CPU lacks ", $feature)); } )+
+                None
+            }
+
+            pub(crate) fn detect() -> Option<Self> {
+                Self::missing().is_none().then_some(Self(()))
+            }
+        }
+
+        impl Simd for $Token {
+            const TIER: Tier = Tier::$Token;
+
+            #[inline(always)]
+            fn vectorize<R>(self, f: impl FnOnce() -> R) -> R {
+                #[inline]
+                $( #[target_feature(enable = $feature)] )+
+                fn inner<R>(f: impl FnOnce() -> R) -> R {
+                    f()
+                }
+                // SAFETY: `self` exists, so `detect` has found every feature that `inner` enables.
+                unsafe { inner(f) }
+            }
+        }
+    };
+}
+
+#[cfg(lanepool_x86)]
+mod x86 {
+    //! CPU features by the crate `cpufeatures`, which also asks whether the system saves the wide registers.
+    //! One answer a module: that is how the crate caches it.
+    macro_rules! features {
+        ($($name:ident: $feature:tt),+) => { $(
+            mod $name {
+                cpufeatures::new!(cached, $feature);
+                pub(super) fn found() -> bool {
+                    cached::get()
+                }
+            }
+            pub(super) fn $name() -> bool {
+                $name::found()
+            }
+        )+ };
+    }
+    features! {
+        avx2: "avx2",
+        avx512f: "avx512f", avx512bw: "avx512bw", avx512dq: "avx512dq", avx512vl: "avx512vl"
+    }
+
+    /// `cpufeatures` does not know F16C: bit 29 of ECX of CPUID leaf 1. It works on 256-bit registers, whose saving by
+    /// the system `avx2` has asked about.
+    pub(super) fn f16c() -> bool {
+        #[allow(unused_unsafe, reason = "safe since Rust 1.94")]
+        // SAFETY: every x86-64 CPU has CPUID with leaf 1.
+        let leaf = unsafe { core::arch::x86_64::__cpuid(1) };
+        avx2() && leaf.ecx & (1 << 29) != 0
+    }
+}
+
+#[cfg(lanepool_x86)]
+detected! {
+    /// 256 bits: Haswell, Zen and later.
+    Avx2: "avx2" by x86::avx2, "f16c" by x86::f16c
+}
+#[cfg(lanepool_x86)]
+detected! {
+    /// 512 bits: Skylake-X, Zen 4 and later.
+    Avx512: "avx512f" by x86::avx512f, "avx512bw" by x86::avx512bw, "avx512dq" by x86::avx512dq,
+        "avx512vl" by x86::avx512vl, "avx2" by x86::avx2, "f16c" by x86::f16c
+}
+
+#[cfg(lanepool_neon)]
+mod aarch64 {
+    /// NEON is part of every AArch64 target that has floats.
+    pub(super) fn neon() -> bool {
+        cfg!(target_feature = "neon")
+    }
+}
+
+#[cfg(lanepool_neon)]
+detected! {
+    /// 128 bits, in every AArch64 CPU.
+    Neon: "neon" by aarch64::neon
+}

@@ -1,0 +1,342 @@
+//! Where windows lie: output lengths, taps, divisors. No element, no tier, no memory; all arithmetic checked.
+//!
+//! An axis has an input length `n`, a kernel `k`, a stride `s`, a dilation `d` and padding `(b, e)`.
+//! Output `o` has taps at `o·s − b + i·d` for `i = 0..k`; those in `0..n` are *valid*, the others are padding and
+//! take no part. A window of any rank is the product of its axes, so one axis is all there is to understand.
+//!
+//! Kernels see every tensor with three spatial axes: [`Geometry::new`] puts axes of length 1 in front.
+
+use alloc::vec::Vec;
+
+use crate::error::AxisName;
+use crate::{Error, Layout, Result};
+
+/// The most spatial axes a window can have.
+pub(crate) const MAX_RANK: usize = 3;
+
+/// One number for each spatial axis, in the order of the shape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PerAxis {
+    values: [usize; MAX_RANK],
+    /// How many were given; more than `MAX_RANK` are counted, not kept, and refused when the plan is made.
+    given: usize,
+}
+
+impl PerAxis {
+    /// 0 on every axis of any rank.
+    pub(crate) const ZERO: Self = Self { values: [0; MAX_RANK], given: 0 };
+
+    pub(crate) fn new(values: &[usize]) -> Self {
+        let mut kept = [0; MAX_RANK];
+        for (to, from) in kept.iter_mut().zip(values) {
+            *to = *from;
+        }
+        Self { values: kept, given: values.len() }
+    }
+
+    /// The number for spatial axis `axis`, which is below `MAX_RANK`.
+    fn at(&self, axis: usize) -> usize {
+        self.values.get(axis).copied().unwrap_or(1)
+    }
+
+    fn check_rank(&self, what: &'static str, need: usize) -> Result<()> {
+        if self.given == need || *self == Self::ZERO {
+            Ok(())
+        } else {
+            Err(Error::Rank { what, got: self.given, need })
+        }
+    }
+}
+
+/// What surrounds the input on each axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Padding {
+    Explicit {
+        begin: PerAxis,
+        end: PerAxis,
+    },
+    /// TensorFlow's and ONNX's `SAME`: the output is `⌈n/s⌉` long; the odd element of padding goes to one end.
+    Same {
+        odd_at_end: bool,
+    },
+}
+
+/// A window as the caller describes it, for tensors of any size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// `None` is global pooling: the kernel is the whole plane.
+    pub(crate) kernel: Option<PerAxis>,
+    pub(crate) stride: Option<PerAxis>,
+    pub(crate) dilation: Option<PerAxis>,
+    pub(crate) padding: Option<Padding>,
+    pub(crate) ceil: bool,
+    pub(crate) allow_empty: bool,
+    /// The caller asked for two kinds of padding at once.
+    pub(crate) padding_conflict: bool,
+}
+
+/// Which taps an average divides by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Count {
+    /// The valid taps (`count_include_pad = false`).
+    Valid,
+    /// The taps inside the declared padded extent `[−b, n+e)`; what ceil mode adds beyond it never counts.
+    Padded,
+    /// The caller's number, whatever the window holds.
+    Fixed(usize),
+}
+
+/// The valid taps of one output on one axis: `count` positions from `start`, `dilation` apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taps {
+    pub(crate) start: usize,
+    pub(crate) count: usize,
+}
+
+/// One spatial axis with its window, validated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Axis {
+    pub(crate) input: usize,
+    pub(crate) output: usize,
+    pub(crate) kernel: usize,
+    pub(crate) stride: usize,
+    pub(crate) dilation: usize,
+    pub(crate) begin: usize,
+    pub(crate) end: usize,
+}
+
+impl Axis {
+    /// An axis that a tensor of lower rank does not have.
+    const ABSENT: Self = Self { input: 1, output: 1, kernel: 1, stride: 1, dilation: 1, begin: 0, end: 0 };
+
+    /// The window's extent, `d·(k−1)+1`.
+    pub(crate) fn span(&self) -> usize {
+        // Checked in `Axis::new`; saturating keeps this total for the values it never sees.
+        self.dilation.saturating_mul(self.kernel.saturating_sub(1)).saturating_add(1)
+    }
+
+    fn new(input: usize, window: &Window, axis: usize, name: AxisName) -> Result<Self> {
+        let overflow = || Error::SizeOverflow { what: "the extent of the window with its padding" };
+        let kernel = window.kernel.map_or(input, |kernel| kernel.at(axis));
+        let stride = window.stride.map_or(1, |stride| stride.at(axis));
+        let dilation = window.dilation.map_or(1, |dilation| dilation.at(axis));
+        if kernel == 0 {
+            return Err(if window.kernel.is_some() {
+                Error::ZeroKernel { axis: name }
+            } else {
+                Error::EmptyOutput { axis: name }
+            });
+        }
+        if stride == 0 {
+            return Err(Error::ZeroStride { axis: name });
+        }
+        if dilation == 0 {
+            return Err(Error::ZeroDilation { axis: name });
+        }
+        // A dilation means nothing to a single tap; 1 keeps later arithmetic small whatever was given.
+        let dilation = if kernel == 1 { 1 } else { dilation };
+        let reach = dilation.checked_mul(kernel.saturating_sub(1)).ok_or_else(overflow)?;
+        let span = reach.checked_add(1).ok_or_else(overflow)?;
+
+        let (begin, end) = match window.padding {
+            None => (0, 0),
+            Some(Padding::Explicit { begin, end }) => (begin.at(axis), end.at(axis)),
+            Some(Padding::Same { odd_at_end }) => {
+                let output = input.div_ceil(stride);
+                let covered = output.saturating_sub(1).checked_mul(stride).and_then(|last| last.checked_add(span));
+                let total = covered.ok_or_else(overflow)?.saturating_sub(input);
+                let half = total / 2;
+                let rest = total.saturating_sub(half);
+                if odd_at_end { (half, rest) } else { (rest, half) }
+            }
+        };
+        let padded = input.checked_add(begin).and_then(|n| n.checked_add(end)).ok_or_else(overflow)?;
+        if padded.checked_add(span).is_none_or(|reach| isize::try_from(reach).is_err()) {
+            return Err(overflow());
+        }
+        let explicit = !matches!(window.padding, Some(Padding::Same { .. }));
+        if explicit && !window.allow_empty && begin.max(end) >= span {
+            return Err(Error::PadTooLarge { axis: name, padding: begin.max(end), span });
+        }
+        if input == 0 || padded < span {
+            return Err(Error::KernelTooLarge { axis: name, kernel, span, dilation, padded });
+        }
+
+        let free = padded.saturating_sub(span);
+        let output = match window.padding {
+            Some(Padding::Same { .. }) => input.div_ceil(stride),
+            _ if window.ceil => {
+                let steps = free.div_ceil(stride);
+                // Drop a last window that would start at or past the end of the input (PyTorch, ONNX ≥ 19).
+                let starts_outside = steps.checked_mul(stride).is_none_or(|start| start >= input.saturating_add(begin));
+                if starts_outside && steps > 0 { steps } else { steps.checked_add(1).ok_or_else(overflow)? }
+            }
+            _ => (free / stride).checked_add(1).ok_or_else(overflow)?,
+        };
+        let last_end = output.saturating_sub(1).checked_mul(stride).and_then(|start| start.checked_add(span));
+        if last_end.is_none_or(|end| isize::try_from(end).is_err()) {
+            return Err(overflow());
+        }
+        Ok(Self { input, output, kernel, stride, dilation, begin, end })
+    }
+
+    /// How many of the taps of output `o` lie before virtual position `limit`, where 0 is the first padded element.
+    fn taps_before(&self, o: usize, limit: usize) -> usize {
+        let start = o.saturating_mul(self.stride);
+        limit.saturating_sub(start).div_ceil(self.dilation.max(1)).min(self.kernel)
+    }
+
+    /// The valid taps of output `o`.
+    pub(crate) fn taps(&self, o: usize) -> Taps {
+        let skipped = self.taps_before(o, self.begin);
+        let inside = self.taps_before(o, self.begin.saturating_add(self.input));
+        let first = o.saturating_mul(self.stride).saturating_add(skipped.saturating_mul(self.dilation));
+        Taps { start: first.saturating_sub(self.begin), count: inside.saturating_sub(skipped) }
+    }
+
+    /// What output `o` contributes to the divisor: a factor, since a window is a product of its axes.
+    pub(crate) fn count(&self, o: usize, count: Count) -> usize {
+        match count {
+            Count::Valid => self.taps(o).count,
+            Count::Padded => self.taps_before(o, self.begin.saturating_add(self.input).saturating_add(self.end)),
+            Count::Fixed(_) => 1,
+        }
+    }
+
+    /// The window is the whole axis, once.
+    pub(crate) fn is_global(&self) -> bool {
+        self.output == 1 && self.taps(0) == Taps { start: 0, count: self.input } && self.dilation == 1
+    }
+}
+
+/// A whole layer: `outer × spatial × inner` and the window on each of three spatial axes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Geometry {
+    pub(crate) outer: usize,
+    pub(crate) inner: usize,
+    /// Depth, height, width; absent axes have length 1.
+    pub(crate) axes: [Axis; MAX_RANK],
+    /// How many spatial axes the caller's tensor has; they are the last of `axes`.
+    pub(crate) rank: usize,
+    pub(crate) batch: usize,
+    pub(crate) channels: usize,
+}
+
+impl Geometry {
+    /// Validates a window against a tensor of shape `N, C, spatial…`. `bytes` is an element's size.
+    pub(crate) fn new(window: &Window, layout: Layout, shape: &[usize], bytes: usize) -> Result<Self> {
+        let wrong_rank = Error::Rank { what: "shape", got: shape.len(), need: 0 };
+        let [batch, channels, spatial @ ..] = shape else { return Err(wrong_rank) };
+        let rank = spatial.len();
+        if rank == 0 || rank > MAX_RANK {
+            return Err(wrong_rank);
+        }
+        for (what, given) in [("kernel", window.kernel), ("stride", window.stride), ("dilation", window.dilation)] {
+            given.map_or(Ok(()), |given| given.check_rank(what, rank))?;
+        }
+        if let Some(Padding::Explicit { begin, end }) = window.padding {
+            begin.check_rank("padding", rank)?;
+            end.check_rank("padding", rank)?;
+        }
+        if window.padding_conflict {
+            return Err(Error::Unsupported {
+                why: "explicit and same padding were both asked for: one window has one kind of padding",
+            });
+        }
+        if window.ceil && matches!(window.padding, Some(Padding::Same { .. })) {
+            return Err(Error::Unsupported {
+                why: "ceil mode has no meaning with same padding, whose output length is fixed",
+            });
+        }
+
+        let mut axes = [Axis::ABSENT; MAX_RANK];
+        let absent = MAX_RANK.saturating_sub(rank);
+        for ((axis, to), &input) in axes.iter_mut().skip(absent).enumerate().zip(spatial) {
+            *to = Axis::new(input, window, axis, AxisName::spatial(axis, rank))?;
+        }
+        let (outer, inner) = layout.split(*batch, *channels)?;
+        let geometry = Self { outer, inner, axes, rank, batch: *batch, channels: *channels };
+        for (what, lengths) in
+            [("the input", axes.map(|axis| axis.input)), ("the output", axes.map(|axis| axis.output))]
+        {
+            // Zeros count as ones, so that an empty batch never hides the overflow of the rest.
+            let sizes = [bytes, *batch, *channels].into_iter().chain(lengths);
+            let total = sizes.map(|n| n.max(1)).try_fold(1_usize, usize::checked_mul);
+            if total.is_none_or(|total| isize::try_from(total).is_err()) {
+                return Err(Error::SizeOverflow { what });
+            }
+        }
+        Ok(geometry)
+    }
+
+    /// Elements of the input. Checked by [`Geometry::new`], like every product below.
+    pub(crate) fn input_len(&self) -> usize {
+        self.axes.iter().map(|axis| axis.input).product::<usize>().saturating_mul(self.outer).saturating_mul(self.inner)
+    }
+
+    /// Elements of the output.
+    pub(crate) fn output_len(&self) -> usize {
+        self.rows().saturating_mul(self.row_len())
+    }
+
+    /// Elements of one output row: the last spatial axis with its inner elements. Contiguous in every layout.
+    pub(crate) fn row_len(&self) -> usize {
+        let [_, _, width] = self.axes;
+        width.output.saturating_mul(self.inner)
+    }
+
+    /// Output rows: everything but the last spatial axis and inner.
+    pub(crate) fn rows(&self) -> usize {
+        let [depth, height, _] = self.axes;
+        self.outer.saturating_mul(depth.output).saturating_mul(height.output)
+    }
+
+    /// The present spatial axes.
+    pub(crate) fn spatial(&self) -> impl Iterator<Item = &Axis> + Clone {
+        self.axes.iter().skip(MAX_RANK.saturating_sub(self.rank))
+    }
+
+    /// `N, C, spatial…` of the output.
+    pub(crate) fn output_shape(&self) -> Vec<usize> {
+        [self.batch, self.channels].into_iter().chain(self.spatial().map(|axis| axis.output)).collect()
+    }
+
+    /// The most taps a window of this layer has: what a sum must be able to hold.
+    pub(crate) fn most_taps(&self) -> usize {
+        self.axes.iter().map(|axis| axis.kernel.min(axis.input)).fold(1, usize::saturating_mul)
+    }
+
+    /// Whether every window is the whole plane.
+    pub(crate) fn is_global(&self) -> bool {
+        self.axes.iter().all(Axis::is_global)
+    }
+
+    /// Whether some window has no valid tap.
+    pub(crate) fn has_empty_windows(&self) -> bool {
+        self.axes.iter().any(|axis| axis.may_be_empty() && (0..axis.output).any(|o| axis.taps(o).count == 0))
+    }
+
+    /// Whether the window of the output element at offset `at` of memory has no valid tap.
+    pub(crate) fn window_is_empty(&self, at: usize) -> bool {
+        let mut rest = at.checked_div(self.inner).unwrap_or(0);
+        self.axes.iter().rev().any(|axis| {
+            let o = rest.checked_rem(axis.output).unwrap_or(0);
+            rest = rest.checked_div(axis.output).unwrap_or(0);
+            axis.taps(o).count == 0
+        })
+    }
+}
+
+impl Axis {
+    /// Whether a window could be empty at all, cheaply: it lies wholly in padding, or steps over a short input.
+    fn may_be_empty(&self) -> bool {
+        self.begin.max(self.end) >= self.span() || self.dilation > self.input
+            // What ceil mode appends begins inside the input or its padding, never past it; a window that begins
+            // in the end padding is empty only if the padding is as long as the window.
+            || self.output.saturating_sub(1).saturating_mul(self.stride) >= self.begin.saturating_add(self.input)
+    }
+}
+
+#[cfg(test)]
+#[path = "geometry_tests.rs"]
+mod tests;

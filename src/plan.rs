@@ -1,0 +1,214 @@
+//! A plan: a layer validated once, bound to a tier, run many times.
+
+use core::fmt;
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use crate::geometry::{Count, Geometry, Window};
+use crate::kernels::{Bound, Choice, Layer, Operation};
+use crate::{Element, Error, Layout, Result, Tier};
+
+/// A pooling layer for tensors of one shape and layout: validated, immutable, cheap to clone, shareable between threads.
+///
+/// Made by [`Pool::plan`](crate::Pool::plan). It prints itself: `max f32 nchw 64x112x112 3x3/2+1 → 56x56, rows, avx2`.
+///
+/// ```
+/// use lanepool::{Layout, MaxPool};
+/// let plan = MaxPool::<f32>::new([3, 3]).stride([2, 2]).padding([1, 1]).plan(Layout::Nchw, [1, 64, 112, 112])?;
+/// let x = vec![1.0; plan.input_len()];
+/// let mut y = vec![0.0; plan.output_len()];
+/// plan.run(&x, &mut y)?;
+/// assert!(y.iter().all(|y| *y == 1.0));
+/// # Ok::<(), lanepool::Error>(())
+/// ```
+pub struct Plan<T> {
+    shared: Arc<Shared<T>>,
+}
+
+struct Shared<T> {
+    kernel: Bound<T>,
+    choice: Choice,
+    geometry: Geometry,
+    empty_windows: Option<T>,
+    name: &'static str,
+    layout: Layout,
+    shape: Vec<usize>,
+}
+
+impl<T> Clone for Plan<T> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl<T: Element> Plan<T> {
+    pub(crate) fn new(
+        window: &Window,
+        operation: Operation,
+        count: Count,
+        name: &'static str,
+        layout: Layout,
+        shape: &[usize],
+        tier: Option<Tier>,
+    ) -> Result<Self> {
+        let geometry = Geometry::new(window, layout, shape, size_of::<T>())?;
+        if count == Count::Fixed(0) {
+            return Err(Error::BadDivisor);
+        }
+        let tier = tier.unwrap_or_else(Tier::best).check()?;
+        let choice = Choice::new(tier, &geometry);
+        let unavailable = Error::TierUnavailable { tier, why: "this build has no kernels for it" };
+        let kernel = T::bind(choice, operation, &Layer { geometry, count }).ok_or(unavailable)?;
+        let empty_windows = geometry.has_empty_windows().then(|| T::identity(operation));
+        Ok(Self {
+            shared: Arc::new(Shared { kernel, choice, geometry, empty_windows, name, layout, shape: shape.to_vec() }),
+        })
+    }
+
+    /// Pools `src` into `dst`. Allocates nothing, locks nothing; every element of `dst` is written.
+    ///
+    /// # Errors
+    /// [`Error::SrcLen`] or [`Error::DstLen`] where a slice is not exactly as long as the plan needs; nothing is written
+    /// then.
+    pub fn run(&self, src: &[T], dst: &mut [T]) -> Result<()> {
+        self.check_src(src)?;
+        let (need, got) = (self.output_len(), dst.len());
+        if need != got {
+            return Err(Error::DstLen { need, got });
+        }
+        self.run_units(src, dst, 0..self.shared.kernel.units())
+    }
+
+    /// Pools `src` into a new vector.
+    ///
+    /// # Errors
+    /// [`Error::SrcLen`] where the slice is not exactly as long as the plan needs.
+    pub fn run_vec(&self, src: &[T]) -> Result<Vec<T>> {
+        let mut dst = alloc::vec![T::zeroed(); self.output_len()];
+        self.run(src, &mut dst)?;
+        Ok(dst)
+    }
+
+    fn check_src(&self, src: &[T]) -> Result<()> {
+        let (need, got) = (self.input_len(), src.len());
+        if need == got { Ok(()) } else { Err(Error::SrcLen { need, got }) }
+    }
+
+    /// Computes units of the output into `dst`, which is their part of it and nothing else.
+    fn run_units(&self, src: &[T], dst: &mut [T], units: core::ops::Range<usize>) -> Result<()> {
+        if dst.is_empty() {
+            return Ok(());
+        }
+        let shared = &*self.shared;
+        let need = shared.kernel.unit_len().saturating_mul(units.len());
+        let wrong = Error::DstLen { need, got: dst.len() };
+        let first = units.start.saturating_mul(shared.kernel.unit_len());
+        shared.kernel.run(src, self.input_len(), dst, units).ok_or(wrong)?;
+        if let Some(identity) = shared.empty_windows {
+            self.fill_empty(dst, first, identity);
+        }
+        Ok(())
+    }
+
+    /// Gives windows without a valid tap what the contract says. Rare, so it is a pass of its own and no kernel knows.
+    fn fill_empty(&self, dst: &mut [T], first: usize, identity: T) {
+        let geometry = &self.shared.geometry;
+        for (i, y) in dst.iter_mut().enumerate() {
+            if geometry.window_is_empty(first.saturating_add(i)) {
+                *y = identity;
+            }
+        }
+    }
+}
+
+impl<T> Plan<T> {
+    /// Elements that the input slice must have.
+    pub fn input_len(&self) -> usize {
+        self.shared.geometry.input_len()
+    }
+
+    /// Elements that the output slice must have.
+    pub fn output_len(&self) -> usize {
+        self.shared.geometry.output_len()
+    }
+
+    /// The input's shape, `N, C, spatial…`, whatever the layout.
+    pub fn input_shape(&self) -> &[usize] {
+        &self.shared.shape
+    }
+
+    /// The output's shape, `N, C, spatial…`, whatever the layout.
+    pub fn output_shape(&self) -> Vec<usize> {
+        self.shared.geometry.output_shape()
+    }
+
+    /// The layout of input and output.
+    pub fn layout(&self) -> Layout {
+        self.shared.layout
+    }
+
+    /// The tier it runs on.
+    pub fn tier(&self) -> Tier {
+        self.shared.choice.tier
+    }
+
+    /// The walk that visits the windows, as named in the folder `kernels/walk`: for logs and tests.
+    pub fn kernel(&self) -> &'static str {
+        self.shared.choice.walk.name()
+    }
+}
+
+/// Numbers joined by `x`: `64x112x112`.
+fn joined(numbers: impl Iterator<Item = usize>) -> String {
+    use fmt::Write;
+    let mut text = String::new();
+    for (i, number) in numbers.enumerate() {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{}{number}", if i > 0 { "x" } else { "" });
+    }
+    text
+}
+
+/// A number for each axis, or one for all where they are equal.
+fn compact(numbers: impl Iterator<Item = usize> + Clone) -> String {
+    let mut rest = numbers.clone();
+    match rest.next() {
+        Some(first) if rest.all(|n| n == first) => joined([first].into_iter()),
+        _ => joined(numbers),
+    }
+}
+
+impl<T: Element> fmt::Display for Plan<T> {
+    /// `max f32 nchw 3x3/2+1 → rows, avx2`: operation, element, layout, kernel, then `/stride`, `*dilation`, `+padding`
+    /// where they are not the default (`+begin:end` where the two differ), the walk and the tier.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Shared { geometry, layout, name, choice, .. } = &*self.shared;
+        let axes = || geometry.spatial();
+        write!(f, "{name} {} {layout} ", T::NAME)?;
+        if geometry.is_global() {
+            f.write_str("global")?;
+        } else {
+            f.write_str(&joined(axes().map(|axis| axis.kernel)))?;
+            if axes().any(|axis| axis.stride != 1) {
+                write!(f, "/{}", compact(axes().map(|axis| axis.stride)))?;
+            }
+            if axes().any(|axis| axis.dilation != 1) {
+                write!(f, "*{}", compact(axes().map(|axis| axis.dilation)))?;
+            }
+            if axes().any(|axis| axis.begin != axis.end) {
+                write!(f, "+{}:{}", compact(axes().map(|axis| axis.begin)), compact(axes().map(|axis| axis.end)))?;
+            } else if axes().any(|axis| axis.begin != 0) {
+                write!(f, "+{}", compact(axes().map(|axis| axis.begin)))?;
+            }
+        }
+        write!(f, " → {}, {}", choice.walk.name(), choice.tier)
+    }
+}
+
+impl<T: Element> fmt::Debug for Plan<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Plan({self}, {:?} to {:?})", self.input_shape(), self.output_shape())
+    }
+}

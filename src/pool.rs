@@ -1,0 +1,328 @@
+//! The builders: a window and an operation, for tensors of any size.
+
+use core::marker::PhantomData;
+
+use alloc::vec::Vec;
+
+use crate::geometry::{Count, Geometry, Padding, PerAxis, Window};
+use crate::kernels::Operation;
+use crate::{Element, Layout, Plan, Result, Tier};
+
+/// What NaN does to a maximum or minimum.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum NanPolicy {
+    /// Any NaN in the window makes the output the canonical quiet NaN: PyTorch's rule, IEEE 754-2019 `maximum`.
+    #[default]
+    Propagate,
+    /// NaN is missing data: the output is NaN only if every valid tap is. IEEE 754-2019 `maximumNumber`.
+    Ignore,
+}
+
+/// A pooling layer without its tensor: window, operation `O`, element `T`. Named by what it does: [`MaxPool`], [`MinPool`],
+/// [`AvgPool`], [`SumPool`].
+///
+/// Every attribute takes one number for each spatial axis, in the order of the shape: `[height, width]` for images. What
+/// is not set is 1 for stride and dilation and 0 for padding. Nothing is checked before [`Pool::plan`], which checks
+/// everything.
+#[derive(Clone, Copy, Debug)]
+#[must_use = "a builder does nothing until `plan` is called"]
+pub struct Pool<O, T> {
+    window: Window,
+    operation: O,
+    tier: Option<Tier>,
+    element: PhantomData<T>,
+}
+
+/// The largest value of each window.
+///
+/// - **NaN**: see [`NanPolicy`]. The result's NaN is the canonical one, whatever the input's sign and payload.
+/// - **Zero**: "A zero maximum is +0, whatever the signs of the zeros in the window."
+/// - **Padding** takes no part, and a window of −inf gives −inf. A window without a valid tap gives the identity: −inf, or
+///   the lowest integer.
+///
+/// ```
+/// use lanepool::{Layout, MaxPool};
+/// let plan = MaxPool::<f32>::new([2, 2]).stride([2, 2]).plan(Layout::Nchw, [1, 1, 2, 4])?;
+/// assert_eq!(plan.run_vec(&[1.0, 2.0, 5.0, -1.0, 3.0, 4.0, 0.0, 6.0])?, [4.0, 6.0]);
+/// # Ok::<(), lanepool::Error>(())
+/// ```
+pub type MaxPool<T> = Pool<Max, T>;
+
+/// The smallest value of each window: the mirror image of [`MaxPool`].
+///
+/// "A zero minimum is +0, whatever the signs of the zeros in the window." A window without a valid tap gives +inf, or the
+/// highest integer.
+pub type MinPool<T> = Pool<Min, T>;
+
+/// The mean of each window.
+///
+/// - **Divisor**: the number of valid taps, or with [`AvgPool::count_include_pad`] the taps inside the declared padding,
+///   or [`AvgPool::divisor`]. A window without a valid tap averages to 0.
+/// - **Order**: a window's columns are summed one by one, each in scan order, and then added from left to right; a plane
+///   averaged whole is dealt to 16 partial sums that are added pairwise in halves. The order depends on the geometry and
+///   the layout, never on the tier, so every tier gives the same bits.
+/// - **Error**: for `n` taps of magnitude at most `m`, the sum is within `n·(n−1)/2·ε·m` of the exact one (`ε` is half a
+///   unit in the last place, 2⁻²⁴ for `f32`), and the division rounds once more.
+///
+/// ```
+/// use lanepool::{AvgPool, Layout};
+/// let plan = AvgPool::<f32>::new([2]).stride([2]).plan(Layout::Nchw, [1, 1, 4])?;
+/// assert_eq!(plan.run_vec(&[1.0, 2.0, 3.0, 6.0])?, [1.5, 4.5]);
+/// # Ok::<(), lanepool::Error>(())
+/// ```
+pub type AvgPool<T> = Pool<Avg, T>;
+
+/// The sum of each window, in the order of [`AvgPool`].
+pub type SumPool<T> = Pool<Sum, T>;
+
+/// The operation of [`MaxPool`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Max {
+    nan: NanPolicy,
+}
+
+/// The operation of [`MinPool`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Min {
+    nan: NanPolicy,
+}
+
+/// The operation of [`AvgPool`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Avg {
+    include_pad: bool,
+    divisor: Option<usize>,
+}
+
+/// The operation of [`SumPool`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sum(());
+
+/// An operation that a [`Pool`] can have. Sealed: the four above.
+pub trait PoolOperation: Copy + Default + sealed::Sealed {
+    /// The operation's short name, as in a plan's description: `"max"`.
+    const NAME: &'static str;
+}
+
+mod sealed {
+    use crate::geometry::Count;
+    use crate::kernels::Operation;
+
+    pub trait Sealed {
+        #[doc(hidden)]
+        fn resolve(&self) -> (Operation, Count);
+    }
+}
+
+impl sealed::Sealed for Max {
+    fn resolve(&self) -> (Operation, Count) {
+        let operation = match self.nan {
+            NanPolicy::Propagate => Operation::Max,
+            NanPolicy::Ignore => Operation::MaxNumber,
+        };
+        (operation, Count::Valid)
+    }
+}
+
+impl sealed::Sealed for Min {
+    fn resolve(&self) -> (Operation, Count) {
+        let operation = match self.nan {
+            NanPolicy::Propagate => Operation::Min,
+            NanPolicy::Ignore => Operation::MinNumber,
+        };
+        (operation, Count::Valid)
+    }
+}
+
+impl sealed::Sealed for Avg {
+    fn resolve(&self) -> (Operation, Count) {
+        let count = match (self.divisor, self.include_pad) {
+            (Some(divisor), _) => Count::Fixed(divisor),
+            (None, true) => Count::Padded,
+            (None, false) => Count::Valid,
+        };
+        (Operation::Mean, count)
+    }
+}
+
+impl sealed::Sealed for Sum {
+    fn resolve(&self) -> (Operation, Count) {
+        (Operation::Mean, Count::Fixed(1))
+    }
+}
+
+impl PoolOperation for Max {
+    const NAME: &'static str = "max";
+}
+
+impl PoolOperation for Min {
+    const NAME: &'static str = "min";
+}
+
+impl PoolOperation for Avg {
+    const NAME: &'static str = "avg";
+}
+
+impl PoolOperation for Sum {
+    const NAME: &'static str = "sum";
+}
+
+impl<O: PoolOperation, T: Element> Pool<O, T> {
+    /// A window of `kernel` taps on each axis, moving by 1, without padding.
+    pub fn new(kernel: impl AsRef<[usize]>) -> Self {
+        Self::of(Some(PerAxis::new(kernel.as_ref())))
+    }
+
+    /// One window that is the whole plane: the output has length 1 on every spatial axis.
+    pub fn global() -> Self {
+        Self::of(None)
+    }
+
+    fn of(kernel: Option<PerAxis>) -> Self {
+        let window = Window {
+            kernel,
+            stride: None,
+            dilation: None,
+            padding: None,
+            ceil: false,
+            allow_empty: false,
+            padding_conflict: false,
+        };
+        Self { window, operation: O::default(), tier: None, element: PhantomData }
+    }
+
+    /// How far the window moves from one output to the next.
+    pub fn stride(mut self, stride: impl AsRef<[usize]>) -> Self {
+        self.window.stride = Some(PerAxis::new(stride.as_ref()));
+        self
+    }
+
+    /// The distance between two taps of the window; 1 is a window without gaps.
+    pub fn dilation(mut self, dilation: impl AsRef<[usize]>) -> Self {
+        self.window.dilation = Some(PerAxis::new(dilation.as_ref()));
+        self
+    }
+
+    /// Padding of the same length before and after each axis.
+    pub fn padding(self, padding: impl AsRef<[usize]>) -> Self {
+        let padding = padding.as_ref();
+        self.padding_unequal(padding, padding)
+    }
+
+    /// Padding before (`begin`) and after (`end`) each axis.
+    pub fn padding_unequal(self, begin: impl AsRef<[usize]>, end: impl AsRef<[usize]>) -> Self {
+        self.pad(Padding::Explicit { begin: PerAxis::new(begin.as_ref()), end: PerAxis::new(end.as_ref()) })
+    }
+
+    /// As much padding as makes the output `⌈input / stride⌉` long; the odd element goes to the end (ONNX `SAME_UPPER`,
+    /// TensorFlow `SAME`).
+    pub fn same_upper(self) -> Self {
+        self.pad(Padding::Same { odd_at_end: true })
+    }
+
+    /// The same with the odd element at the beginning (ONNX `SAME_LOWER`).
+    pub fn same_lower(self) -> Self {
+        self.pad(Padding::Same { odd_at_end: false })
+    }
+
+    /// No padding (ONNX and TensorFlow `VALID`), which is also the default.
+    pub fn valid(self) -> Self {
+        self.pad(Padding::Explicit { begin: PerAxis::ZERO, end: PerAxis::ZERO })
+    }
+
+    fn pad(mut self, padding: Padding) -> Self {
+        let kind = core::mem::discriminant(&padding);
+        self.window.padding_conflict |=
+            self.window.padding.is_some_and(|before| core::mem::discriminant(&before) != kind);
+        self.window.padding = Some(padding);
+        self
+    }
+
+    /// Rounds the output length up instead of down: the last window may overhang the padding. One that would begin past
+    /// the input is dropped (PyTorch, ONNX from opset 19).
+    pub fn ceil_mode(mut self, ceil: bool) -> Self {
+        self.window.ceil = ceil;
+        self
+    }
+
+    /// Accepts padding as long as the window or longer. Windows without a valid tap then exist; what they give is said at
+    /// each operation.
+    pub fn allow_empty_windows(mut self, allow: bool) -> Self {
+        self.window.allow_empty = allow;
+        self
+    }
+
+    /// Runs on this tier, or makes [`Pool::plan`] fail with [`Error::TierUnavailable`](crate::Error::TierUnavailable).
+    /// Without it the plan takes [`Tier::best`].
+    pub fn tier(mut self, tier: Tier) -> Self {
+        self.tier = Some(tier);
+        self
+    }
+
+    /// The output's shape for a tensor of shape `N, C, spatial…`, without making a plan.
+    ///
+    /// ```
+    /// use lanepool::MaxPool;
+    /// let stem = MaxPool::<f32>::new([3, 3]).stride([2, 2]).padding([1, 1]);
+    /// assert_eq!(stem.output_shape([1, 64, 112, 112])?, [1, 64, 56, 56]);
+    /// # Ok::<(), lanepool::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`Pool::plan`], but for layout, divisor and tier.
+    pub fn output_shape(&self, shape: impl AsRef<[usize]>) -> Result<Vec<usize>> {
+        let geometry = Geometry::new(&self.window, Layout::Nchw, shape.as_ref(), size_of::<T>())?;
+        Ok(geometry.output_shape())
+    }
+
+    /// Checks the window against a tensor of shape `N, C, spatial…`, in any layout, and chooses how it will be run.
+    ///
+    /// Batch 0 and channels 0 are fine: such a plan runs and writes nothing.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the window, the shape, the divisor or the tier: see [`Error`](crate::Error).
+    pub fn plan(&self, layout: Layout, shape: impl AsRef<[usize]>) -> Result<Plan<T>> {
+        let (operation, count) = self.operation.resolve();
+        Plan::new(&self.window, operation, count, O::NAME, layout, shape.as_ref(), self.tier)
+    }
+
+    /// Plans and runs in one step: for scripts and tests. An engine plans once and runs many times.
+    ///
+    /// # Errors
+    /// As for [`Pool::plan`] and [`Plan::run`].
+    pub fn run_once(&self, layout: Layout, shape: impl AsRef<[usize]>, src: &[T]) -> Result<Vec<T>> {
+        self.plan(layout, shape)?.run_vec(src)
+    }
+}
+
+impl<T: Element> MaxPool<T> {
+    /// What NaN does.
+    pub fn nan(mut self, policy: NanPolicy) -> Self {
+        self.operation.nan = policy;
+        self
+    }
+}
+
+impl<T: Element> MinPool<T> {
+    /// What NaN does.
+    pub fn nan(mut self, policy: NanPolicy) -> Self {
+        self.operation.nan = policy;
+        self
+    }
+}
+
+impl<T: Element> AvgPool<T> {
+    /// Whether padding counts in the divisor, as zeros. What ceil mode adds beyond the declared padding never does
+    /// (PyTorch, ONNX from opset 19).
+    pub fn count_include_pad(mut self, include: bool) -> Self {
+        self.operation.include_pad = include;
+        self
+    }
+
+    /// Divides every sum by this number, whatever the window holds (PyTorch's `divisor_override`).
+    pub fn divisor(mut self, divisor: usize) -> Self {
+        self.operation.divisor = Some(divisor);
+        self
+    }
+}
