@@ -15,13 +15,9 @@
 //! function that [`Simd::vectorize`] enters: a call that survives costs five times the kernel's time. That is why all
 //! are `#[inline(always)]`, and why `tests/codegen.rs` looks for such calls.
 
-use crate::Tier;
-
 /// A tier's token: the proof that this CPU runs the tier's instructions. Zero-sized, free to copy, and made by
 /// `token.rs` alone, after it has checked every feature that the tier's functions enable.
 pub(crate) trait Simd: Copy + Send + Sync + 'static {
-    const TIER: Tier;
-
     /// Runs `f` compiled for the tier's instructions. Entered once a call, around the outermost loop.
     fn vectorize<R>(self, f: impl FnOnce() -> R) -> R;
 }
@@ -98,7 +94,10 @@ pub(crate) trait Lanes<A: Lane>: Simd {
     }
 
     /// The even elements of `a` then `b`: a stride of 2, undone.
-    fn even(self, a: Self::V, b: Self::V) -> Self::V;
+    #[inline(always)]
+    fn even(self, a: Self::V, b: Self::V) -> Self::V {
+        self.unzip(a, b).0
+    }
 
     /// Lane `i` is lane `i + half` of `v`, for `i < half`; the other lanes are anything. `half` is a power of two below
     /// `N`, and a constant once inlined. One step of folding a vector's lanes.
@@ -113,20 +112,23 @@ pub(crate) trait Lanes<A: Lane>: Simd {
         }
     }
 
-    /// The elements at `p`, `p + step`, `p + 2·step`…: a stride above 2, undone.
-    ///
-    /// # Safety
-    /// `p .. p + (N − 1)·step + 1` is readable.
+    /// The even and the odd elements of `a` then `b`.
+    fn unzip(self, a: Self::V, b: Self::V) -> (Self::V, Self::V);
+
+    /// Lane 0 in every lane.
     #[inline(always)]
-    unsafe fn load_strided(self, p: *const A, step: usize) -> Self::V {
+    fn splat_first(self, v: Self::V) -> Self::V {
         let mut whole = [A::zeroed(); MOST_LANES];
-        for (i, lane) in whole.iter_mut().enumerate().take(Self::N) {
-            // SAFETY: i < N.
-            *lane = unsafe { p.add(i * step).read() };
-        }
         // SAFETY: `whole` holds a vector.
-        unsafe { self.load(whole.as_ptr()) }
+        unsafe { self.store(whole.as_mut_ptr(), v) };
+        self.splat(whole[0])
     }
+
+    /// Lane `i` is lane `i − 1` of `b`; lane 0 is the last of `a`. The vector one element back.
+    fn back(self, a: Self::V, b: Self::V) -> Self::V;
+
+    /// Lane `i` is lane `i + 1` of `a`; the last lane is the first of `b`. The vector one element on.
+    fn ahead(self, a: Self::V, b: Self::V) -> Self::V;
 
     /// The larger of two numbers. For floats: anything where either is NaN, either zero where both are zeros.
     fn max(self, a: Self::V, b: Self::V) -> Self::V;
@@ -163,9 +165,6 @@ pub(crate) trait Widen<T: bytemuck::Pod, A: Lane>: Lanes<A> {
     unsafe fn store_narrow(self, p: *mut T, v: Self::V);
 }
 
-/// The vector that an operation folds.
-pub(crate) type Vector<A, S> = <S as Lanes<A>>::V;
-
 /// An operation, with no opinion on where the window is.
 ///
 /// A walk folds each window in the order of the contract, column by column and each column in scan order, with
@@ -177,6 +176,11 @@ pub(crate) trait Reduce<A: Lane, S: Lanes<A>>: Copy + Send + Sync + 'static {
 
     /// The identity of `join`. For a mean of floats that is −0.0: `x + −0.0` is `x` to the bit.
     const FILL: A;
+    /// An element that loads as `FILL`, or as what finishes like it.
+    const IDENTITY: Self::T;
+
+    /// Whether a tap may be joined twice: an extreme does not mind, a sum does.
+    const IDEMPOTENT: bool = false;
 
     /// # Safety
     /// `p .. p + N` is readable.

@@ -6,11 +6,13 @@ use core::ops::Range;
 
 use super::reduce::extreme::{Ends, Largest, Number, Propagate, Smallest, Watched};
 use super::reduce::mean::Mean;
-use super::simd::{Lane, Lanes, Reduce, Simd};
+use super::simd::{Lane, Lanes, MOST_LANES, Reduce, Simd};
 use super::token::{Portable, Scalar};
+use super::walk::bands::{Bands, Tiling};
+use super::walk::divisors::Divisors;
 use super::walk::global::Global;
 use super::walk::pixels::Pixels;
-use super::walk::rows::{Rows, Tiling};
+use super::walk::rows::{Rows, Shape};
 use super::walk::{Io, Layer, Walk};
 use crate::Tier;
 use crate::geometry::Geometry;
@@ -36,6 +38,7 @@ pub enum Operation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WalkKind {
     Rows,
+    Bands,
     Pixels,
     Global,
 }
@@ -45,6 +48,7 @@ impl WalkKind {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Rows => "rows",
+            Self::Bands => "bands",
             Self::Pixels => "pixels",
             Self::Global => "global",
         }
@@ -64,10 +68,12 @@ impl Choice {
     pub(crate) fn new(tier: Tier, geometry: &Geometry) -> Self {
         let walk = if geometry.is_global() && geometry.inner == 1 {
             WalkKind::Global
-        } else if prefers_pixels(geometry) || Tiling::new(geometry, size_of::<f64>()).is_none() {
+        } else if Tiling::new(geometry, size_of::<f64>(), MOST_LANES).is_none() || prefers_pixels(geometry) {
             WalkKind::Pixels
-        } else {
+        } else if Shape::of(geometry).is_some() {
             WalkKind::Rows
+        } else {
+            WalkKind::Bands
         };
         Self { tier, walk }
     }
@@ -77,7 +83,7 @@ impl Choice {
 fn prefers_pixels(geometry: &Geometry) -> bool {
     let [depth, height, width] = &geometry.axes;
     // Two passes fold each column once; pixels fold it once for each window that shares it.
-    let taps = depth.kernel * height.kernel;
+    let taps = depth.kernel.saturating_mul(height.kernel);
     let again = width.kernel.div_ceil(width.stride);
     geometry.inner >= 8 && taps.saturating_mul(again) <= 9
 }
@@ -152,11 +158,16 @@ where
     S: Lanes<A>,
     R: Reduce<A, S>,
 {
-    let tiling = Tiling::new(&layer.geometry, size_of::<A>());
-    match (kind, tiling) {
-        (WalkKind::Global, _) => Box::new(OnTier { token, walk: Global::new::<S>(op, layer) }),
-        (WalkKind::Rows, Some(tiling)) => Box::new(OnTier { token, walk: Rows::new::<S>(op, layer, tiling) }),
-        (WalkKind::Rows | WalkKind::Pixels, _) => Box::new(OnTier { token, walk: Pixels::new::<S>(op, layer) }),
+    let tiling = Tiling::new(&layer.geometry, size_of::<A>(), S::N);
+    match (kind, Shape::of(&layer.geometry), tiling) {
+        (WalkKind::Global, ..) => Box::new(OnTier { token, walk: Global::new::<S>(op, layer) }),
+        (WalkKind::Rows, Some(shape), Some(tiling)) => {
+            Box::new(OnTier { token, walk: Rows::new::<S>(op, layer, shape, tiling) })
+        }
+        (WalkKind::Rows | WalkKind::Bands, _, Some(tiling)) => {
+            Box::new(OnTier { token, walk: Bands::new::<S>(op, layer, tiling) })
+        }
+        _ => Box::new(OnTier { token, walk: Pixels::new::<S>(op, layer) }),
     }
 }
 
@@ -203,7 +214,7 @@ macro_rules! floats {
                 Operation::MaxNumber => walk::<Element, S, _>(s, watched!(Largest, Number), layer, walk_kind),
                 Operation::MinNumber => walk::<Element, S, _>(s, watched!(Smallest, Number), layer, walk_kind),
                 Operation::Mean => {
-                    let exact_reciprocal = layer.divides_by_powers_of_two();
+                    let exact_reciprocal = Divisors::<Element>::are_powers_of_two(layer);
                     walk::<Element, S, _>(s, Mean { element: PhantomData, exact_reciprocal }, layer, walk_kind)
                 }
             }

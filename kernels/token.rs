@@ -38,8 +38,6 @@ macro_rules! everywhere {
         }
 
         impl Simd for $Token {
-            const TIER: Tier = Tier::$Token;
-
             #[inline(always)]
             fn vectorize<R>(self, f: impl FnOnce() -> R) -> R {
                 f()
@@ -77,8 +75,6 @@ macro_rules! detected {
         }
 
         impl Simd for $Token {
-            const TIER: Tier = Tier::$Token;
-
             #[inline(always)]
             fn vectorize<R>(self, f: impl FnOnce() -> R) -> R {
                 #[inline]

@@ -23,9 +23,6 @@ pub struct PerAxis {
 }
 
 impl PerAxis {
-    /// 0 on every axis of any rank.
-    pub(crate) const ZERO: Self = Self { values: [0; MAX_RANK], given: 0 };
-
     pub(crate) fn new(values: &[usize]) -> Self {
         let mut kept = [0; MAX_RANK];
         for (to, from) in kept.iter_mut().zip(values) {
@@ -40,17 +37,15 @@ impl PerAxis {
     }
 
     fn check_rank(&self, what: &'static str, need: usize) -> Result<()> {
-        if self.given == need || *self == Self::ZERO {
-            Ok(())
-        } else {
-            Err(Error::Rank { what, got: self.given, need })
-        }
+        if self.given == need { Ok(()) } else { Err(Error::Rank { what, got: self.given, need }) }
     }
 }
 
 /// What surrounds the input on each axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Padding {
+    /// None at all, on any number of axes.
+    Valid,
     Explicit {
         begin: PerAxis,
         end: PerAxis,
@@ -139,7 +134,7 @@ impl Axis {
         let span = reach.checked_add(1).ok_or_else(overflow)?;
 
         let (begin, end) = match window.padding {
-            None => (0, 0),
+            None | Some(Padding::Valid) => (0, 0),
             Some(Padding::Explicit { begin, end }) => (begin.at(axis), end.at(axis)),
             Some(Padding::Same { odd_at_end }) => {
                 let output = input.div_ceil(stride);
@@ -158,7 +153,10 @@ impl Axis {
         if explicit && !window.allow_empty && begin.max(end) >= span {
             return Err(Error::PadTooLarge { axis: name, padding: begin.max(end), span });
         }
-        if input == 0 || padded < span {
+        // In ceil mode a window may be longer than the padded input, if it overhangs it by less than a stride.
+        let deficit = span.saturating_sub(padded);
+        let overhangs = window.ceil && explicit && deficit < stride;
+        if input == 0 || (deficit > 0 && !overhangs) {
             return Err(Error::KernelTooLarge { axis: name, kernel, span, dilation, padded });
         }
 
@@ -183,7 +181,10 @@ impl Axis {
     /// How many of the taps of output `o` lie before virtual position `limit`, where 0 is the first padded element.
     fn taps_before(&self, o: usize, limit: usize) -> usize {
         let start = o.saturating_mul(self.stride);
-        limit.saturating_sub(start).div_ceil(self.dilation.max(1)).min(self.kernel)
+        let free = limit.saturating_sub(start);
+        // Asked for every output: spare it the division where there is nothing to divide.
+        let taps = if self.dilation > 1 { free.div_ceil(self.dilation) } else { free };
+        taps.min(self.kernel)
     }
 
     /// The valid taps of output `o`.
@@ -201,6 +202,17 @@ impl Axis {
             Count::Padded => self.taps_before(o, self.begin.saturating_add(self.input).saturating_add(self.end)),
             Count::Fixed(_) => 1,
         }
+    }
+
+    /// Outputs whose window begins before the input, and outputs whose window ends after it: those, at the two ends, whose
+    /// count may differ from the others'.
+    pub(crate) fn cut_windows(&self) -> (usize, usize) {
+        let head = self.begin.div_ceil(self.stride.max(1)).min(self.output);
+        // Windows `o` with o·s + span <= n + b end inside.
+        let inside = self.begin.saturating_add(self.input).checked_sub(self.span());
+        let whole =
+            inside.map_or(0, |last| last.checked_div(self.stride).unwrap_or(0).saturating_add(1)).min(self.output);
+        (head, self.output.saturating_sub(whole))
     }
 
     /// The window is the whole axis, once.
@@ -246,6 +258,12 @@ impl Geometry {
         if window.ceil && matches!(window.padding, Some(Padding::Same { .. })) {
             return Err(Error::Unsupported {
                 why: "ceil mode has no meaning with same padding, whose output length is fixed",
+            });
+        }
+        let moves = window.stride.is_some() || window.dilation.is_some() || window.padding.is_some() || window.ceil;
+        if window.kernel.is_none() && moves {
+            return Err(Error::Unsupported {
+                why: "a global window is the whole plane, once: it takes no stride, dilation, padding or ceil mode",
             });
         }
 
@@ -311,9 +329,9 @@ impl Geometry {
         self.axes.iter().all(Axis::is_global)
     }
 
-    /// Whether some window has no valid tap.
-    pub(crate) fn has_empty_windows(&self) -> bool {
-        self.axes.iter().any(|axis| axis.may_be_empty() && (0..axis.output).any(|o| axis.taps(o).count == 0))
+    /// Whether some window may have no valid tap. Cheap, and true for some layers that have none.
+    pub(crate) fn may_have_empty_windows(&self) -> bool {
+        self.axes.iter().any(Axis::may_be_empty)
     }
 
     /// Whether the window of the output element at offset `at` of memory has no valid tap.

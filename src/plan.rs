@@ -10,6 +10,9 @@ use crate::geometry::{Count, Geometry, Window};
 use crate::kernels::{Bound, Choice, Layer, Operation};
 use crate::{Element, Error, Layout, Result, Tier};
 
+/// Outputs whose divisors a plan tables at most: those whose windows padding cuts. No layer anybody runs comes near it.
+const MOST_DIVISORS: usize = 1 << 24;
+
 /// A pooling layer for tensors of one shape and layout: validated, immutable, cheap to clone, shareable between threads.
 ///
 /// Made by [`Pool::plan`](crate::Pool::plan). It prints itself: `max f32 nchw 64x112x112 3x3/2+1 → 56x56, rows, avx2`.
@@ -57,11 +60,17 @@ impl<T: Element> Plan<T> {
         if count == Count::Fixed(0) {
             return Err(Error::BadDivisor);
         }
+        let layer = Layer { geometry, count };
+        if operation == Operation::Mean && layer.divisor_entries() > MOST_DIVISORS {
+            return Err(Error::SizeOverflow {
+                what: "the table of divisors: too many windows are cut by the padding, and",
+            });
+        }
         let tier = tier.unwrap_or_else(Tier::best).check()?;
         let choice = Choice::new(tier, &geometry);
         let unavailable = Error::TierUnavailable { tier, why: "this build has no kernels for it" };
-        let kernel = T::bind(choice, operation, &Layer { geometry, count }).ok_or(unavailable)?;
-        let empty_windows = geometry.has_empty_windows().then(|| T::identity(operation));
+        let kernel = T::bind(choice, operation, &layer).ok_or(unavailable)?;
+        let empty_windows = geometry.may_have_empty_windows().then(|| T::identity(operation));
         Ok(Self {
             shared: Arc::new(Shared { kernel, choice, geometry, empty_windows, name, layout, shape: shape.to_vec() }),
         })

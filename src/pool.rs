@@ -174,7 +174,8 @@ impl<O: PoolOperation, T: Element> Pool<O, T> {
         Self::of(Some(PerAxis::new(kernel.as_ref())))
     }
 
-    /// One window that is the whole plane: the output has length 1 on every spatial axis.
+    /// One window that is the whole plane: the output has length 1 on every spatial axis. It takes no stride, dilation,
+    /// padding or ceil mode.
     pub fn global() -> Self {
         Self::of(None)
     }
@@ -228,7 +229,7 @@ impl<O: PoolOperation, T: Element> Pool<O, T> {
 
     /// No padding (ONNX and TensorFlow `VALID`), which is also the default.
     pub fn valid(self) -> Self {
-        self.pad(Padding::Explicit { begin: PerAxis::ZERO, end: PerAxis::ZERO })
+        self.pad(Padding::Valid)
     }
 
     fn pad(mut self, padding: Padding) -> Self {

@@ -31,6 +31,28 @@ fn first_64(n: usize) -> __m256i {
     _mm256_cmpgt_epi64(_mm256_set1_epi64x(n as i64), _mm256_setr_epi64x(0, 1, 2, 3))
 }
 
+/// `b` moved up by one element of `BYTES`, the last of `a` below it.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn back<const BYTES: i32>(a: __m256i, b: __m256i) -> __m256i {
+    // A byte shift works within 128-bit halves: what enters each half is the half before it.
+    let before = _mm256_permute2x128_si256::<0x21>(a, b);
+    match BYTES {
+        1 => _mm256_alignr_epi8::<15>(b, before),
+        2 => _mm256_alignr_epi8::<14>(b, before),
+        4 => _mm256_alignr_epi8::<12>(b, before),
+        _ => _mm256_alignr_epi8::<8>(b, before),
+    }
+}
+
+/// `a` moved down by one element of `BYTES`, the first of `b` above it.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn ahead<const BYTES: i32>(a: __m256i, b: __m256i) -> __m256i {
+    let after = _mm256_permute2x128_si256::<0x21>(a, b);
+    _mm256_alignr_epi8::<BYTES>(after, a)
+}
+
 impl Lanes<f32> for Avx2 {
     type V = __m256;
     type M = __m256;
@@ -42,11 +64,16 @@ impl Lanes<f32> for Avx2 {
         fn pick(self, m: __m256, yes: __m256, no: __m256) -> __m256 { _mm256_blendv_ps(no, yes, m) }
         fn max(self, a: __m256, b: __m256) -> __m256 { _mm256_max_ps(a, b) }
         fn min(self, a: __m256, b: __m256) -> __m256 { _mm256_min_ps(a, b) }
-        fn even(self, a: __m256, b: __m256) -> __m256 {{
+        fn unzip(self, a: __m256, b: __m256) -> (__m256, __m256) {{
             // Within 128-bit halves: a0 a2 b0 b2 | a4 a6 b4 b6; then the middle quarters change places.
-            let halves = _mm256_castps_pd(_mm256_shuffle_ps::<0b10_00_10_00>(a, b));
-            _mm256_castpd_ps(_mm256_permute4x64_pd::<0b11_01_10_00>(halves))
+            let even = _mm256_castps_pd(_mm256_shuffle_ps::<0b10_00_10_00>(a, b));
+            let odd = _mm256_castps_pd(_mm256_shuffle_ps::<0b11_01_11_01>(a, b));
+            let order = |v| _mm256_castpd_ps(_mm256_permute4x64_pd::<0b11_01_10_00>(v));
+            (order(even), order(odd))
         }}
+        fn back(self, a: __m256, b: __m256) -> __m256 { _mm256_castsi256_ps(back::<4>(_mm256_castps_si256(a), _mm256_castps_si256(b))) }
+        fn ahead(self, a: __m256, b: __m256) -> __m256 { _mm256_castsi256_ps(ahead::<4>(_mm256_castps_si256(a), _mm256_castps_si256(b))) }
+        fn splat_first(self, v: __m256) -> __m256 { _mm256_broadcastss_ps(_mm256_castps256_ps128(v)) }
         fn upper(self, v: __m256, half: usize) -> __m256 {
             match half {
                 4 => _mm256_permute2f128_ps::<0x11>(v, v),
@@ -107,9 +134,13 @@ impl Lanes<f64> for Avx2 {
         fn pick(self, m: __m256d, yes: __m256d, no: __m256d) -> __m256d { _mm256_blendv_pd(no, yes, m) }
         fn max(self, a: __m256d, b: __m256d) -> __m256d { _mm256_max_pd(a, b) }
         fn min(self, a: __m256d, b: __m256d) -> __m256d { _mm256_min_pd(a, b) }
-        fn even(self, a: __m256d, b: __m256d) -> __m256d {
-            _mm256_permute4x64_pd::<0b11_01_10_00>(_mm256_unpacklo_pd(a, b))
-        }
+        fn unzip(self, a: __m256d, b: __m256d) -> (__m256d, __m256d) {{
+            let order = |v| _mm256_permute4x64_pd::<0b11_01_10_00>(v);
+            (order(_mm256_unpacklo_pd(a, b)), order(_mm256_unpackhi_pd(a, b)))
+        }}
+        fn back(self, a: __m256d, b: __m256d) -> __m256d { _mm256_castsi256_pd(back::<8>(_mm256_castpd_si256(a), _mm256_castpd_si256(b))) }
+        fn ahead(self, a: __m256d, b: __m256d) -> __m256d { _mm256_castsi256_pd(ahead::<8>(_mm256_castpd_si256(a), _mm256_castpd_si256(b))) }
+        fn splat_first(self, v: __m256d) -> __m256d { _mm256_broadcastsd_pd(_mm256_castpd256_pd128(v)) }
         fn upper(self, v: __m256d, half: usize) -> __m256d {
             match half {
                 2 => _mm256_permute2f128_pd::<0x11>(v, v),

@@ -64,9 +64,18 @@ impl Lanes<f32> for Avx512 {
         fn pick(self, m: __mmask16, yes: __m512, no: __m512) -> __m512 { _mm512_mask_blend_ps(m, no, yes) }
         fn max(self, a: __m512, b: __m512) -> __m512 { _mm512_max_ps(a, b) }
         fn min(self, a: __m512, b: __m512) -> __m512 { _mm512_min_ps(a, b) }
-        fn even(self, a: __m512, b: __m512) -> __m512 {
-            _mm512_permutex2var_ps(a, _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30), b)
+        fn unzip(self, a: __m512, b: __m512) -> (__m512, __m512) {{
+            let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+            let odd = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+            (_mm512_permutex2var_ps(a, even, b), _mm512_permutex2var_ps(a, odd, b))
+        }}
+        fn back(self, a: __m512, b: __m512) -> __m512 {
+            _mm512_castsi512_ps(_mm512_alignr_epi32::<15>(_mm512_castps_si512(b), _mm512_castps_si512(a)))
         }
+        fn ahead(self, a: __m512, b: __m512) -> __m512 {
+            _mm512_castsi512_ps(_mm512_alignr_epi32::<1>(_mm512_castps_si512(b), _mm512_castps_si512(a)))
+        }
+        fn splat_first(self, v: __m512) -> __m512 { _mm512_broadcastss_ps(_mm512_castps512_ps128(v)) }
         fn upper(self, v: __m512, half: usize) -> __m512 {
             match half {
                 8 => _mm512_shuffle_f32x4::<0b11_10_11_10>(v, v),
@@ -105,9 +114,18 @@ impl Lanes<f64> for Avx512 {
         fn pick(self, m: __mmask8, yes: __m512d, no: __m512d) -> __m512d { _mm512_mask_blend_pd(m, no, yes) }
         fn max(self, a: __m512d, b: __m512d) -> __m512d { _mm512_max_pd(a, b) }
         fn min(self, a: __m512d, b: __m512d) -> __m512d { _mm512_min_pd(a, b) }
-        fn even(self, a: __m512d, b: __m512d) -> __m512d {
-            _mm512_permutex2var_pd(a, _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14), b)
+        fn unzip(self, a: __m512d, b: __m512d) -> (__m512d, __m512d) {{
+            let even = _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14);
+            let odd = _mm512_setr_epi64(1, 3, 5, 7, 9, 11, 13, 15);
+            (_mm512_permutex2var_pd(a, even, b), _mm512_permutex2var_pd(a, odd, b))
+        }}
+        fn back(self, a: __m512d, b: __m512d) -> __m512d {
+            _mm512_castsi512_pd(_mm512_alignr_epi64::<7>(_mm512_castpd_si512(b), _mm512_castpd_si512(a)))
         }
+        fn ahead(self, a: __m512d, b: __m512d) -> __m512d {
+            _mm512_castsi512_pd(_mm512_alignr_epi64::<1>(_mm512_castpd_si512(b), _mm512_castpd_si512(a)))
+        }
+        fn splat_first(self, v: __m512d) -> __m512d { _mm512_broadcastsd_pd(_mm512_castpd512_pd128(v)) }
         fn upper(self, v: __m512d, half: usize) -> __m512d {
             match half {
                 4 => _mm512_shuffle_f64x2::<0b11_10_11_10>(v, v),

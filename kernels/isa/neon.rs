@@ -45,7 +45,10 @@ impl Lanes<f32> for Neon {
         fn pick(self, m: uint32x4_t, yes: float32x4_t, no: float32x4_t) -> float32x4_t { vbslq_f32(m, yes, no) }
         fn max(self, a: float32x4_t, b: float32x4_t) -> float32x4_t { vmaxq_f32(a, b) }
         fn min(self, a: float32x4_t, b: float32x4_t) -> float32x4_t { vminq_f32(a, b) }
-        fn even(self, a: float32x4_t, b: float32x4_t) -> float32x4_t { vuzp1q_f32(a, b) }
+        fn unzip(self, a: float32x4_t, b: float32x4_t) -> (float32x4_t, float32x4_t) { (vuzp1q_f32(a, b), vuzp2q_f32(a, b)) }
+        fn back(self, a: float32x4_t, b: float32x4_t) -> float32x4_t { vextq_f32::<3>(a, b) }
+        fn ahead(self, a: float32x4_t, b: float32x4_t) -> float32x4_t { vextq_f32::<1>(a, b) }
+        fn splat_first(self, v: float32x4_t) -> float32x4_t { vdupq_laneq_f32::<0>(v) }
         fn upper(self, v: float32x4_t, half: usize) -> float32x4_t {
             match half {
                 2 => vextq_f32::<2>(v, v),
@@ -85,7 +88,10 @@ impl Lanes<f64> for Neon {
         fn pick(self, m: uint64x2_t, yes: float64x2_t, no: float64x2_t) -> float64x2_t { vbslq_f64(m, yes, no) }
         fn max(self, a: float64x2_t, b: float64x2_t) -> float64x2_t { vmaxq_f64(a, b) }
         fn min(self, a: float64x2_t, b: float64x2_t) -> float64x2_t { vminq_f64(a, b) }
-        fn even(self, a: float64x2_t, b: float64x2_t) -> float64x2_t { vuzp1q_f64(a, b) }
+        fn unzip(self, a: float64x2_t, b: float64x2_t) -> (float64x2_t, float64x2_t) { (vuzp1q_f64(a, b), vuzp2q_f64(a, b)) }
+        fn back(self, a: float64x2_t, b: float64x2_t) -> float64x2_t { vextq_f64::<1>(a, b) }
+        fn ahead(self, a: float64x2_t, b: float64x2_t) -> float64x2_t { vextq_f64::<1>(a, b) }
+        fn splat_first(self, v: float64x2_t) -> float64x2_t { vdupq_laneq_f64::<0>(v) }
         fn upper(self, v: float64x2_t, _half: usize) -> float64x2_t { vextq_f64::<1>(v, v) }
     }
 }

@@ -45,9 +45,26 @@ macro_rules! lanes {
             }
 
             #[inline(always)]
-            fn even(self, a: $V, b: $V) -> $V {
+            fn unzip(self, a: $V, b: $V) -> ($V, $V) {
                 let (a, b) = (a.to_array(), b.to_array());
-                <$V>::from(core::array::from_fn::<$A, $N, _>(|i| if i < $N / 2 { a[2 * i] } else { b[2 * i - $N] }))
+                let every_other = |odd: usize| {
+                    <$V>::from(core::array::from_fn::<$A, $N, _>(|i| {
+                        if i < $N / 2 { a[2 * i + odd] } else { b[2 * i + odd - $N] }
+                    }))
+                };
+                (every_other(0), every_other(1))
+            }
+
+            #[inline(always)]
+            fn back(self, a: $V, b: $V) -> $V {
+                let (a, b) = (a.to_array(), b.to_array());
+                <$V>::from(core::array::from_fn::<$A, $N, _>(|i| if i == 0 { a[$N - 1] } else { b[i - 1] }))
+            }
+
+            #[inline(always)]
+            fn ahead(self, a: $V, b: $V) -> $V {
+                let (a, b) = (a.to_array(), b.to_array());
+                <$V>::from(core::array::from_fn::<$A, $N, _>(|i| if i == $N - 1 { b[0] } else { a[i + 1] }))
             }
 
             #[inline(always)]

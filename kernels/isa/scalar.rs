@@ -37,9 +37,25 @@ macro_rules! lanes {
                 if m { yes } else { no }
             }
 
+            // One lane: the even element of two is the first, the odd one the second.
             #[inline(always)]
-            fn even(self, a: $A, _b: $A) -> $A {
+            fn unzip(self, a: $A, b: $A) -> ($A, $A) {
+                (a, b)
+            }
+
+            #[inline(always)]
+            fn back(self, a: $A, _b: $A) -> $A {
                 a
+            }
+
+            #[inline(always)]
+            fn ahead(self, _a: $A, b: $A) -> $A {
+                b
+            }
+
+            #[inline(always)]
+            fn splat_first(self, v: $A) -> $A {
+                v
             }
 
             #[inline(always)]

@@ -91,6 +91,7 @@ impl FloatLane for f64 {
 macro_rules! as_in_memory {
     ($A:ty, $S:ty) => {
         type T = $A;
+        const IDENTITY: $A = <Self as Reduce<$A, $S>>::FILL;
 
         #[inline(always)]
         unsafe fn load(self, s: $S, p: *const $A) -> <$S as Lanes<$A>>::V {
@@ -160,6 +161,7 @@ pub(crate) struct Extreme<D>(pub(crate) PhantomData<D>);
 
 impl<A: Ends, S: Lanes<A>, D: Direction<A>> Reduce<A, S> for Extreme<D> {
     const FILL: A = D::FILL;
+    const IDEMPOTENT: bool = true;
     as_in_memory!(A, S);
     unwatched!(S, S::V);
     undivided!(S, S::V);
@@ -190,6 +192,7 @@ where
     C: Reduce<A, S, T = A>,
 {
     const FILL: A = D::FILL;
+    const IDEMPOTENT: bool = true;
     as_in_memory!(A, S);
     undivided!(S, S::V);
 
@@ -235,6 +238,7 @@ pub(crate) struct Propagate<D>(pub(crate) PhantomData<D>);
 
 impl<A: FloatLane, S: Floats<A>, D: Direction<A>> Reduce<A, S> for Propagate<D> {
     const FILL: A = D::FILL;
+    const IDEMPOTENT: bool = true;
     as_in_memory!(A, S);
     unwatched!(S, S::V);
     undivided!(S, S::V);
@@ -260,6 +264,7 @@ pub(crate) struct Number<D>(pub(crate) PhantomData<D>);
 
 impl<A: FloatLane, S: Floats<A>, D: Direction<A>> Reduce<A, S> for Number<D> {
     const FILL: A = A::NAN;
+    const IDEMPOTENT: bool = true;
     as_in_memory!(A, S);
     unwatched!(S, S::V);
     undivided!(S, S::V);

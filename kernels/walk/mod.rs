@@ -1,11 +1,16 @@
 //! Walks: how a loop visits the windows of a layer.
 //!
+//! Inner loops are loops over indices: an iterator's closure that is not inlined costs the kernel's time many times over
+//! (`array::map` over rows of vectors: 8×).
+//!
 //! | walk | visits | chosen for |
 //! |---|---|---|
-//! | [`rows`] | a band of output rows: down the window's columns into scratch rows, then across them | every layer whose scratch row fits, planar ones above all |
-//! | [`pixels`] | a pixel at a time, lanes are its inner elements | channels-last and blocked; whatever `rows` cannot hold |
+//! | [`rows`] | a row of outputs in registers | planar, 2 or 3 columns, a stride of 1 or 2 along the row |
+//! | [`bands`] | a band of output rows: down the window's columns into scratch rows, then across them | every other layer whose scratch row fits; long windows |
+//! | [`pixels`] | a pixel at a time, lanes are its inner elements | channels-last and blocked; whatever `bands` cannot hold |
 //! | [`global`] | a plane as one run | one window that is the whole plane, planar |
 
+pub(crate) mod bands;
 pub(crate) mod divisors;
 pub(crate) mod global;
 pub(crate) mod pixels;
@@ -24,17 +29,13 @@ pub struct Layer {
 }
 
 impl Layer {
-    /// Whether every divisor is a power of two, so that its reciprocal is exact.
-    pub(crate) fn divides_by_powers_of_two(&self) -> bool {
-        match self.count {
-            Count::Fixed(divisor) => divisor.is_power_of_two(),
-            // A product is a power of two where its factors are.
-            count => self
-                .geometry
-                .axes
-                .iter()
-                .all(|axis| (0..axis.output).all(|o| axis.count(o, count).max(1).is_power_of_two())),
-        }
+    /// How many outputs a table of divisors holds, at least: a plan asks before it makes one.
+    pub(crate) fn divisor_entries(&self) -> usize {
+        let of = |axis: &Axis| match self.count {
+            Count::Fixed(_) => 0,
+            _ => axis.cut_windows().0.saturating_add(axis.cut_windows().1),
+        };
+        self.geometry.axes.iter().map(of).fold(0, usize::saturating_add)
     }
 }
 
@@ -81,51 +82,83 @@ pub(crate) trait Walk<S: Simd>: Send + Sync {
     unsafe fn visit(&self, s: S, io: Io<Self::T>, units: Range<usize>);
 }
 
-/// Where output row `row` lies and which input rows its windows fold.
+/// Where an output row lies: which plane, and which output on depth and height.
 #[derive(Clone, Copy)]
-struct RowTaps {
-    /// Output indices on depth and height.
+struct Position {
+    outer: usize,
     z: usize,
     y: usize,
-    /// Offset of the first valid row of the window, in elements of the input.
+}
+
+impl Position {
+    /// Of output row `row`.
+    #[inline(always)]
+    fn of(geometry: &Geometry, row: usize) -> Self {
+        let [depth, height, _] = &geometry.axes;
+        let slab = row / height.output;
+        Self { outer: slab / depth.output, z: slab % depth.output, y: row % height.output }
+    }
+
+    /// `rows` rows further on, at most to the beginning of the next slab.
+    #[inline(always)]
+    fn advance(&mut self, geometry: &Geometry, rows: usize) {
+        let [depth, height, _] = &geometry.axes;
+        self.y += rows;
+        if self.y >= height.output {
+            (self.y, self.z) = (0, self.z + 1);
+        }
+        if self.z >= depth.output {
+            (self.z, self.outer) = (0, self.outer + 1);
+        }
+    }
+
+    /// Offset of row 0 of the first valid slab of the windows here, in elements of the input.
+    #[inline(always)]
+    fn slab_offset(&self, geometry: &Geometry) -> usize {
+        let [depth, height, width] = &geometry.axes;
+        (self.outer * depth.input + depth.taps(self.z).start) * height.input * width.input * geometry.inner
+    }
+}
+
+/// Which input rows the windows of an output row fold.
+#[derive(Clone, Copy)]
+struct RowTaps {
+    /// Offset of the first valid row, in elements of the input.
     first: usize,
     slabs: usize,
     slab_step: usize,
     rows: usize,
     row_step: usize,
-    /// Input rows of the window on the height axis, for telling fresh ones from those that an earlier row has seen.
+    /// The same rows on the height axis, for telling fresh ones from those that an earlier output row has seen.
     height: Taps,
 }
 
 impl RowTaps {
+    /// Of output row `y` in the slab of `at`.
     #[inline(always)]
-    fn new(geometry: &Geometry, row: usize) -> Self {
+    fn new(geometry: &Geometry, at: &Position, y: usize) -> Self {
         let [depth, height, width] = &geometry.axes;
-        let (slab, y) = (row / height.output, row % height.output);
-        let (o, z) = (slab / depth.output, slab % depth.output);
-        Self::at(geometry, depth, height, width, o, z, y)
-    }
-
-    #[inline(always)]
-    fn at(geometry: &Geometry, depth: &Axis, height: &Axis, width: &Axis, o: usize, z: usize, y: usize) -> Self {
         let row_len = width.input * geometry.inner;
-        let slab_len = height.input * row_len;
-        let plane_len = depth.input * slab_len;
-        let (slabs, rows) = (depth.taps(z), height.taps(y));
+        let rows = height.taps(y);
         Self {
-            z,
-            y,
-            first: o * plane_len + slabs.start * slab_len + rows.start * row_len,
-            slabs: slabs.count,
-            slab_step: depth.dilation.wrapping_mul(slab_len),
+            first: at.slab_offset(geometry) + rows.start * row_len,
+            slabs: depth.taps(at.z).count,
+            // Steps of an axis with one tap are never taken; the product could wrap.
+            slab_step: depth.dilation.wrapping_mul(height.input * row_len),
             rows: rows.count,
             row_step: height.dilation.wrapping_mul(row_len),
             height: rows,
         }
     }
 
-    fn taps(&self) -> usize {
-        self.slabs * self.rows
+    /// How many of the window's rows, its first, were watched already by an output row before it in the same tile, which
+    /// has watched all rows below `seen`. Where windows have gaps or slabs, none can be told.
+    #[inline(always)]
+    fn stale(&self, height: &Axis, seen: usize) -> usize {
+        if self.slabs != 1 || height.dilation != 1 {
+            return 0;
+        }
+        seen.saturating_sub(self.height.start).min(self.rows)
     }
 }
 
@@ -157,6 +190,81 @@ impl Caution {
         self.next = (self.next * 2).clamp(1, 64);
         self.left = self.next;
     }
+}
+
+/// Folds the window's rows at `B` neighbouring vectors of columns from `p` on, or at the first `n` lanes of one, and watches
+/// those rows that are not stale.
+///
+/// # Safety
+/// In every row of the window, counted from `p` as its first, `B·N` elements are readable, or `n` if `n < N`; then
+/// `B == 1`.
+#[inline(always)]
+unsafe fn fold_rows<A, S, O, const B: usize>(
+    s: S,
+    op: O,
+    taps: &RowTaps,
+    stale: usize,
+    p: *const O::T,
+    n: usize,
+    mut flag: O::Flag,
+) -> ([S::V; B], O::Flag)
+where
+    A: Lane,
+    S: Lanes<A>,
+    O: Reduce<A, S>,
+{
+    let mut down = [s.splat(O::FILL); B];
+    for slab in 0..taps.slabs {
+        for row in 0..taps.rows {
+            // SAFETY: a row of the window.
+            let v = unsafe {
+                let p = p.add(slab * taps.slab_step + row * taps.row_step);
+                load_block::<A, S, O, B>(s, op, p, n)
+            };
+            if row >= stale {
+                flag = watch_block(s, op, &v, flag);
+            }
+            for b in 0..B {
+                down[b] = op.join(s, down[b], v[b]);
+            }
+        }
+    }
+    (down, flag)
+}
+
+/// `B` neighbouring vectors, or the first `n` lanes of one.
+///
+/// # Safety
+/// `B·N` elements are readable, or `n` if `n < N`; then `B == 1`.
+#[inline(always)]
+unsafe fn load_block<A, S, O, const B: usize>(s: S, op: O, p: *const O::T, n: usize) -> [S::V; B]
+where
+    A: Lane,
+    S: Lanes<A>,
+    O: Reduce<A, S>,
+{
+    let mut v = [s.splat(O::FILL); B];
+    for b in 0..B {
+        // SAFETY: by this function's contract.
+        v[b] = unsafe { if n == S::N { op.load(s, p.add(b * S::N)) } else { op.load_first(s, p, n) } };
+    }
+    v
+}
+
+/// Watches `B` vectors, two for one compare.
+#[inline(always)]
+fn watch_block<A, S, O, const B: usize>(s: S, op: O, v: &[S::V; B], mut flag: O::Flag) -> O::Flag
+where
+    A: Lane,
+    S: Lanes<A>,
+    O: Reduce<A, S>,
+{
+    if O::WATCH {
+        for b in (0..B).step_by(2) {
+            flag = op.watch(s, flag, v[b], v[(b + 1) % B]);
+        }
+    }
+    flag
 }
 
 /// Writes `len` folded vectors' worth of output: whole vectors, the last one overlapping the one before.
@@ -202,4 +310,10 @@ unsafe fn emit<A, S, R>(
             }
         }
     }
+}
+
+/// A closure that must be inlined but is bound to a name first: the attribute is allowed on an argument only.
+#[inline(always)]
+fn inline<F>(f: F) -> F {
+    f
 }

@@ -1,54 +1,91 @@
 //! A pixel at a time: each lane is one of its inner elements (channels, or a block of them).
 //!
 //! ```text
-//! for each output row, for each run of columns that fits the cache, for each block of vectors of inner:
-//!     for each output pixel of the run:
-//!         for each column of its window:
+//! for each tile of output rows and columns whose input fits the cache, for each of its rows,
+//! for each block of vectors of inner:
+//!     for each output pixel:
+//!         for each column of its window that the pixel before did not fold:
 //!             fold the column's rows                       (1)
 //!         fold the columns, left to right                  (2)
 //!         finish, store                                    (3)
 //! ```
 //!
-//! 1. Rows outside the input are not visited: every row of a window is the same for the whole output row.
-//! 2. Columns outside the input are not visited either. A column that two neighbouring windows share is folded twice
-//!    here; `rows` folds it once and is chosen where that pays.
+//! 1. Rows outside the input are not visited: a window has the same rows at every output of a row.
+//! 2. The windows of most networks (2×2/2, 3×3/1, 3×3/2) have a loop of their own: a row outside the input is a row of
+//!    identities, a column outside an identity in registers, and 3×3 windows keep the columns they share from one pixel to
+//!    the next. All other windows fold all of their columns anew.
 //! 3. An inner length that is no multiple of a vector ends with a vector that overlaps the one before; one shorter than
 //!    a vector is one partial vector.
 //!
-//! The run of columns exists for the cache: without it three input rows of 112 pixels × 64 channels fall out of L1
-//! between two uses, and each is read three times from L2 (1.9 instead of 1.2 times the streaming bound).
+//! Tiles exist for the cache: without them three input rows of 112 pixels × 64 channels fall out of L1 between two uses, and
+//! each is read three times from L2 (1.9 instead of 1.2 times the streaming bound).
 
+use alloc::vec;
+use alloc::vec::Vec;
 use core::ops::Range;
 
-use super::divisors::Divisors;
-use super::{Caution, Io, Layer, RowTaps, Walk};
+use super::divisors::{Divisors, RowDivisors};
+use super::{Caution, Io, Layer, Position, RowTaps, Walk, fold_rows, load_block, watch_block};
 use crate::geometry::Taps;
 use crate::kernels::simd::{Lane, Lanes, Reduce};
 
-/// Input bytes of one row that a run of columns spans.
+/// Input bytes of one row that a tile spans.
 const RUN_BYTES: usize = 8 << 10;
 
-pub(crate) struct Pixels<A, R> {
+/// Output rows of a tile.
+const BAND: usize = 8;
+
+pub(crate) struct Pixels<A, R, T> {
     op: R,
     layer: Layer,
     divisors: Divisors<A>,
-    /// Output pixels of a run.
+    /// Output pixels of a tile's rows.
     run: usize,
+    /// A pixel of identities.
+    identity: Vec<T>,
 }
 
-impl<A: Lane, R> Pixels<A, R> {
+impl<A: Lane, R, T: bytemuck::Pod> Pixels<A, R, T> {
     pub(crate) fn new<S: Lanes<A>>(op: R, layer: &Layer) -> Self
     where
-        R: Reduce<A, S>,
+        R: Reduce<A, S, T = T>,
     {
         let pixel_bytes = layer.geometry.inner * size_of::<R::T>();
         let input_pixels = (RUN_BYTES / pixel_bytes.max(1)).max(1);
         let run = (input_pixels / layer.geometry.axes[2].stride).max(1);
-        Self { op, layer: *layer, divisors: Divisors::new::<S, R>(op, layer), run }
+        let identity = vec![R::IDENTITY; layer.geometry.inner];
+        Self { op, layer: *layer, divisors: Divisors::new::<S, R>(op, layer), run, identity }
     }
 }
 
-impl<A: Lane, S: Lanes<A>, R: Reduce<A, S>> Walk<S> for Pixels<A, R> {
+/// One tile: `count` output rows from `at` on, the run's `to`th and following, and the output columns.
+struct Tile {
+    at: Position,
+    to: usize,
+    count: usize,
+    columns: Range<usize>,
+}
+
+/// A tile's row: which input rows, which output row, what it divides by.
+struct Row<'a, T, A> {
+    src: *const T,
+    dst: *mut T,
+    taps: RowTaps,
+    /// The first rows of the window, which the row before has watched.
+    stale: usize,
+    divisors: RowDivisors<'a, A>,
+    columns: Range<usize>,
+}
+
+/// A row of a window of known height: where column 0 is, and how far it is to the next. A row outside the input is a pixel
+/// of identities, at every column.
+#[derive(Clone, Copy)]
+struct Line<T> {
+    first: *const T,
+    step: usize,
+}
+
+impl<A: Lane, S: Lanes<A>, R: Reduce<A, S>> Walk<S> for Pixels<A, R, R::T> {
     type T = R::T;
 
     fn units(&self) -> usize {
@@ -62,133 +99,289 @@ impl<A: Lane, S: Lanes<A>, R: Reduce<A, S>> Walk<S> for Pixels<A, R> {
     #[inline(always)]
     unsafe fn visit(&self, s: S, io: Io<R::T>, rows: Range<usize>) {
         let geometry = &self.layer.geometry;
+        let [_, height, width] = &geometry.axes;
         let mut caution = Caution::default();
-        for (i, row) in rows.enumerate() {
-            let taps = RowTaps::new(geometry, row);
-            // SAFETY: `row` is one of the run's units, so its output is writable.
-            let dst = unsafe { io.dst.add(i * geometry.row_len()) };
+        let mut at = Position::of(geometry, rows.start);
+        let mut to = 0;
+        while to < rows.len() {
+            let count = BAND.min(height.output - at.y).min(rows.len() - to);
             let mut x = 0;
-            while x < geometry.axes[2].output {
-                let columns = x..(x + self.run).min(geometry.axes[2].output);
-                // SAFETY: by the contract of `visit`; `dst` is the row's output and `columns` lie in it.
+            while x < width.output {
+                let columns = x..(x + self.run).min(width.output);
+                x = columns.end;
+                let tile = Tile { at, to, count, columns };
+                // SAFETY: by the contract of `visit`: the rows are units of the run, and the columns lie in them.
                 unsafe {
-                    if caution.is_due() {
-                        self.strip(s, self.op.careful(), io, &taps, dst, columns.clone());
-                    } else if self.strip(s, self.op, io, &taps, dst, columns.clone()) {
-                        caution.dirty();
-                        self.strip(s, self.op.careful(), io, &taps, dst, columns.clone());
+                    let suspect = R::WATCH && caution.is_due();
+                    if suspect || self.tile::<S, R, true>(s, self.op, &io, &tile) {
+                        if !suspect {
+                            caution.dirty();
+                        }
+                        if R::WATCH {
+                            self.tile::<S, R::Careful, false>(s, self.op.careful(), &io, &tile);
+                        }
                     } else {
                         caution.clean();
                     }
                 }
-                x = columns.end;
             }
+            at.advance(geometry, count);
+            to += count;
         }
     }
 }
 
-impl<A: Lane, R> Pixels<A, R> {
-    /// A run of output pixels of one row, all of inner. Says whether it met what `op` is not right for.
+impl<A: Lane, R, T: bytemuck::Pod> Pixels<A, R, T> {
+    /// The outputs of one tile, all of inner. Says whether it met what `op` is not right for; then they are not to be
+    /// used. The careful twin, which is rarely run, has no loop of its own for any window (`OWN`).
     ///
     /// # Safety
-    /// As for `visit`; `dst` is the row's output and `columns` lie in it.
+    /// As for `visit`; the tile's rows are units of the run, of one slab, and its columns lie in them.
     #[inline(always)]
-    unsafe fn strip<S, O>(
-        &self,
-        s: S,
-        op: O,
-        io: Io<O::T>,
-        taps: &RowTaps,
-        dst: *mut O::T,
-        columns: Range<usize>,
-    ) -> bool
+    unsafe fn tile<S, O, const OWN: bool>(&self, s: S, op: O, io: &Io<T>, tile: &Tile) -> bool
     where
         S: Lanes<A>,
-        R: Reduce<A, S>,
-        O: Reduce<A, S, T = R::T>,
+        R: Reduce<A, S, T = T>,
+        O: Reduce<A, S, T = T>,
     {
-        let inner = self.layer.geometry.inner;
+        let geometry = &self.layer.geometry;
+        let height = &geometry.axes[1];
         let mut flag = op.clean(s);
-        let mut c = 0;
-        // SAFETY: all blocks lie in `inner`: 4 vectors, then single ones, the last of which overlaps or is partial.
-        unsafe {
-            while c + 4 * S::N <= inner {
-                flag = self.block::<4, S, O>(s, op, io, taps, dst, columns.clone(), c, S::N, flag);
-                c += 4 * S::N;
-            }
-            while c + S::N <= inner {
-                flag = self.block::<1, S, O>(s, op, io, taps, dst, columns.clone(), c, S::N, flag);
-                c += S::N;
-            }
-            if c < inner {
-                let (from, n) = if inner >= S::N { (inner - S::N, S::N) } else { (c, inner - c) };
-                flag = self.block::<1, S, O>(s, op, io, taps, dst, columns, from, n, flag);
-            }
+        let mut seen = 0;
+        for i in 0..tile.count {
+            let y = tile.at.y + i;
+            let taps = RowTaps::new(geometry, &tile.at, y);
+            let stale = taps.stale(height, seen);
+            seen = taps.height.start + taps.height.count;
+            let row = Row {
+                src: io.src.wrapping_add(taps.first),
+                // SAFETY: an output row of the run.
+                dst: unsafe { io.dst.add((tile.to + i) * geometry.row_len()) },
+                taps,
+                stale,
+                divisors: self.divisors.row::<S, O>(tile.at.z, y),
+                columns: tile.columns.clone(),
+            };
+            let own = geometry.axes.each_ref().map(|axis| (axis.kernel, axis.stride, axis.dilation));
+            // SAFETY: the row's pointers are as `Row` says.
+            flag = unsafe {
+                match own {
+                    [(1, ..), (2, 2, _), (2, 2, 1)] if OWN => self.row::<S, O, 2, 2, 2, 4>(s, op, &row, y, flag),
+                    [(1, ..), (3, 1, 1), (3, 1, 1)] if OWN => self.row::<S, O, 3, 3, 1, 2>(s, op, &row, y, flag),
+                    [(1, ..), (3, 2, 1), (3, 2, 1)] if OWN => self.row::<S, O, 3, 3, 2, 2>(s, op, &row, y, flag),
+                    _ => self.row::<S, O, 0, 0, 0, 4>(s, op, &row, y, flag),
+                }
+            };
         }
         O::WATCH && op.dirty(s, flag)
     }
 
-    /// `B` vectors of inner from `c` on, `n` lanes of each (all, but for an inner shorter than a vector).
+    /// One row of a tile, for windows of `H`×`K` that move by `W` along the row; 0 for all others. `B` vectors of inner at a
+    /// time, as many as there are registers for.
     ///
     /// # Safety
-    /// As for `strip`; `c + B·N <= inner`, or `B == 1` and `c + n <= inner`.
+    /// The pixels of the row's windows and outputs have `inner` elements each; so have those of the identity.
     #[inline(always)]
-    #[allow(clippy::too_many_arguments, reason = "one inner loop, cut out so that it is written once for two widths")]
-    unsafe fn block<const B: usize, S, O>(
+    unsafe fn row<S, O, const H: usize, const K: usize, const W: usize, const B: usize>(
         &self,
         s: S,
         op: O,
-        io: Io<O::T>,
-        taps: &RowTaps,
-        dst: *mut O::T,
-        columns: Range<usize>,
+        row: &Row<'_, T, A>,
+        y: usize,
+        mut flag: O::Flag,
+    ) -> O::Flag
+    where
+        S: Lanes<A>,
+        O: Reduce<A, S, T = T>,
+    {
+        let geometry = &self.layer.geometry;
+        let (inner, height) = (geometry.inner, &geometry.axes[1]);
+        // The window's rows, and which of them are fresh: of three that move by less than three, the last ones.
+        let lines: [Line<T>; H] = core::array::from_fn(|i| {
+            let at = (y * height.stride + i).wrapping_sub(height.begin);
+            if at < height.input {
+                let down = at - row.taps.height.start;
+                Line { first: row.src.wrapping_add(down * row.taps.row_step), step: inner }
+            } else {
+                Line { first: self.identity.as_ptr(), step: 0 }
+            }
+        });
+        let is_first_fresh = row.stale == 0;
+        let mut c = 0;
+        // SAFETY: every block lies in `inner`: `B` vectors, then single ones, the last of which overlaps or is partial.
+        unsafe {
+            while c < inner {
+                let rest = inner - c;
+                if rest >= B * S::N {
+                    flag = if H > 0 {
+                        self.own::<S, O, H, K, W, B>(s, op, row, &lines, is_first_fresh, c, S::N, flag)
+                    } else {
+                        self.any::<S, O, B>(s, op, row, c, S::N, flag)
+                    };
+                    c += B * S::N;
+                    continue;
+                }
+                let (from, n) = match (rest >= S::N, inner >= S::N) {
+                    (true, _) => (c, S::N),
+                    (false, true) => (inner - S::N, S::N),
+                    (false, false) => (c, rest),
+                };
+                flag = if H > 0 {
+                    self.own::<S, O, H, K, W, 1>(s, op, row, &lines, is_first_fresh, from, n, flag)
+                } else {
+                    self.any::<S, O, 1>(s, op, row, from, n, flag)
+                };
+                c += S::N;
+            }
+        }
+        flag
+    }
+
+    /// Windows of `H`×`K` that move by `W`: `B` vectors of inner from `c` on, `n` lanes of each, along the row.
+    ///
+    /// # Safety
+    /// As for `row`; `c + B·N <= inner`, or `B == 1` and `c + n <= inner`.
+    #[inline(always)]
+    #[allow(clippy::too_many_arguments, reason = "one inner loop, cut out so that its constants can be seen")]
+    unsafe fn own<S, O, const H: usize, const K: usize, const W: usize, const B: usize>(
+        &self,
+        s: S,
+        op: O,
+        row: &Row<'_, T, A>,
+        lines: &[Line<T>; H],
+        is_first_fresh: bool,
         c: usize,
         n: usize,
         mut flag: O::Flag,
     ) -> O::Flag
     where
         S: Lanes<A>,
-        R: Reduce<A, S>,
-        O: Reduce<A, S, T = R::T>,
+        O: Reduce<A, S, T = T>,
     {
-        let geometry = &self.layer.geometry;
-        let width = &geometry.axes[2];
-        let divisors = self.divisors.row::<S, O>(taps.z, taps.y);
-        let whole = n == S::N;
-        for x in columns {
-            let Taps { start, count } = width.taps(x);
-            let mut folded = [s.splat(O::FILL); B];
-            for column in 0..count {
-                let at = taps.first + (start + column * width.dilation) * geometry.inner + c;
-                let mut down = [s.splat(O::FILL); B];
-                for slab in 0..taps.slabs {
-                    for row in 0..taps.rows {
-                        // SAFETY: a valid tap: its pixel lies in the input, which `visit` was given whole.
-                        let p = unsafe { io.src.add(at + slab * taps.slab_step + row * taps.row_step) };
-                        for b in 0..B {
-                            // SAFETY: the pixel has `inner` elements from `p − c` on, and c + (b+1)·N <= inner, or
-                            // c + n <= inner.
-                            let v = unsafe { if whole { op.load(s, p.add(b * S::N)) } else { op.load_first(s, p, n) } };
-                            if O::WATCH {
-                                flag = op.watch(s, flag, v, v);
-                            }
-                            down[b] = op.join(s, down[b], v);
-                        }
+        let width = &self.layer.geometry.axes[2];
+        let mut columns = [[s.splat(O::FILL); B]; K];
+        for (i, x) in row.columns.clone().enumerate() {
+            let kept = if i > 0 && K > W { K - W } else { 0 };
+            for j in 0..K {
+                if j < kept {
+                    columns[j] = columns[(j + W) % K];
+                    continue;
+                }
+                let at = (x * W + j).wrapping_sub(width.begin);
+                if at >= width.input {
+                    columns[j] = [s.splat(O::FILL); B];
+                    continue;
+                }
+                let mut v = [[s.splat(O::FILL); B]; H];
+                for i in 0..H {
+                    let line = &lines[i];
+                    // SAFETY: a valid column of each line, `inner` elements; the identity's is as long.
+                    v[i] = unsafe { load_block::<A, S, O, B>(s, op, line.first.add(at * line.step + c), n) };
+                }
+                if O::WATCH {
+                    for b in 0..B {
+                        flag = op.watch(s, flag, v[H - 1][b], v[H.max(2) - 2][b]);
+                    }
+                    if H > 2 && is_first_fresh {
+                        flag = watch_block(s, op, &v[0], flag);
                     }
                 }
-                for b in 0..B {
-                    folded[b] = op.join(s, folded[b], down[b]);
+                columns[j] = v[0];
+                for i in 1..H {
+                    columns[j] = join_blocks(s, op, columns[j], v[i]);
                 }
             }
-            let divisor = divisors.at(s, op, x);
-            // SAFETY: the output pixel `x` of this row, from inner element `c` on.
-            let q = unsafe { dst.add(x * geometry.inner + c) };
-            for b in 0..B {
-                let v = op.finish(s, folded[b], divisor);
-                // SAFETY: as for the loads.
-                unsafe { if whole { op.store(s, q.add(b * S::N), v) } else { op.store_first(s, q, n, v) } }
+            let mut folded = columns[0];
+            for j in 1..K {
+                folded = join_blocks(s, op, folded, columns[j]);
             }
+            // SAFETY: an output pixel of the row.
+            unsafe { self.put(s, op, row, x, c, n, folded) };
         }
         flag
     }
+
+    /// Any window: `B` vectors of inner from `c` on, `n` lanes of each, along the row.
+    ///
+    /// # Safety
+    /// As for `row`; `c + B·N <= inner`, or `B == 1` and `c + n <= inner`.
+    #[inline(always)]
+    unsafe fn any<S, O, const B: usize>(
+        &self,
+        s: S,
+        op: O,
+        row: &Row<'_, T, A>,
+        c: usize,
+        n: usize,
+        mut flag: O::Flag,
+    ) -> O::Flag
+    where
+        S: Lanes<A>,
+        O: Reduce<A, S, T = T>,
+    {
+        let geometry = &self.layer.geometry;
+        let width = &geometry.axes[2];
+        for x in row.columns.clone() {
+            let Taps { start, count } = width.taps(x);
+            let mut folded = [s.splat(O::FILL); B];
+            for i in 0..count {
+                let at = start + i * width.dilation;
+                // SAFETY: a valid column, in valid rows; its pixel has `inner` elements.
+                let (down, seen) = unsafe {
+                    let p = row.src.wrapping_add(at * geometry.inner + c);
+                    fold_rows::<A, S, O, B>(s, op, &row.taps, row.stale, p, n, flag)
+                };
+                flag = seen;
+                folded = join_blocks(s, op, folded, down);
+            }
+            // SAFETY: an output pixel of the row.
+            unsafe { self.put(s, op, row, x, c, n, folded) };
+        }
+        flag
+    }
+
+    /// Finishes and stores `B` vectors of output pixel `x`, or `n` lanes of one.
+    ///
+    /// # Safety
+    /// `x` is an output of the row and its pixel has that many elements from `c` on.
+    #[inline(always)]
+    #[allow(clippy::too_many_arguments, reason = "the end of two inner loops")]
+    unsafe fn put<S, O, const B: usize>(
+        &self,
+        s: S,
+        op: O,
+        row: &Row<'_, T, A>,
+        x: usize,
+        c: usize,
+        n: usize,
+        folded: [S::V; B],
+    ) where
+        S: Lanes<A>,
+        O: Reduce<A, S, T = T>,
+    {
+        let divisor = row.divisors.at(s, op, x);
+        for (b, v) in folded.into_iter().enumerate() {
+            let v = op.finish(s, v, divisor);
+            // SAFETY: by this function's contract.
+            unsafe {
+                let q = row.dst.add(x * self.layer.geometry.inner + c + b * S::N);
+                if n == S::N { op.store(s, q, v) } else { op.store_first(s, q, n, v) }
+            }
+        }
+    }
+}
+
+/// Joins vector by vector.
+#[inline(always)]
+fn join_blocks<A, S, O, const B: usize>(s: S, op: O, a: [S::V; B], b: [S::V; B]) -> [S::V; B]
+where
+    A: Lane,
+    S: Lanes<A>,
+    O: Reduce<A, S>,
+{
+    let mut joined = a;
+    for i in 0..B {
+        joined[i] = op.join(s, a[i], b[i]);
+    }
+    joined
 }

@@ -1,139 +1,100 @@
-//! Bands of rows: down the columns into scratch rows, then across them. Any window, any layout.
+//! Planar rows in registers: windows of 2 or 3 taps a row that move by 1 or 2, the pooling layers of most networks.
 //!
 //! ```text
-//! for each band of output rows of one slab, for each tile of columns (and of inner) that fits the scratch:
-//!     for each output row of the band:
-//!         down:   scratch[c] = fold of the window's rows at input column c, for every c of the tile      (1)(2)
-//!     for each output row of the band:
-//!         across: out[x] = fold of scratch[x·s + j·d] for j = 0..k, finished                            (3)(4)
+//! for each output row:
+//!     for each block of N outputs:
+//!         load the block's input columns from each of the window's rows, and fold the rows        (1)(2)
+//!         take each window's columns out of the folded block and its neighbours, and fold them    (3)
+//!         finish, store                                                                            (4)
 //! ```
 //!
-//! 1. Down does not know the layout: a row is a run of `columns × inner` elements in all of them. Shared rows are loaded
-//!    again for each output row, shared columns are folded once.
-//! 2. A scratch row begins at the first *padded* column and ends after the last: what lies outside the input is the
-//!    identity, written once for a tile shape, since down never stores past its own columns. So neither pass knows an
-//!    edge. Rows outside the input are not visited.
-//! 3. Across, a stride of 1 makes the output row one run, in every layout: tap `j` is the same scratch row, `j·d·inner`
-//!    further on. Planar with a stride of 2, windows are folded at every column and every other one is kept (`even`);
-//!    with a longer stride, taps are picked one by one. Otherwise a pixel at a time, lanes are its inner elements.
-//! 4. A band holds several rows so that across loads what down stored some hundred cycles ago: a load right after the
-//!    stores it straddles does not forward, and stalls.
+//! 1. A row outside the input is a row of identities, kept in the plan: no row is an edge.
+//! 2. Only the last block of a row reaches past it: there the lanes outside are replaced by the identity.
+//! 3. With a stride of 2 a block is two vectors, separated into even and odd columns. The column before an odd one is
+//!    the odd column of the window before, one lane back; before the first lies padding, or the input's first column.
+//! 4. The last block is loaded and stored whole although the row ends in it: what is loaded from the next row is masked,
+//!    and what is stored into the next output row is written again by that row. So it needs a next row: the last rows
+//!    of a run, where there is none, are left to `bands`. So is a plane that turned out to hold a NaN.
 //!
-//! Tried and beaten: even and odd columns in two scratch rows (one load and one fold fewer an output at 3×3/2, four
-//! shuffles more; within noise on AVX2).
+//! Everything is a constant of the window but the number of rows and columns, so a row costs a handful of instructions
+//! beside its blocks; that is what small planes are made of. (Before: `bands` alone, whose two passes cost 90 cycles a row
+//! at 14×14.)
 
-use core::mem::MaybeUninit;
+use alloc::vec;
+use alloc::vec::Vec;
 use core::ops::Range;
 
-use super::divisors::{Divisors, RowDivisors};
-use super::{Caution, Io, Layer, RowTaps, Walk, emit};
+use super::bands::{Bands, Tiling};
+use super::divisors::RowDivisors;
+use super::{Caution, Io, Layer, Position, Walk, inline};
 use crate::geometry::Geometry;
-use crate::kernels::simd::{Lane, Lanes, MOST_LANES, Reduce};
+use crate::kernels::simd::{Lane, Lanes, Reduce};
 
-/// Bytes of scratch on the stack of a run: half of the smallest L1 among the CPUs served, so that input rows fit beside.
-const SCRATCH_BYTES: usize = 16 << 10;
-
-/// Rows of a band at most. More would gain nothing and delay the stores.
-const BAND: usize = 16;
-
-#[repr(align(64))]
-struct Scratch(MaybeUninit<[u8; SCRATCH_BYTES]>);
-
-/// How a layer is cut so that a band's scratch rows fit. Counted in elements of scratch.
+/// The windows that the walk has a loop for: rows and columns of the kernel, and the stride along the row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Tiling {
-    /// Output columns of a tile.
-    columns: usize,
-    /// Inner elements of a tile: all of them, or a part where a window of whole pixels would not fit.
-    inner: usize,
-    /// Output rows of a band.
-    band: usize,
-    /// From one scratch row to the next.
-    pitch: usize,
+pub(crate) enum Shape {
+    K1x2S2,
+    K1x3S1,
+    K1x3S2,
+    K2x2S2,
+    K3x3S1,
+    K3x3S2,
 }
 
-impl Tiling {
-    /// `None` where not even one window's columns fit: a job for another walk.
-    pub(crate) fn new(geometry: &Geometry, lane_bytes: usize) -> Option<Self> {
-        let [_, height, width] = &geometry.axes;
-        // Behind each row: what a whole vector at its end, and a second one for `even`, may read.
-        let slack = 2 * MOST_LANES;
-        let room = (SCRATCH_BYTES / lane_bytes).checked_sub(slack)?;
-        let inner = match room / width.span() {
-            0 => return None,
-            fits if fits >= geometry.inner => geometry.inner,
-            // Whole cache lines of every element type.
-            fits => (fits / MOST_LANES * MOST_LANES).max(1),
+impl Shape {
+    /// The loop for this layer, if there is one.
+    pub(crate) fn of(geometry: &Geometry) -> Option<Self> {
+        let [depth, height, width] = &geometry.axes;
+        // The column before the first window's middle one is at most one; a kernel of 2 has none. The last window's middle
+        // column (its first, of 2) lies in the input, so that only the right one can be padding.
+        let most_begin = width.kernel.saturating_sub(2);
+        let middle = (width.output - 1) * width.stride + most_begin;
+        let plain = depth.kernel == 1
+            && depth.stride == 1
+            && depth.begin + depth.end == 0
+            && (height.dilation, width.dilation) == (1, 1)
+            && geometry.inner == 1
+            && width.begin <= most_begin
+            && middle < width.input + width.begin;
+        if !plain {
+            return None;
         }
-        .max(1);
-        let most = (room / inner - width.span()) / width.stride + 1;
-        // Equal tiles, so that no last one is narrow.
-        let columns = width.output.div_ceil(width.output.div_ceil(most));
-        let pitch = ((columns - 1) * width.stride + width.span()) * inner + slack;
-        let pitch = pitch.next_multiple_of(MOST_LANES).min(SCRATCH_BYTES / lane_bytes);
-        let band = (SCRATCH_BYTES / lane_bytes / pitch).clamp(1, BAND).min(height.output);
-        Some(Self { columns, inner, band, pitch })
-    }
-
-    /// A tile is a whole output row.
-    fn is_whole_row(&self, geometry: &Geometry) -> bool {
-        self.columns >= geometry.axes[2].output && self.inner >= geometry.inner
+        match (height.kernel, width.kernel, width.stride) {
+            (1, 2, 2) => Some(Self::K1x2S2),
+            (1, 3, 1) => Some(Self::K1x3S1),
+            (1, 3, 2) => Some(Self::K1x3S2),
+            (2, 2, 2) => Some(Self::K2x2S2),
+            (3, 3, 1) => Some(Self::K3x3S1),
+            (3, 3, 2) => Some(Self::K3x3S2),
+            _ => None,
+        }
     }
 }
 
-pub(crate) struct Rows<A, R> {
+pub(crate) struct Rows<A, R, T> {
     op: R,
     layer: Layer,
-    divisors: Divisors<A>,
-    tiling: Tiling,
+    shape: Shape,
+    /// A row of identities, as long as the last block reaches.
+    identity: Vec<T>,
+    /// For the last rows and for NaN.
+    bands: Bands<A, R>,
 }
 
-impl<A: Lane, R> Rows<A, R> {
-    pub(crate) fn new<S: Lanes<A>>(op: R, layer: &Layer, tiling: Tiling) -> Self
+impl<A: Lane, R, T> Rows<A, R, T> {
+    pub(crate) fn new<S: Lanes<A>>(op: R, layer: &Layer, shape: Shape, tiling: Tiling) -> Self
     where
-        R: Reduce<A, S>,
+        R: Reduce<A, S, T = T>,
+        T: bytemuck::Pod,
     {
-        Self { op, layer: *layer, divisors: Divisors::new::<S, R>(op, layer), tiling }
+        let width = &layer.geometry.axes[2];
+        let blocks = width.output.div_ceil(S::N) + 1;
+        let identity = vec![R::IDENTITY; 1 + blocks * S::N * width.stride];
+        Self { op, layer: *layer, shape, identity, bands: Bands::new::<S>(op, layer, tiling) }
     }
 }
 
-/// One tile: which outputs, and where their columns lie in the input and in scratch.
-#[derive(Clone, Copy)]
-struct Tile {
-    x: usize,
-    columns: usize,
-    c: usize,
-    inner: usize,
-    /// First valid input column, how many there are, and where the first lies in a scratch row (in columns).
-    input: usize,
-    valid: usize,
-    at: usize,
-}
-
-impl Tile {
-    #[inline(always)]
-    fn new(geometry: &Geometry, tiling: &Tiling, x: usize, c: usize) -> Self {
-        let width = &geometry.axes[2];
-        let columns = tiling.columns.min(width.output - x);
-        let inner = tiling.inner.min(geometry.inner - c);
-        let from = x * width.stride;
-        let to = from + (columns - 1) * width.stride + width.span();
-        let input = from.saturating_sub(width.begin).min(width.input);
-        let end = to.saturating_sub(width.begin).min(width.input);
-        let at = width.begin.saturating_sub(from).min(to - from);
-        Self { x, columns, c, inner, input, valid: end - input, at }
-    }
-}
-
-/// What the identity was last written around: nothing needs writing for a tile of the same shape.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Margins {
-    at: usize,
-    end: usize,
-    careful: bool,
-}
-
-impl<A: Lane, S: Lanes<A>, R: Reduce<A, S>> Walk<S> for Rows<A, R> {
+impl<A: Lane, S: Lanes<A>, R: Reduce<A, S>> Walk<S> for Rows<A, R, R::T> {
     type T = R::T;
 
     fn units(&self) -> usize {
@@ -146,545 +107,213 @@ impl<A: Lane, S: Lanes<A>, R: Reduce<A, S>> Walk<S> for Rows<A, R> {
 
     #[inline(always)]
     unsafe fn visit(&self, s: S, io: Io<R::T>, rows: Range<usize>) {
-        let geometry = &self.layer.geometry;
-        let tiling = &self.tiling;
-        let height = geometry.axes[1].output;
-        let mut scratch = Scratch(MaybeUninit::uninit());
-        let scratch: *mut A = scratch.0.as_mut_ptr().cast();
-        let mut margins = None;
-        let mut caution = Caution::default();
-
-        let first = rows.start;
-        let mut row = first;
-        while row < rows.end {
-            let band = tiling.band.min(height - row % height).min(rows.end - row);
-            let mut x = 0;
-            while x < geometry.axes[2].output {
-                let mut c = 0;
-                while c < geometry.inner {
-                    let tile = Tile::new(geometry, tiling, x, c);
-                    // SAFETY: by the contract of `visit`: the rows are units of the run, and the tile lies in them.
-                    unsafe {
-                        if caution.is_due() {
-                            self.tile(
-                                s,
-                                self.op.careful(),
-                                io,
-                                row,
-                                row - first,
-                                band,
-                                &tile,
-                                scratch,
-                                &mut margins,
-                                true,
-                            );
-                        } else if self.tile(s, self.op, io, row, row - first, band, &tile, scratch, &mut margins, false)
-                        {
-                            caution.dirty();
-                            self.tile(
-                                s,
-                                self.op.careful(),
-                                io,
-                                row,
-                                row - first,
-                                band,
-                                &tile,
-                                scratch,
-                                &mut margins,
-                                true,
-                            );
-                        } else {
-                            caution.clean();
-                        }
-                    }
-                    c += tile.inner;
-                }
-                x += tiling.columns;
+        // SAFETY: the same contract, for each shape.
+        unsafe {
+            match self.shape {
+                Shape::K1x2S2 => self.planes::<S, 1, 2, 2>(s, io, rows),
+                Shape::K1x3S1 => self.planes::<S, 1, 3, 1>(s, io, rows),
+                Shape::K1x3S2 => self.planes::<S, 1, 3, 2>(s, io, rows),
+                Shape::K2x2S2 => self.planes::<S, 2, 2, 2>(s, io, rows),
+                Shape::K3x3S1 => self.planes::<S, 3, 3, 1>(s, io, rows),
+                Shape::K3x3S2 => self.planes::<S, 3, 3, 2>(s, io, rows),
             }
-            row += band;
         }
     }
 }
 
-impl<A: Lane, R> Rows<A, R> {
-    /// `band` output rows from `row` on, the run's `to`th and following, over the columns of `tile`. Says whether it met what `op` is not right for;
-    /// then the outputs are not to be used.
-    ///
+/// What every row of a layer shares, worked out once a run.
+#[derive(Clone, Copy)]
+struct Row<M> {
+    /// Blocks of N outputs.
+    blocks: usize,
+    /// Where the blocks begin: at column 1 where there is no padding before column 0, which then is `before`.
+    shift: usize,
+    /// The lanes inside the row: of the last block's one or two vectors, and of the one behind it.
+    inside: [M; 2],
+    behind: M,
+    /// Whether there is a column behind the last block.
+    is_behind: bool,
+}
+
+impl<A: Lane, R, T> Rows<A, R, T> {
     /// # Safety
-    /// As for `visit`; the rows are units of the run, of one slab; `scratch` holds `SCRATCH_BYTES`.
+    /// As for [`Walk::visit`]; the window is `H`×`K`, and moves by `W` along the row.
     #[inline(always)]
-    #[allow(clippy::too_many_arguments, reason = "the state of one loop, shared with its careful twin")]
-    unsafe fn tile<S, O>(
-        &self,
-        s: S,
-        op: O,
-        io: Io<O::T>,
-        row: usize,
-        to: usize,
-        band: usize,
-        tile: &Tile,
-        scratch: *mut A,
-        margins: &mut Option<Margins>,
-        careful: bool,
-    ) -> bool
+    unsafe fn planes<S, const H: usize, const K: usize, const W: usize>(&self, s: S, io: Io<T>, rows: Range<usize>)
     where
         S: Lanes<A>,
-        R: Reduce<A, S>,
-        O: Reduce<A, S, T = R::T>,
+        R: Reduce<A, S, T = T>,
+        T: bytemuck::Pod,
     {
         let geometry = &self.layer.geometry;
-        let pitch = self.tiling.pitch;
-        let shape = Margins { at: tile.at * tile.inner, end: (tile.at + tile.valid) * tile.inner, careful };
-        if *margins != Some(shape) {
-            *margins = Some(shape);
-            // SAFETY: `Tiling` fits `band` rows of `pitch` elements into the scratch.
-            unsafe { fill_around(scratch, pitch, self.tiling.band, shape, O::FILL) };
-        }
+        let [_, height, width] = &geometry.axes;
+        let (w, len) = (width.input, width.output);
+        let blocks = len.div_ceil(S::N);
+        let shift = if K == 3 { 1 - width.begin } else { 0 };
+        // Columns from the last block's beginning to the end of the row.
+        let last = w - shift - ((blocks - 1) * S::N * W).min(w - shift);
+        let row = Row {
+            blocks,
+            shift,
+            inside: [s.first(last.min(S::N)), s.first(last.saturating_sub(S::N).min(S::N))],
+            behind: s.first(last.saturating_sub(S::N * W).min(S::N)),
+            is_behind: last > S::N * W,
+        };
+        // What the last block loads and stores.
+        let reach = shift + (blocks + usize::from(K == 3 && W == 1 && row.is_behind)) * S::N * W;
+        let overshoot = blocks * S::N;
 
-        let mut flag = op.clean(s);
-        let mut seen = 0_usize;
-        for i in 0..band {
-            let taps = RowTaps::new(geometry, row + i);
-            // The rows that the window before has not watched: what it shares with this one are its first.
-            let shared = if taps.slabs == 1 && geometry.axes[1].dilation == 1 { seen } else { 0 };
-            let stale = shared.saturating_sub(taps.height.start).min(taps.rows);
-            seen = taps.height.start + taps.rows;
-            // SAFETY: scratch row `i`; the tile's valid columns are in every row of the window.
-            unsafe {
-                let to = scratch.add(i * pitch + shape.at);
-                let from = io.src.add(taps.first + tile.input * geometry.inner + tile.c);
-                if tile.inner == geometry.inner {
-                    flag = down(s, op, &io, &taps, stale, from, to, tile.valid * tile.inner, flag);
-                } else {
-                    for column in 0..tile.valid {
-                        let (from, to) = (from.add(column * geometry.inner), to.add(column * tile.inner));
-                        flag = down(s, op, &io, &taps, stale, from, to, tile.inner, flag);
+        let mut caution = Caution::default();
+        let mut at = Position::of(geometry, rows.start);
+        let mut to = 0;
+        while to < rows.len() {
+            // The rows of one plane.
+            let count = (height.output - at.y).min(rows.len() - to);
+            let mut careful = R::WATCH && caution.is_due();
+            let mut done = 0;
+            if !careful {
+                // SAFETY: the slab's first row.
+                let slab = unsafe { io.src.add(at.slab_offset(geometry)) };
+                let mut flag = self.op.clean(s);
+                while done < count {
+                    let top = (at.y + done) * height.stride;
+                    let window: [*const T; H] = core::array::from_fn(
+                        #[inline(always)]
+                        |i| {
+                            let y = (top + i).wrapping_sub(height.begin);
+                            if y < height.input { slab.wrapping_add(y * w) } else { self.identity.as_ptr() }
+                        },
+                    );
+                    let lowest = (top + H - 1).saturating_sub(height.begin).min(height.input - 1);
+                    // SAFETY: an output row of the run, and an input row of the slab.
+                    let (dst, below) = unsafe { (io.dst.add((to + done) * len), slab.add(lowest * w)) };
+                    if io.readable(below) < reach || io.writable(dst) < overshoot {
+                        break;
                     }
+                    let divisors = self.bands.divisors().row::<S, R>(at.z, at.y + done);
+                    // Of three rows, the first was watched as one of the last two of the window before.
+                    let is_first_fresh = done == 0 || height.stride > 2;
+                    // SAFETY: `reach` elements are readable in the lowest row, so in all; the row of identities is as long;
+                    // and `overshoot` elements of output are this run's.
+                    flag = unsafe { self.row::<S, H, K, W>(s, &row, window, dst, divisors, is_first_fresh, flag) };
+                    done += 1;
+                }
+                careful = R::WATCH && self.op.dirty(s, flag);
+                if careful {
+                    caution.dirty();
+                    done = 0;
+                } else {
+                    caution.clean();
                 }
             }
-        }
-        if O::WATCH && op.dirty(s, flag) {
-            return true;
-        }
-        for i in 0..band {
-            let taps = RowTaps::new(geometry, row + i);
-            let divisors = self.divisors.row::<S, O>(taps.z, taps.y);
-            // SAFETY: output row `row + i`, from the tile's first output on; scratch row `i` holds the tile's columns.
-            unsafe {
-                let dst = io.dst.add((to + i) * geometry.row_len() + tile.x * geometry.inner + tile.c);
-                self.across(s, op, &io, tile, scratch.add(i * pitch), dst, &divisors);
+            if done < count {
+                let first = to + done;
+                // SAFETY: the rest of the plane's rows, and their output up to the end of the run's.
+                unsafe {
+                    let io = Io { dst: io.dst.add(first * len), ..io };
+                    self.bands.visit_rows(s, io, rows.start + first..rows.start + to + count, careful);
+                }
             }
-        }
-        false
-    }
-
-    /// Folds the columns of one scratch row into one row of outputs.
-    ///
-    /// # Safety
-    /// `from` is a scratch row that holds the tile, with its slack; `dst` is the output of the tile's first window.
-    #[inline(always)]
-    #[allow(clippy::too_many_arguments, reason = "the state of one loop")]
-    unsafe fn across<S, O>(
-        &self,
-        s: S,
-        op: O,
-        io: &Io<O::T>,
-        tile: &Tile,
-        from: *const A,
-        dst: *mut O::T,
-        divisors: &RowDivisors<'_, A>,
-    ) where
-        S: Lanes<A>,
-        O: Reduce<A, S>,
-    {
-        // SAFETY: by this function's contract, for each number of taps.
-        unsafe {
-            match self.layer.geometry.axes[2].kernel {
-                1 => self.across_taps::<S, O, 1>(s, op, io, tile, from, dst, divisors),
-                2 => self.across_taps::<S, O, 2>(s, op, io, tile, from, dst, divisors),
-                3 => self.across_taps::<S, O, 3>(s, op, io, tile, from, dst, divisors),
-                _ => self.across_taps::<S, O, 0>(s, op, io, tile, from, dst, divisors),
-            }
+            at.advance(geometry, count);
+            to += count;
         }
     }
 
-    /// `K` columns a window, or as many as the kernel has where `K` is 0.
+    /// One row of outputs, in whole blocks.
     ///
     /// # Safety
-    /// As for `across`.
+    /// In every row of `window`, `reach` elements are readable; from `dst` on, `blocks·N` are writable.
     #[inline(always)]
-    #[allow(clippy::too_many_arguments, reason = "the state of one loop")]
-    unsafe fn across_taps<S, O, const K: usize>(
+    #[allow(clippy::too_many_arguments, reason = "one inner loop, cut out so that its constants can be seen")]
+    unsafe fn row<S, const H: usize, const K: usize, const W: usize>(
         &self,
         s: S,
-        op: O,
-        io: &Io<O::T>,
-        tile: &Tile,
-        from: *const A,
-        dst: *mut O::T,
-        divisors: &RowDivisors<'_, A>,
-    ) where
+        row: &Row<S::M>,
+        window: [*const T; H],
+        dst: *mut T,
+        divisors: RowDivisors<'_, A>,
+        is_first_fresh: bool,
+        mut flag: R::Flag,
+    ) -> R::Flag
+    where
         S: Lanes<A>,
-        O: Reduce<A, S>,
+        R: Reduce<A, S, T = T>,
+        T: bytemuck::Pod,
     {
-        let geometry = &self.layer.geometry;
-        let width = &geometry.axes[2];
-        let kernel = if K > 0 { K } else { width.kernel };
-        let step = width.dilation * tile.inner;
-        // The window's columns folded, for N neighbouring elements of scratch.
+        let op = self.op;
+        let identity = s.splat(R::FILL);
+        // A vector of columns from column `c` on, its rows folded and watched.
         let fold = inline(
             #[inline(always)]
-            |at: *const A| {
-                // SAFETY: by this function's contract: the taps of a window of the tile, and slack for a vector.
-                unsafe {
-                    let mut v = s.load(at);
-                    for tap in 1..kernel {
-                        v = op.join(s, v, s.load(at.add(tap * step)));
-                    }
-                    v
+            |c: usize, flag: &mut R::Flag| {
+                let mut v = [identity; H];
+                for i in 0..H {
+                    // SAFETY: by this function's contract.
+                    v[i] = unsafe { op.load(s, window[i].add(c)) };
                 }
+                if R::WATCH {
+                    *flag = op.watch(s, *flag, v[H - 1], v[H.max(2) - 2]);
+                    if H > 2 && is_first_fresh {
+                        *flag = op.watch(s, *flag, v[0], v[0]);
+                    }
+                }
+                let mut down = v[0];
+                for i in 1..H {
+                    down = op.join(s, down, v[i]);
+                }
+                down
             },
         );
-        // A run may spill over its end where a later one of this very tile, or of a later row, writes again.
-        let spill = |dst: *mut O::T| if self.tiling.is_whole_row(geometry) { io.writable(dst) } else { 0 };
-
-        if width.stride == 1 && tile.inner == geometry.inner && geometry.inner > 1 {
-            for run in &self.divisors.runs {
-                let (start, end) = (run.start.max(tile.x), run.end.min(tile.x + tile.columns));
-                if start >= end {
-                    continue;
-                }
-                let at = (start - tile.x) * tile.inner;
-                let divisor = divisors.at(s, op, start);
-                // SAFETY: the outputs start..end of the tile, whose windows begin `at` elements into the scratch row.
-                unsafe {
-                    let (dst, from) = (dst.add(at), from.add(at));
-                    let len = (end - start) * tile.inner;
-                    emit(
-                        s,
-                        op,
-                        dst,
-                        len,
-                        spill(dst),
-                        #[inline(always)]
-                        |i| fold(from.add(i)),
-                        #[inline(always)]
-                        |_| divisor,
-                    );
-                }
+        // The column before the first middle one: padding, or the input's first.
+        let mut before = identity;
+        if K == 3 && row.shift == 1 {
+            before = s.splat_first(fold(0, &mut flag));
+        }
+        let mut next = identity;
+        if W == 1 {
+            next = fold(row.shift, &mut flag);
+            if row.blocks == 1 {
+                next = s.pick(row.inside[0], next, identity);
             }
-        } else if geometry.inner == 1 {
-            let divisor = inline(
-                #[inline(always)]
-                |i: usize| divisors.from(s, op, tile.x + i),
-            );
-            // SAFETY: all outputs of the tile; output `i` has its first tap at scratch column `i · stride`.
-            unsafe {
-                match width.stride {
-                    1 => emit(
-                        s,
-                        op,
-                        dst,
-                        tile.columns,
-                        spill(dst),
-                        #[inline(always)]
-                        |i| fold(from.add(i)),
-                        divisor,
-                    ),
-                    2 => {
-                        let every_other = inline(
-                            #[inline(always)]
-                            |i: usize| {
-                                let at = from.add(2 * i);
-                                s.even(fold(at), fold(at.add(S::N)))
-                            },
-                        );
-                        emit(s, op, dst, tile.columns, spill(dst), every_other, divisor);
+        }
+        for block in 0..row.blocks {
+            let is_last = block + 1 == row.blocks;
+            let c = row.shift + block * S::N * W;
+            let v = if W == 2 {
+                let (mut a, mut b) = (fold(c, &mut flag), fold(c + S::N, &mut flag));
+                if is_last {
+                    a = s.pick(row.inside[0], a, identity);
+                    b = s.pick(row.inside[1], b, identity);
+                }
+                let (even, odd) = s.unzip(a, b);
+                if K == 2 {
+                    op.join(s, even, odd)
+                } else {
+                    let left = s.back(before, odd);
+                    before = odd;
+                    op.join(s, op.join(s, left, even), odd)
+                }
+            } else {
+                let this = next;
+                if is_last {
+                    next = identity;
+                    if row.is_behind {
+                        next = s.pick(row.behind, fold(c + S::N, &mut flag), identity);
                     }
-                    stride => {
-                        let picked = inline(
-                            #[inline(always)]
-                            |i: usize| {
-                                let lanes = S::N.min(tile.columns - i);
-                                let at = from.add(i * stride);
-                                let mut v = pick_up(s, at, stride, lanes, O::FILL);
-                                for tap in 1..kernel {
-                                    v = op.join(s, v, pick_up(s, at.add(tap * step), stride, lanes, O::FILL));
-                                }
-                                v
-                            },
-                        );
-                        emit(s, op, dst, tile.columns, spill(dst), picked, divisor);
+                } else {
+                    next = fold(c + S::N, &mut flag);
+                    if block + 2 == row.blocks {
+                        next = s.pick(row.inside[0], next, identity);
                     }
                 }
-            }
-        } else {
-            for x in 0..tile.columns {
-                let divisor = divisors.at(s, op, tile.x + x);
-                // SAFETY: the inner elements of the tile's output `x`.
-                unsafe {
-                    let (dst, from) = (dst.add(x * geometry.inner), from.add(x * width.stride * tile.inner));
-                    emit(
-                        s,
-                        op,
-                        dst,
-                        tile.inner,
-                        spill(dst),
-                        #[inline(always)]
-                        |i| fold(from.add(i)),
-                        #[inline(always)]
-                        |_| divisor,
-                    );
-                }
-            }
+                let left = s.back(before, this);
+                before = this;
+                op.join(s, op.join(s, left, this), s.ahead(this, next))
+            };
+            let v = op.finish(s, v, divisors.from(s, op, block * S::N));
+            // SAFETY: by this function's contract.
+            unsafe { op.store(s, dst.add(block * S::N), v) };
         }
+        flag
     }
-}
-
-/// Writes the identity into every scratch row around the columns that `down` will fill.
-///
-/// # Safety
-/// `scratch` holds `rows` rows of `pitch` elements.
-#[inline(never)]
-unsafe fn fill_around<A: Lane>(scratch: *mut A, pitch: usize, rows: usize, shape: Margins, fill: A) {
-    for row in 0..rows {
-        for i in (0..shape.at).chain(shape.end..pitch) {
-            // SAFETY: row < rows and i < pitch.
-            unsafe { scratch.add(row * pitch + i).write(fill) };
-        }
-    }
-}
-
-/// `lanes` elements `stride` apart, `fill` in the lanes above.
-///
-/// # Safety
-/// The last of them, `(lanes − 1)·stride` elements from `p`, is readable.
-#[inline(always)]
-unsafe fn pick_up<A: Lane, S: Lanes<A>>(s: S, p: *const A, stride: usize, lanes: usize, fill: A) -> S::V {
-    if lanes == S::N {
-        // SAFETY: by this function's contract.
-        return unsafe { s.load_strided(p, stride) };
-    }
-    let mut whole = [fill; MOST_LANES];
-    for (i, lane) in whole.iter_mut().enumerate().take(lanes) {
-        // SAFETY: i < lanes.
-        *lane = unsafe { p.add(i * stride).read() };
-    }
-    // SAFETY: `whole` holds a vector.
-    unsafe { s.load(whole.as_ptr()) }
-}
-
-/// Folds the rows of a window, `len` neighbouring elements of each, into scratch.
-///
-/// The first `stale` rows were watched by the output row before. Returns the flag with everything else watched.
-///
-/// # Safety
-/// `from .. from + len` is readable in every row of the window; `to` has room for `len` elements, or a vector.
-#[inline(always)]
-#[allow(clippy::too_many_arguments, reason = "one inner loop")]
-unsafe fn down<A, S, O>(
-    s: S,
-    op: O,
-    io: &Io<O::T>,
-    taps: &RowTaps,
-    stale: usize,
-    from: *const O::T,
-    to: *mut A,
-    len: usize,
-    flag: O::Flag,
-) -> O::Flag
-where
-    A: Lane,
-    S: Lanes<A>,
-    O: Reduce<A, S>,
-{
-    // SAFETY: by this function's contract, for each number of rows. The last row of a window lies highest in memory.
-    unsafe {
-        let row = |i: usize| from.add(i * taps.row_step);
-        match (taps.slabs, taps.rows) {
-            (1, 1) => down_rows::<A, S, O, 1>(s, op, io, [row(0)], stale, to, len, flag),
-            (1, 2) => down_rows::<A, S, O, 2>(s, op, io, [row(0), row(1)], stale, to, len, flag),
-            (1, 3) => down_rows::<A, S, O, 3>(s, op, io, [row(0), row(1), row(2)], stale, to, len, flag),
-            _ => down_any(s, op, taps, stale, from, to, len, flag),
-        }
-    }
-}
-
-/// A window of `K` rows.
-///
-/// # Safety
-/// As for `down`; the rows ascend in memory.
-#[inline(always)]
-#[allow(clippy::too_many_arguments, reason = "one inner loop")]
-unsafe fn down_rows<A, S, O, const K: usize>(
-    s: S,
-    op: O,
-    io: &Io<O::T>,
-    rows: [*const O::T; K],
-    stale: usize,
-    to: *mut A,
-    len: usize,
-    mut flag: O::Flag,
-) -> O::Flag
-where
-    A: Lane,
-    S: Lanes<A>,
-    O: Reduce<A, S>,
-{
-    // The two newest rows are watched as a pair wherever they are loaded; an older fresh one, on its own.
-    let watch_all = O::WATCH && K > stale + 2;
-    let fold = inline(
-        #[inline(always)]
-        |v: [S::V; K], mut flag: O::Flag| {
-            if O::WATCH {
-                flag = op.watch(s, flag, v[K - 1], v[K.max(2) - 2]);
-                if watch_all {
-                    for i in 0..K.max(2) - 2 {
-                        flag = op.watch(s, flag, v[i], v[i]);
-                    }
-                }
-            }
-            let mut down = v[0];
-            for v in &v[1..] {
-                down = op.join(s, down, *v);
-            }
-            (down, flag)
-        },
-    );
-    if len >= S::N {
-        let mut i = 0;
-        loop {
-            // SAFETY: i + N <= len elements are readable in every row, and writable in scratch.
-            unsafe {
-                let (down, seen) = fold(
-                    rows.map(
-                        #[inline(always)]
-                        |row| op.load(s, row.add(i)),
-                    ),
-                    flag,
-                );
-                flag = seen;
-                s.store(to.add(i), down);
-            }
-            i += S::N;
-            if i + S::N > len {
-                if i >= len {
-                    break;
-                }
-                i = len - S::N;
-            }
-        }
-    } else if len > 0 {
-        // A row shorter than a vector: whole loads while the input goes on behind it, the lanes behind it masked off.
-        let whole = io.readable(rows[K - 1]) >= S::N;
-        let mask = s.first(len);
-        let identity = s.splat(O::FILL);
-        // SAFETY: len elements are readable in every row, N in all of them if in the last; scratch has room for a vector.
-        unsafe {
-            let v = rows.map(
-                #[inline(always)]
-                |row| if whole { s.pick(mask, op.load(s, row), identity) } else { op.load_first(s, row, len) },
-            );
-            let (down, seen) = fold(v, flag);
-            flag = seen;
-            s.store(to, down);
-        }
-    }
-    flag
-}
-
-/// A window of any number of rows, in any number of slabs: four vectors of columns at a time.
-///
-/// # Safety
-/// As for `down`.
-#[inline(always)]
-#[allow(clippy::too_many_arguments, reason = "one inner loop")]
-unsafe fn down_any<A, S, O>(
-    s: S,
-    op: O,
-    taps: &RowTaps,
-    stale: usize,
-    from: *const O::T,
-    to: *mut A,
-    len: usize,
-    mut flag: O::Flag,
-) -> O::Flag
-where
-    A: Lane,
-    S: Lanes<A>,
-    O: Reduce<A, S>,
-{
-    let mut i = 0;
-    // SAFETY: every block lies in `len`; its last vector overlaps the one before, or is partial.
-    unsafe {
-        while i + 4 * S::N <= len {
-            flag = down_block::<A, S, O, 4>(s, op, taps, stale, from.add(i), to.add(i), S::N, flag);
-            i += 4 * S::N;
-        }
-        while i + S::N <= len {
-            flag = down_block::<A, S, O, 1>(s, op, taps, stale, from.add(i), to.add(i), S::N, flag);
-            i += S::N;
-        }
-        if i < len {
-            let (i, n) = if len >= S::N { (len - S::N, S::N) } else { (i, len - i) };
-            flag = down_block::<A, S, O, 1>(s, op, taps, stale, from.add(i), to.add(i), n, flag);
-        }
-    }
-    flag
-}
-
-/// `B` vectors of columns, `n` lanes of each.
-///
-/// # Safety
-/// In every row `B·N` elements are readable, or `n` if `B == 1`; `to` has room for `B·N`.
-#[inline(always)]
-#[allow(clippy::too_many_arguments, reason = "one inner loop")]
-unsafe fn down_block<A, S, O, const B: usize>(
-    s: S,
-    op: O,
-    taps: &RowTaps,
-    stale: usize,
-    from: *const O::T,
-    to: *mut A,
-    n: usize,
-    mut flag: O::Flag,
-) -> O::Flag
-where
-    A: Lane,
-    S: Lanes<A>,
-    O: Reduce<A, S>,
-{
-    let mut down = [s.splat(O::FILL); B];
-    for slab in 0..taps.slabs {
-        for row in 0..taps.rows {
-            let offset = slab * taps.slab_step + row * taps.row_step;
-            // SAFETY: a row of the window.
-            let v: [S::V; B] = core::array::from_fn(
-                #[inline(always)]
-                |b| unsafe {
-                    let p = from.add(offset + b * S::N);
-                    if n == S::N { op.load(s, p) } else { op.load_first(s, p, n) }
-                },
-            );
-            if O::WATCH && row >= stale {
-                for b in (0..B).step_by(2) {
-                    flag = op.watch(s, flag, v[b], v[(b + 1) % B]);
-                }
-            }
-            for b in 0..B {
-                down[b] = op.join(s, down[b], v[b]);
-            }
-        }
-    }
-    for (b, down) in down.into_iter().enumerate() {
-        // SAFETY: room for B vectors.
-        unsafe { s.store(to.add(b * S::N), down) };
-    }
-    flag
-}
-
-/// A closure that must be inlined but is bound to a name first: the attribute is allowed on an argument only.
-#[inline(always)]
-fn inline<F>(f: F) -> F {
-    f
 }

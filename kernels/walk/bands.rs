@@ -1,0 +1,673 @@
+//! Bands of rows: down the columns into scratch rows, then across them. Any window, any layout.
+//!
+//! ```text
+//! for each band of output rows of one slab, for each tile of columns (and of inner) that fits the scratch:
+//!     for each output row of the band:
+//!         down:   scratch[c] = fold of the window's rows at input column c, for every c of the tile      (1)(2)
+//!     for each output row of the band:
+//!         across: out[x] = fold of scratch[x·s + j·d] for j = 0..k, finished                            (3)(4)
+//! ```
+//!
+//! 1. Down does not know the layout: a row is a run of `columns × inner` elements in all of them. Shared columns are
+//!    folded once; shared rows are loaded again for each output row, unless the window is long (`down_long`): then each
+//!    output row costs two joins, however long the window.
+//! 2. A scratch row begins at the first *padded* column and ends after the last: what lies outside the input is the
+//!    identity, written once for a tile shape, since down never stores past its own columns. So neither pass knows an
+//!    edge. Rows outside the input are not visited.
+//! 3. Across, a stride of 1 makes the output row one run, in every layout: tap `j` is the same scratch row, `j·d·inner`
+//!    further on. Planar with a stride of 2, windows are folded at every column and every other one is kept (`even`);
+//!    with a longer stride, taps are picked one by one. Otherwise a pixel at a time, lanes are its inner elements.
+//!    A long window is folded by doubling (`double`).
+//! 4. A band holds several rows so that across loads what down stored some hundred cycles ago: a load right after the
+//!    stores it straddles does not forward, and stalls.
+//!
+//! This walk is the general one and is kept lean: one body for every number of taps. What deserves better has a walk of
+//! its own (`rows`, `pixels`).
+
+use core::mem::MaybeUninit;
+use core::ops::Range;
+
+use super::divisors::{Divisors, RowDivisors};
+use super::{Caution, Io, Layer, Position, RowTaps, Walk, emit, fold_rows, inline, load_block, watch_block};
+use crate::geometry::Geometry;
+use crate::kernels::simd::{Lane, Lanes, MOST_LANES, Reduce};
+
+/// Bytes of scratch on the stack of a run: half of the smallest L1 among the CPUs served, so that input rows fit beside.
+const SCRATCH_BYTES: usize = 16 << 10;
+
+/// Rows of a band at most. More would gain nothing and delay the stores.
+const BAND: usize = 16;
+
+/// From this many taps on an axis, a window is long: folded in blocks that neighbouring windows share.
+pub(crate) const LONG: usize = 8;
+
+#[repr(align(64))]
+struct Scratch(MaybeUninit<[u8; SCRATCH_BYTES]>);
+
+/// How a layer is cut so that a band's scratch rows fit. Counted in elements of scratch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tiling {
+    /// Output columns of a tile.
+    columns: usize,
+    /// Inner elements of a tile: all of them, or a part where a window of whole pixels would not fit.
+    inner: usize,
+    /// Output rows of a band.
+    band: usize,
+    /// From one scratch row to the next.
+    pitch: usize,
+}
+
+impl Tiling {
+    /// `None` where not even one window's columns fit: a job for another walk. `lanes` is a vector's.
+    pub(crate) fn new(geometry: &Geometry, lane_bytes: usize, lanes: usize) -> Option<Self> {
+        let [_, height, width] = &geometry.axes;
+        // Doubling keeps its sums beside what it doubles.
+        let areas = if width.kernel >= LONG { 2 } else { 1 };
+        let capacity = SCRATCH_BYTES / lane_bytes / areas;
+        // Behind each row: what a whole vector at its end, and a second one for `even`, may read.
+        let slack = 2 * lanes;
+        let room = capacity.checked_sub(slack)?;
+        let inner = match room / width.span() {
+            0 => return None,
+            fits if fits >= geometry.inner => geometry.inner.max(1),
+            // Whole cache lines of every element type.
+            fits => (fits / MOST_LANES * MOST_LANES).max(1),
+        };
+        // What a long window folds once for a band should be shared by many rows.
+        let wanted = if is_long_down(geometry) { BAND } else { 1 };
+        let room = (capacity / wanted).saturating_sub(slack).max(width.span() * inner);
+        let most = (room / inner - width.span()) / width.stride + 1;
+        // Equal tiles, so that no last one is narrow.
+        let columns = width.output.div_ceil(width.output.div_ceil(most));
+        let pitch = ((columns - 1) * width.stride + width.span()) * inner + slack;
+        let pitch = pitch.next_multiple_of(lanes).min(capacity);
+        let band = (capacity / pitch).clamp(1, BAND).min(height.output);
+        Some(Self { columns, inner, band, pitch })
+    }
+
+    /// A tile is a whole output row.
+    fn is_whole_row(&self, geometry: &Geometry) -> bool {
+        self.columns >= geometry.axes[2].output && self.inner >= geometry.inner
+    }
+}
+
+/// Whether columns are folded in shared blocks. By geometry alone: it decides the order of additions.
+fn is_long_down(geometry: &Geometry) -> bool {
+    let [depth, height, _] = &geometry.axes;
+    height.kernel >= LONG && height.stride == 1 && height.dilation == 1 && depth.kernel == 1
+}
+
+pub(crate) struct Bands<A, R> {
+    op: R,
+    layer: Layer,
+    divisors: Divisors<A>,
+    tiling: Tiling,
+}
+
+impl<A: Lane, R> Bands<A, R> {
+    pub(crate) fn new<S: Lanes<A>>(op: R, layer: &Layer, tiling: Tiling) -> Self
+    where
+        R: Reduce<A, S>,
+    {
+        Self { op, layer: *layer, divisors: Divisors::new::<S, R>(op, layer), tiling }
+    }
+}
+
+/// Which output rows: `count` from `at` on, the run's `to`th and following.
+#[derive(Clone, Copy)]
+struct Band {
+    at: Position,
+    to: usize,
+    count: usize,
+}
+
+/// Which outputs of a row, and where their columns lie in the input and in scratch.
+#[derive(Clone, Copy)]
+struct Tile {
+    x: usize,
+    columns: usize,
+    c: usize,
+    inner: usize,
+    /// First valid input column, how many there are, and where the first lies in a scratch row (in columns).
+    input: usize,
+    valid: usize,
+    at: usize,
+}
+
+impl Tile {
+    fn new(geometry: &Geometry, tiling: &Tiling, x: usize, c: usize) -> Self {
+        let width = &geometry.axes[2];
+        let columns = tiling.columns.min(width.output - x);
+        let inner = tiling.inner.min(geometry.inner - c);
+        let from = x * width.stride;
+        let to = from + (columns - 1) * width.stride + width.span();
+        let input = from.saturating_sub(width.begin).min(width.input);
+        let end = to.saturating_sub(width.begin).min(width.input);
+        let at = width.begin.saturating_sub(from).min(to - from);
+        Self { x, columns, c, inner, input, valid: end - input, at }
+    }
+}
+
+/// A run's scratch, and what the identity was last written around in it: nothing needs writing for a tile of the same
+/// shape.
+struct Workspace<A> {
+    rows: *mut A,
+    margins: Option<(usize, usize, bool)>,
+}
+
+impl<A: Lane, S: Lanes<A>, R: Reduce<A, S>> Walk<S> for Bands<A, R> {
+    type T = R::T;
+
+    fn units(&self) -> usize {
+        self.layer.geometry.rows()
+    }
+
+    fn unit_len(&self) -> usize {
+        self.layer.geometry.row_len()
+    }
+
+    #[inline(always)]
+    unsafe fn visit(&self, s: S, io: Io<R::T>, rows: Range<usize>) {
+        // SAFETY: the same contract.
+        unsafe { self.visit_rows(s, io, rows, false) }
+    }
+}
+
+impl<A: Lane, R> Bands<A, R> {
+    pub(super) fn divisors(&self) -> &Divisors<A> {
+        &self.divisors
+    }
+
+    /// `visit`, or with `careful` the careful twin's work from the start.
+    ///
+    /// Not inlined, but entered anew: this walk also ends the work of others, and one copy serves all.
+    ///
+    /// # Safety
+    /// As for [`Walk::visit`].
+    #[inline(never)]
+    pub(super) unsafe fn visit_rows<S: Lanes<A>>(&self, s: S, io: Io<R::T>, rows: Range<usize>, careful: bool)
+    where
+        R: Reduce<A, S>,
+    {
+        s.vectorize(
+            #[inline(always)]
+            // SAFETY: by this function's contract.
+            || unsafe { self.bands(s, io, rows, careful) },
+        );
+    }
+
+    /// # Safety
+    /// As for [`Walk::visit`].
+    #[inline(always)]
+    unsafe fn bands<S: Lanes<A>>(&self, s: S, io: Io<R::T>, rows: Range<usize>, careful: bool)
+    where
+        R: Reduce<A, S>,
+    {
+        let geometry = &self.layer.geometry;
+        let (tiling, height) = (&self.tiling, geometry.axes[1].output);
+        let mut scratch = Scratch(MaybeUninit::uninit());
+        let mut workspace = Workspace { rows: scratch.0.as_mut_ptr().cast(), margins: None };
+        let mut caution = Caution::default();
+
+        let mut at = Position::of(geometry, rows.start);
+        let mut to = 0;
+        while to < rows.len() {
+            let count = tiling.band.min(height - at.y).min(rows.len() - to);
+            let band = Band { at, to, count };
+            let (mut x, mut c) = (0, 0);
+            while x < geometry.axes[2].output {
+                let tile = Tile::new(geometry, tiling, x, c);
+                // SAFETY: by the contract of `visit`: the rows are units of the run, and the tile lies in them.
+                unsafe {
+                    let suspect = careful || caution.is_due();
+                    if suspect || self.tile(s, self.op, &io, &band, &tile, &mut workspace, false) {
+                        if !suspect {
+                            caution.dirty();
+                        }
+                        if R::WATCH {
+                            self.tile(s, self.op.careful(), &io, &band, &tile, &mut workspace, true);
+                        }
+                    } else {
+                        caution.clean();
+                    }
+                }
+                c += tile.inner;
+                if c >= geometry.inner {
+                    (x, c) = (x + tiling.columns, 0);
+                }
+            }
+            at.advance(geometry, count);
+            to += count;
+        }
+    }
+
+    /// The outputs of one tile in a band of rows. Says whether it met what `op` is not right for; then the outputs are
+    /// not to be used.
+    ///
+    /// # Safety
+    /// As for `visit`; the band's rows are units of the run, of one slab; the workspace holds `SCRATCH_BYTES`.
+    #[inline(always)]
+    #[allow(clippy::too_many_arguments, reason = "the state of one loop, shared with its careful twin")]
+    unsafe fn tile<S, O>(
+        &self,
+        s: S,
+        op: O,
+        io: &Io<O::T>,
+        band: &Band,
+        tile: &Tile,
+        workspace: &mut Workspace<A>,
+        careful: bool,
+    ) -> bool
+    where
+        S: Lanes<A>,
+        R: Reduce<A, S>,
+        O: Reduce<A, S, T = R::T>,
+    {
+        let geometry = &self.layer.geometry;
+        let (pitch, scratch) = (self.tiling.pitch, workspace.rows);
+        let (left, right) = (tile.at * tile.inner, (tile.at + tile.valid) * tile.inner);
+        if workspace.margins != Some((left, right, careful)) {
+            workspace.margins = Some((left, right, careful));
+            // SAFETY: `Tiling` fits `tiling.band` rows of `pitch` elements into the scratch.
+            unsafe { fill_around(scratch, pitch, self.tiling.band, left, right, O::FILL) };
+        }
+
+        // A tile's columns are one run of the input row, or one for each pixel where a tile is a part of inner.
+        let whole = tile.inner == geometry.inner;
+        let (pieces, len) = if whole { (1, tile.valid * tile.inner) } else { (tile.valid, tile.inner) };
+        let mut flag = op.clean(s);
+        for piece in 0..pieces {
+            let offset = (tile.input + piece) * geometry.inner + tile.c;
+            // SAFETY: the valid columns of the tile are in every row of the input, and in every scratch row from `left` on.
+            unsafe {
+                let (from, to) = (io.src.wrapping_add(offset), scratch.add(left + piece * tile.inner));
+                flag = if is_long_down(geometry) {
+                    down_long(s, op, geometry, &band.at, band.count, from, to, pitch, len, flag)
+                } else {
+                    down_band(s, op, geometry, &band.at, band.count, from, to, pitch, len, flag)
+                };
+            }
+        }
+        if O::WATCH && op.dirty(s, flag) {
+            return true;
+        }
+
+        let width = &geometry.axes[2];
+        let mut folded = Columns { rows: scratch, taps: width.kernel, step: width.dilation * tile.inner };
+        if width.kernel >= LONG {
+            // SAFETY: `tiling.areas` areas of `tiling.band` rows of `pitch` elements; the first holds the identity or a
+            // folded column everywhere.
+            folded = unsafe { double(s, op, folded, band.count * pitch, self.tiling.band * pitch) };
+        }
+        let mut at = band.at;
+        for i in 0..band.count {
+            let divisors = self.divisors.row::<S, O>(at.z, at.y);
+            // SAFETY: output row `to + i`, from the tile's first output on; scratch row `i` holds the tile's columns.
+            unsafe {
+                let dst = io.dst.add((band.to + i) * geometry.row_len() + tile.x * geometry.inner + tile.c);
+                self.across(s, op, io, tile, folded.row(i * pitch), dst, &divisors);
+            }
+            at.y += 1;
+        }
+        false
+    }
+
+    /// Folds the columns of one scratch row into one row of outputs.
+    ///
+    /// # Safety
+    /// `from` is a scratch row that holds the tile, with its slack; `dst` is the output of the tile's first window.
+    #[inline(always)]
+    #[allow(clippy::too_many_arguments, reason = "the state of one loop")]
+    unsafe fn across<S, O>(
+        &self,
+        s: S,
+        op: O,
+        io: &Io<O::T>,
+        tile: &Tile,
+        from: Columns<A>,
+        dst: *mut O::T,
+        divisors: &RowDivisors<'_, A>,
+    ) where
+        S: Lanes<A>,
+        O: Reduce<A, S>,
+    {
+        let geometry = &self.layer.geometry;
+        let width = &geometry.axes[2];
+        // The window's columns folded, for N neighbouring elements of scratch from element `i` on.
+        let fold = inline(
+            #[inline(always)]
+            |i: usize| {
+                // SAFETY: by this function's contract: the taps of a window of the tile, and slack for a vector.
+                unsafe {
+                    let at = from.rows.add(i);
+                    let mut v = s.load(at);
+                    for tap in 1..from.taps {
+                        v = op.join(s, v, s.load(at.add(tap * from.step)));
+                    }
+                    v
+                }
+            },
+        );
+        // A run may spill over its end where a later one of this very tile, or of a later row, writes again.
+        let spill = |dst: *mut O::T| if self.tiling.is_whole_row(geometry) { io.writable(dst) } else { 0 };
+
+        if geometry.inner == 1 {
+            let divisor = inline(
+                #[inline(always)]
+                |i: usize| divisors.from(s, op, tile.x + i),
+            );
+            let folded = inline(
+                #[inline(always)]
+                |i: usize| match width.stride {
+                    1 => fold(i),
+                    2 => s.even(fold(2 * i), fold(2 * i + S::N)),
+                    // SAFETY: the first taps of the outputs `i` and following, those of this tile.
+                    stride => unsafe {
+                        let lanes = S::N.min(tile.columns - i);
+                        let at = from.rows.add(i * stride);
+                        let mut v = pick_up(s, at, stride, lanes, O::FILL);
+                        for tap in 1..from.taps {
+                            v = op.join(s, v, pick_up(s, at.add(tap * from.step), stride, lanes, O::FILL));
+                        }
+                        v
+                    },
+                },
+            );
+            // SAFETY: all outputs of the tile; output `i` has its first tap at scratch column `i · stride`.
+            unsafe { emit(s, op, dst, tile.columns, spill(dst), folded, divisor) };
+            return;
+        }
+        // Neighbouring outputs are one run where windows move by 1 and a tile has all of inner; else each pixel is one.
+        let is_run = width.stride == 1 && tile.inner == geometry.inner;
+        let mut x = 0;
+        let mut runs = self.divisors.runs.iter();
+        while x < tile.columns {
+            let mut next = x + 1;
+            if is_run {
+                match runs.next() {
+                    Some(run) if run.end <= tile.x + x => continue,
+                    Some(run) => next = (run.end - tile.x).min(tile.columns),
+                    None => next = tile.columns,
+                }
+            }
+            let divisor = divisors.at(s, op, tile.x + x);
+            // SAFETY: the inner elements of the tile's outputs `x .. next`, whose windows begin at scratch column
+            // `x · stride`.
+            unsafe {
+                let (dst, from) = (dst.add(x * geometry.inner), x * width.stride * tile.inner);
+                emit(
+                    s,
+                    op,
+                    dst,
+                    (next - x) * tile.inner,
+                    spill(dst),
+                    #[inline(always)]
+                    |i| fold(from + i),
+                    #[inline(always)]
+                    |_| divisor,
+                );
+            }
+            x = next;
+        }
+    }
+}
+
+/// Folded columns in scratch rows: the window of the output at column `x` is `taps` elements from `rows + x` on, `step`
+/// apart.
+#[derive(Clone, Copy)]
+struct Columns<A> {
+    rows: *mut A,
+    taps: usize,
+    step: usize,
+}
+
+impl<A> Columns<A> {
+    /// The same from element `at` on.
+    ///
+    /// # Safety
+    /// `at` is an element of the scratch.
+    #[inline(always)]
+    unsafe fn row(self, at: usize) -> Self {
+        // SAFETY: by this function's contract.
+        Self { rows: unsafe { self.rows.add(at) }, ..self }
+    }
+}
+
+/// Writes the identity into every scratch row around the columns that down will fill.
+///
+/// # Safety
+/// `scratch` holds `rows` rows of `pitch` elements.
+#[inline(never)]
+unsafe fn fill_around<A: Lane>(scratch: *mut A, pitch: usize, rows: usize, left: usize, right: usize, fill: A) {
+    for row in 0..rows {
+        for i in (0..left).chain(right..pitch) {
+            // SAFETY: row < rows and i < pitch.
+            unsafe { scratch.add(row * pitch + i).write(fill) };
+        }
+    }
+}
+
+/// `lanes` elements `stride` apart, `fill` in the lanes above.
+///
+/// # Safety
+/// The last of them, `(lanes − 1)·stride` elements from `p`, is readable.
+#[inline(always)]
+unsafe fn pick_up<A: Lane, S: Lanes<A>>(s: S, p: *const A, stride: usize, lanes: usize, fill: A) -> S::V {
+    let mut whole = [fill; MOST_LANES];
+    for (i, lane) in whole.iter_mut().enumerate().take(lanes) {
+        // SAFETY: i < lanes.
+        *lane = unsafe { p.add(i * stride).read() };
+    }
+    // SAFETY: `whole` holds a vector.
+    unsafe { s.load(whole.as_ptr()) }
+}
+
+/// Folds the window's rows for each output row of a band, `len` neighbouring elements of each row, into scratch rows.
+/// Returns the flag with everything watched that it was not watched before.
+///
+/// # Safety
+/// `from` is row 0 of slab 0 of plane 0 of the input, shifted along the row; `len` elements from there are in every row.
+/// `to` has room for `count` rows of `pitch` elements, `len` in each, and for a whole vector.
+#[inline(always)]
+#[allow(clippy::too_many_arguments, reason = "the state of one loop")]
+unsafe fn down_band<A, S, O>(
+    s: S,
+    op: O,
+    geometry: &Geometry,
+    at: &Position,
+    count: usize,
+    from: *const O::T,
+    to: *mut A,
+    pitch: usize,
+    len: usize,
+    mut flag: O::Flag,
+) -> O::Flag
+where
+    A: Lane,
+    S: Lanes<A>,
+    O: Reduce<A, S>,
+{
+    let height = &geometry.axes[1];
+    let mut seen = 0_usize;
+    for i in 0..count {
+        let taps = RowTaps::new(geometry, at, at.y + i);
+        let stale = taps.stale(height, seen);
+        seen = taps.height.start + taps.rows;
+        // SAFETY: by this function's contract. The last vector overlaps the one before, or is partial.
+        unsafe {
+            // A window wholly in padding may begin past the input: it has no rows to be read.
+            let (from, to) = (from.wrapping_add(taps.first), to.add(i * pitch));
+            let mut i = 0;
+            while i + 4 * S::N <= len {
+                let (folded, seen) = fold_rows::<A, S, O, 4>(s, op, &taps, stale, from.wrapping_add(i), S::N, flag);
+                flag = seen;
+                for (b, v) in folded.into_iter().enumerate() {
+                    s.store(to.add(i + b * S::N), v);
+                }
+                i += 4 * S::N;
+            }
+            while i < len {
+                let (at, n) = if i + S::N <= len {
+                    (i, S::N)
+                } else if len >= S::N {
+                    (len - S::N, S::N)
+                } else {
+                    (i, len - i)
+                };
+                let ([folded], seen) = fold_rows::<A, S, O, 1>(s, op, &taps, stale, from.wrapping_add(at), n, flag);
+                flag = seen;
+                s.store(to.add(at), folded);
+                i += S::N;
+            }
+        }
+    }
+    flag
+}
+
+/// `down_band` for a long window that moves by 1: van Herk and Gil–Werman's algorithm.
+///
+/// Rows are cut at multiples of the kernel `k`, counted from the first padded row. A window that begins at row `y` is the
+/// rows up to the next cut `m >= y`, folded from the last to the first, joined with the rows from there on, folded from the
+/// first to the last. Neighbouring windows share both parts, so a band of `count` rows loads `count + k − 1` and joins each
+/// output row twice. (M. van Herk, Pattern Recognition Letters 13, 1992; J. Gil and M. Werman, IEEE PAMI 15, 1993.)
+///
+/// # Safety
+/// As for `down_band`.
+#[inline(always)]
+#[allow(clippy::too_many_arguments, reason = "the state of one loop")]
+unsafe fn down_long<A, S, O>(
+    s: S,
+    op: O,
+    geometry: &Geometry,
+    at: &Position,
+    count: usize,
+    from: *const O::T,
+    to: *mut A,
+    pitch: usize,
+    len: usize,
+    mut flag: O::Flag,
+) -> O::Flag
+where
+    A: Lane,
+    S: Lanes<A>,
+    O: Reduce<A, S>,
+{
+    let height = &geometry.axes[1];
+    let row_len = geometry.axes[2].input * geometry.inner;
+    let mut first = 0;
+    while first < count {
+        // The windows that share the cut `m`: those that begin in (m − k, m].
+        let y = at.y + first;
+        let cut = y.div_ceil(height.kernel) * height.kernel;
+        let windows = (cut + 1 - y).min(count - first);
+        // Padded rows are skipped: all bounds below are in padded rows, `begin` ahead of the input's.
+        let valid = height.begin..height.begin + height.input;
+        // SAFETY: `at` is a position of the layer and rows in `valid` are rows of its slab; scratch rows up to `count`.
+        unsafe {
+            let slab = from.wrapping_add(at.slab_offset(geometry)).wrapping_sub(height.begin * row_len);
+            let to = to.add(first * pitch);
+            let mut i = 0;
+            while i < len {
+                let n = (len - i).min(S::N);
+                // The last vector overlaps the one before, or is partial.
+                let (at, n) = if n == S::N || len < S::N { (i, n) } else { (len - S::N, S::N) };
+                i += S::N;
+                let (slab, to) = (slab.wrapping_add(at), to.add(at));
+                let identity = s.splat(O::FILL);
+                // Backward from the cut.
+                let mut fold = identity;
+                for row in (y..cut).rev() {
+                    if valid.contains(&row) {
+                        let [v] = load_block::<A, S, O, 1>(s, op, slab.wrapping_add(row * row_len), n);
+                        flag = watch_block(s, op, &[v], flag);
+                        fold = op.join(s, fold, v);
+                    }
+                    if row - y < windows {
+                        s.store(to.add((row - y) * pitch), fold);
+                    }
+                }
+                if cut - y < windows {
+                    s.store(to.add((cut - y) * pitch), identity);
+                }
+                // Forward from the cut.
+                let mut fold = identity;
+                for row in cut..y + windows + height.kernel - 1 {
+                    if valid.contains(&row) {
+                        let [v] = load_block::<A, S, O, 1>(s, op, slab.wrapping_add(row * row_len), n);
+                        flag = watch_block(s, op, &[v], flag);
+                        fold = op.join(s, fold, v);
+                    }
+                    // The window that ends with this row.
+                    if row + 1 >= y + height.kernel {
+                        let to = to.add((row + 1 - y - height.kernel) * pitch);
+                        s.store(to, op.join(s, s.load(to), fold));
+                    }
+                }
+            }
+        }
+        first += windows;
+    }
+    flag
+}
+
+/// Folds long windows along the scratch rows by doubling: after `log2 k` passes every element is the fold of a power of
+/// two of elements from itself on. What is left for `across` is at most two taps.
+///
+/// An operation that may count a tap twice covers the window by two overlapping powers. A sum adds up the powers of `k`'s
+/// binary digits, the smallest first and from left to right, in the second area.
+///
+/// # Safety
+/// `columns.rows` holds `len` elements; `area` elements further on, as many may be written.
+#[inline(always)]
+unsafe fn double<A, S, O>(s: S, op: O, columns: Columns<A>, len: usize, area: usize) -> Columns<A>
+where
+    A: Lane,
+    S: Lanes<A>,
+    O: Reduce<A, S>,
+{
+    let Columns { rows, taps, step } = columns;
+    // x[i] = x[i] joined with y[i + shift], in place or not, for every i of `to` that can be.
+    let pass = inline(
+        #[inline(always)]
+        |to: *mut A, a: *const A, b: *const A, shift: usize| {
+            let mut i = 0;
+            while i + S::N + shift <= len {
+                // SAFETY: i + N + shift <= len.
+                unsafe { s.store(to.add(i), op.join(s, s.load(a.add(i)), s.load(b.add(i + shift)))) };
+                i += S::N;
+            }
+        },
+    );
+    let mut power = 1;
+    if O::IDEMPOTENT {
+        while 2 * power <= taps {
+            pass(rows, rows, rows, power * step);
+            power *= 2;
+        }
+        let rest = taps - power;
+        return Columns { rows, taps: if rest == 0 { 1 } else { 2 }, step: rest * step };
+    }
+    // SAFETY: the second area.
+    let sums = unsafe { rows.add(area) };
+    let mut done = 0;
+    loop {
+        if taps & power != 0 {
+            if done == 0 {
+                let mut i = 0;
+                while i + S::N <= len {
+                    // SAFETY: i + N <= len.
+                    unsafe { s.store(sums.add(i), s.load(rows.add(i))) };
+                    i += S::N;
+                }
+            } else {
+                pass(sums, sums, rows, done * step);
+            }
+            done += power;
+        }
+        if done == taps {
+            return Columns { rows: sums, taps: 1, step };
+        }
+        pass(rows, rows, rows, power * step);
+        power *= 2;
+    }
+}
