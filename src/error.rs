@@ -85,9 +85,9 @@ pub enum Error {
         /// The input's length with its padding.
         padded: usize,
     },
-    /// An output without a single element.
-    EmptyOutput {
-        /// The axis whose output length is 0.
+    /// A spatial axis of length 0.
+    EmptyInput {
+        /// The axis whose length is 0.
         axis: AxisName,
     },
     /// A size that does not fit the address space, or arithmetic that would wrap on the way to it.
@@ -162,7 +162,7 @@ impl fmt::Display for Error {
                 }
                 write!(f, " is larger than the padded input {padded} on {axis}")
             }
-            Self::EmptyOutput { axis } => write!(f, "the output length is 0 on {axis}"),
+            Self::EmptyInput { axis } => write!(f, "the input has length 0 on {axis}: a window needs something to lie on"),
             Self::SizeOverflow { what } => write!(f, "{what} does not fit the address space"),
             Self::SrcLen { need, got } => write!(f, "the input has {got} elements where the plan needs {need}"),
             Self::DstLen { need, got } => write!(f, "the output has {got} elements where the plan needs {need}"),

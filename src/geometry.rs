@@ -116,11 +116,7 @@ impl Axis {
         let stride = window.stride.map_or(1, |stride| stride.at(axis));
         let dilation = window.dilation.map_or(1, |dilation| dilation.at(axis));
         if kernel == 0 {
-            return Err(if window.kernel.is_some() {
-                Error::ZeroKernel { axis: name }
-            } else {
-                Error::EmptyOutput { axis: name }
-            });
+            return Err(if window.kernel.is_some() { Error::ZeroKernel { axis: name } } else { Error::EmptyInput { axis: name } });
         }
         if stride == 0 {
             return Err(Error::ZeroStride { axis: name });
@@ -146,7 +142,10 @@ impl Axis {
             }
         };
         let padded = input.checked_add(begin).and_then(|n| n.checked_add(end)).ok_or_else(overflow)?;
-        if padded.checked_add(span).is_none_or(|reach| isize::try_from(reach).is_err()) {
+        if input == 0 {
+            return Err(Error::EmptyInput { axis: name });
+        }
+        if isize::try_from(padded).is_err() {
             return Err(overflow());
         }
         let explicit = !matches!(window.padding, Some(Padding::Same { .. }));
@@ -156,7 +155,7 @@ impl Axis {
         // In ceil mode a window may be longer than the padded input, if it overhangs it by less than a stride.
         let deficit = span.saturating_sub(padded);
         let overhangs = window.ceil && explicit && deficit < stride;
-        if input == 0 || (deficit > 0 && !overhangs) {
+        if deficit > 0 && !overhangs {
             return Err(Error::KernelTooLarge { axis: name, kernel, span, dilation, padded });
         }
 
@@ -217,7 +216,8 @@ impl Axis {
 
     /// The window is the whole axis, once.
     pub(crate) fn is_global(&self) -> bool {
-        self.output == 1 && self.taps(0) == Taps { start: 0, count: self.input } && self.dilation == 1
+        let taps = self.taps(0);
+        self.output == 1 && taps == (Taps { start: 0, count: self.input }) && (self.dilation == 1 || taps.count == 1)
     }
 }
 

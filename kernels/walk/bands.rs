@@ -298,6 +298,8 @@ impl<A: Lane, R> Bands<A, R> {
             // SAFETY: `tiling.areas` areas of `tiling.band` rows of `pitch` elements; the first holds the identity or a
             // folded column everywhere.
             folded = unsafe { double(s, op, folded, band.count * pitch, self.tiling.band * pitch) };
+            // It folded columns into the identities around them.
+            workspace.margins = None;
         }
         let mut at = band.at;
         for i in 0..band.count {

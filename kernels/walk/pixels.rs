@@ -166,7 +166,7 @@ impl<A: Lane, R, T: bytemuck::Pod> Pixels<A, R, T> {
             // SAFETY: the row's pointers are as `Row` says.
             flag = unsafe {
                 match own {
-                    [(1, ..), (2, 2, _), (2, 2, 1)] if OWN => self.row::<S, O, 2, 2, 2, 4>(s, op, &row, y, flag),
+                    [(1, ..), (2, 2, 1), (2, 2, 1)] if OWN => self.row::<S, O, 2, 2, 2, 4>(s, op, &row, y, flag),
                     [(1, ..), (3, 1, 1), (3, 1, 1)] if OWN => self.row::<S, O, 3, 3, 1, 2>(s, op, &row, y, flag),
                     [(1, ..), (3, 2, 1), (3, 2, 1)] if OWN => self.row::<S, O, 3, 3, 2, 2>(s, op, &row, y, flag),
                     _ => self.row::<S, O, 0, 0, 0, 4>(s, op, &row, y, flag),
