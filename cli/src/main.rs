@@ -1,2 +1,52 @@
-//! x
-fn main() {}
+//! The command-line tool of lanepool: pools photographs and tensors, checks the kernels and times them.
+
+mod bench;
+mod bound;
+mod elements;
+mod info;
+mod layer;
+mod plot;
+mod pool;
+mod report;
+mod timing;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Pools photographs and tensors, checks and times the kernels of lanepool.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Show the CPU's features, the tiers, and why one cannot run here
+    Info,
+    /// Pool a PNG or JPEG image or a .npy array, and write the same kind
+    Pool(pool::Args),
+    /// Time layers on every tier against the streaming bound
+    Bench(bench::Args),
+    /// Run the recorded results of other engines on every tier
+    Verify(verify::Args),
+}
+
+/// What the shell gets when the input was bad: 1 is for results that differ.
+const BAD_INPUT: u8 = 2;
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Info => info::run(),
+        Command::Pool(args) => pool::run(args),
+        Command::Bench(args) => bench::run(args),
+        Command::Verify(args) => verify::run(args),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("lanepool: {error:#}");
+        ExitCode::from(BAD_INPUT)
+    })
+}

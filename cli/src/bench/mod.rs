@@ -1,0 +1,124 @@
+//! `lanepool bench`: times layers on every tier against the streaming bound.
+
+mod cases;
+mod layers;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use lanepool::{Layout, Tier};
+use serde::Serialize;
+
+use crate::elements::ElementType;
+use crate::layer::parse_layout;
+use crate::timing::{self, Layer, Measurement};
+use crate::{info, plot, report};
+
+/// Arguments of `lanepool bench`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Only layers whose name contains this; may be repeated
+    #[arg(long, value_name = "SUBSTR")]
+    only: Vec<String>,
+    /// A tier to time; may be repeated. Default: every tier of this machine
+    #[arg(long)]
+    tier: Vec<Tier>,
+    /// Only this element type; may be repeated
+    #[arg(long)]
+    element: Vec<ElementType>,
+    /// Only this layout: nchw, nhwc, nchw8c…; may be repeated
+    #[arg(long, value_parser = parse_layout)]
+    layout: Vec<Layout>,
+    /// Rounds of bound and kernel in turn. Default: 15, or 5 where one call takes longer than 150 ms
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    rounds: Option<u32>,
+    /// Print a JSON list of the results instead of a table
+    #[arg(long)]
+    json: bool,
+    /// Layers to time instead of the built-in ones: a JSON list of objects with name, op, layout, element, shape (N, C,
+    /// spatial…), kernel (numbers or "global"), stride, padding, dilation
+    #[arg(long, value_name = "FILE.json")]
+    cases: Option<PathBuf>,
+    /// Also draw the results: bars against the bound and a roofline
+    #[arg(long, value_name = "OUT.svg")]
+    plot: Option<PathBuf>,
+}
+
+/// A result as `--json` prints it.
+#[derive(Serialize)]
+struct Record<'a> {
+    name: &'a str,
+    tier: &'static str,
+    threads: usize,
+    kernel_ns: f64,
+    bound_ns: f64,
+    ratio: f64,
+    same_bits: bool,
+}
+
+pub fn run(args: Args) -> Result<ExitCode> {
+    let mut layers = match &args.cases {
+        Some(file) => cases::read(file)?,
+        None => layers::published(),
+    };
+    let wanted = |layer: &Layer| {
+        let named = args.only.is_empty() || args.only.iter().any(|part| layer.name.contains(part.as_str()));
+        let element = args.element.is_empty() || args.element.contains(&layer.element);
+        let layout = args.layout.is_empty() || args.layout.contains(&layer.layout);
+        named && element && layout
+    };
+    layers.retain(wanted);
+    if layers.is_empty() {
+        bail!("no layer is left to time: --only, --element and --layout exclude every one");
+    }
+    let tiers = if args.tier.is_empty() { Tier::available() } else { args.tier };
+
+    let bar = report::progress(layers.len() * tiers.len());
+    let mut results: Vec<(Layer, Vec<Measurement>)> = Vec::new();
+    for layer in layers {
+        let mut begun = |tier| {
+            bar.set_message(format!("{} {tier}", layer.name));
+            bar.inc(1);
+        };
+        let measured = timing::measure(&layer, &tiers, args.rounds.map(|rounds| rounds as usize), &mut begun);
+        let measured = match &args.cases {
+            Some(file) => measured.with_context(|| file.display().to_string())?,
+            None => measured?,
+        };
+        results.push((layer, measured));
+    }
+    bar.finish_and_clear();
+
+    if args.json {
+        let record = |layer, measured| record(layer, measured);
+        let records: Vec<Record> = results
+            .iter()
+            .flat_map(|(layer, measured)| measured.iter().map(move |measured| record(layer, measured)))
+            .collect();
+        report::say(serde_json::to_string_pretty(&records)?);
+    } else {
+        report::say(format!("{}, one thread", info::cpu_name()));
+        report::say(report::table(results.iter().map(|(layer, measured)| (layer, measured.as_slice()))));
+    }
+    if let Some(file) = &args.plot {
+        plot::draw(file, &results)?;
+    }
+    let same = results.iter().flat_map(|(_, measured)| measured).all(|measured| measured.same_bits);
+    if !same {
+        eprintln!("lanepool: a tier's bytes differ from the scalar tier's");
+    }
+    Ok(if same { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn record<'a>(layer: &'a Layer, measured: &Measurement) -> Record<'a> {
+    Record {
+        name: &layer.name,
+        tier: measured.tier.name(),
+        threads: 1,
+        kernel_ns: measured.kernel_ns,
+        bound_ns: measured.bound_ns,
+        ratio: measured.ratio,
+        same_bits: measured.same_bits,
+    }
+}

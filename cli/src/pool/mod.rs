@@ -1,0 +1,206 @@
+//! `lanepool pool`: pools an image or an array and writes the same kind of file.
+
+mod array;
+mod picture;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use image::ImageFormat;
+use lanepool::{Element, Layout, NanPolicy, Plan, Tier};
+
+use crate::layer::{Numbers, Operation, Padding, Window, joined, parse_layout};
+use crate::report::say;
+
+/// Arguments of `lanepool pool`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// A PNG or JPEG image, or a .npy array of 1 to 5 axes: N, C and the spatial axes in the chosen layout, or a plane
+    #[arg(value_name = "IN")]
+    input: PathBuf,
+    /// Where the result goes: the same kind of file
+    #[arg(value_name = "OUT")]
+    output: PathBuf,
+    /// max, min, avg or sum
+    #[arg(long, default_value = "max")]
+    op: Operation,
+    /// The window: one number for all spatial axes, or one for each, as 3,5
+    #[arg(long, required_unless_present = "global")]
+    kernel: Option<Numbers>,
+    /// One window that is the whole plane
+    #[arg(long, conflicts_with = "kernel")]
+    global: bool,
+    /// How far the window moves from one output to the next. Default: 1
+    #[arg(long)]
+    stride: Option<Numbers>,
+    /// Padding before each axis, and after it unless --padding-end is given. Default: 0
+    #[arg(long)]
+    padding: Option<Numbers>,
+    /// Padding after each axis
+    #[arg(long)]
+    padding_end: Option<Numbers>,
+    /// The distance between two taps. Default: 1
+    #[arg(long)]
+    dilation: Option<Numbers>,
+    /// Round the output length up
+    #[arg(long)]
+    ceil: bool,
+    /// Pad so that the output is ⌈input / stride⌉ long; the odd element goes to the end (upper) or the beginning (lower)
+    #[arg(long, conflicts_with_all = ["padding", "padding_end"])]
+    same: Option<Same>,
+    /// Accept padding as long as the window or longer
+    #[arg(long)]
+    allow_empty_windows: bool,
+    /// Averages only: padding counts in the divisor
+    #[arg(long)]
+    count_include_pad: bool,
+    /// Averages only: divide every sum by this number
+    #[arg(long, value_name = "N", conflicts_with = "count_include_pad")]
+    divisor: Option<usize>,
+    /// Maximum and minimum only: what NaN does. Default: propagate
+    #[arg(long)]
+    nan: Option<Nan>,
+    /// How the array holds its axes: nchw, nhwc, nchw8c, nchw16c… Default: nchw. An image is always nhwc
+    #[arg(long, value_parser = parse_layout)]
+    layout: Option<Layout>,
+    /// Run on this tier. Default: the best one of this machine
+    #[arg(long)]
+    tier: Option<Tier>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Same {
+    Upper,
+    Lower,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Nan {
+    Propagate,
+    Ignore,
+}
+
+/// The kinds of files.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Image(ImageFormat),
+    Array,
+}
+
+impl Kind {
+    /// The kind that a file's extension stands for.
+    fn of(file: &Path) -> Result<Self> {
+        let extension = file.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+        match extension.as_str() {
+            "png" => Ok(Self::Image(ImageFormat::Png)),
+            "jpg" | "jpeg" => Ok(Self::Image(ImageFormat::Jpeg)),
+            "npy" => Ok(Self::Array),
+            _ => bail!("{}: only .png, .jpg, .jpeg and .npy files can be pooled", file.display()),
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Image(ImageFormat::Png) => "PNG image",
+            Self::Image(_) => "JPEG image",
+            Self::Array => ".npy array",
+        }
+    }
+
+    /// What every file of the kind begins with.
+    const fn magic(self) -> &'static [u8] {
+        match self {
+            Self::Image(ImageFormat::Png) => b"\x89PNG\r\n\x1a\n",
+            Self::Image(_) => b"\xff\xd8\xff",
+            Self::Array => b"\x93NUMPY",
+        }
+    }
+}
+
+/// What is to be done, whatever the file.
+struct Job {
+    window: Window,
+    layout: Option<Layout>,
+    tier: Option<Tier>,
+}
+
+impl Job {
+    /// Pools a tensor of shape `N, C, spatial…`, and says how.
+    fn pool<T: Element>(&self, layout: Layout, shape: &[usize], src: &[T]) -> Result<(Plan<T>, Vec<T>)> {
+        let plan = self.window.plan::<T>(layout, shape, self.tier)?;
+        let dst = plan.run_vec(src)?;
+        Ok((plan, dst))
+    }
+}
+
+/// Says which plan ran on which shapes.
+fn describe<T: Element>(plan: &Plan<T>, before: &[usize], after: &[usize]) -> String {
+    format!("{plan}\n{} → {}", joined(before), joined(after))
+}
+
+pub fn run(args: Args) -> Result<ExitCode> {
+    let (input, output) = (args.input.clone(), args.output.clone());
+    let (kind, into) = (Kind::of(&input)?, Kind::of(&output)?);
+    if kind != into {
+        bail!(
+            "{}: would be a {} while the input is a {}; the kind must stay",
+            output.display(),
+            into.name(),
+            kind.name()
+        );
+    }
+    let job = job(args)?;
+    let name = || input.display().to_string();
+    let bytes = fs::read(&input).with_context(name)?;
+    if !bytes.starts_with(kind.magic()) {
+        bail!("{}: is not a {}: it does not begin as one", input.display(), kind.name());
+    }
+    let (result, description) = match kind {
+        Kind::Image(format) => picture::pool(&job, &bytes, format),
+        Kind::Array => array::pool(&job, &bytes),
+    }
+    .with_context(name)?;
+    fs::write(&output, result).with_context(|| output.display().to_string())?;
+    say(description);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn job(args: Args) -> Result<Job> {
+    let averages = args.op == Operation::Avg;
+    if !averages && (args.count_include_pad || args.divisor.is_some()) {
+        bail!("--count-include-pad and --divisor are for averages: --op is {}", args.op);
+    }
+    if !matches!(args.op, Operation::Max | Operation::Min) && args.nan.is_some() {
+        bail!("--nan is for maximum and minimum: --op is {}", args.op);
+    }
+    let padding = match args.same {
+        Some(Same::Upper) => Some(Padding::SameUpper),
+        Some(Same::Lower) => Some(Padding::SameLower),
+        None if args.padding.is_none() && args.padding_end.is_none() => None,
+        None => {
+            let begin = args.padding.unwrap_or(Numbers(vec![0]));
+            let end = args.padding_end.unwrap_or_else(|| begin.clone());
+            Some(Padding::Explicit { begin, end })
+        }
+    };
+    let nan = match args.nan {
+        Some(Nan::Ignore) => NanPolicy::Ignore,
+        Some(Nan::Propagate) | None => NanPolicy::Propagate,
+    };
+    let window = Window {
+        operation: args.op,
+        kernel: args.kernel,
+        stride: args.stride,
+        dilation: args.dilation,
+        padding,
+        ceil: args.ceil,
+        allow_empty: args.allow_empty_windows,
+        nan,
+        count_include_pad: args.count_include_pad,
+        divisor: args.divisor,
+    };
+    Ok(Job { window, layout: args.layout, tier: args.tier })
+}

@@ -1,0 +1,296 @@
+//! Times a layer on its tiers, each against the streaming bound, after checking the results against the scalar tier's.
+//!
+//! The bound and the kernel take turns in one process over the same two buffers, so that whatever the machine does
+//! meanwhile happens to both. A round is one sample of each; a sample repeats its call until it lasts long enough for the
+//! clock. A round's quotient is its ratio, and the median over the rounds is the result. The buffers begin at random
+//! lines of random pages, since equal offsets of input and output cost some CPUs dear and no network promises them.
+
+use std::hint::black_box;
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use lanepool::{Element, Layout, Plan, Tier};
+
+use crate::bound::Bound;
+use crate::elements::{ElementType, Sample, Visitor};
+use crate::layer::{Window, joined};
+
+/// The rounds of a measurement, unless the command line says otherwise.
+pub const ROUNDS: usize = 15;
+/// The rounds of a call that takes longer than [`SLOW`], unless the command line says otherwise.
+const SLOW_ROUNDS: usize = 5;
+/// A call this long is far from its bound, and more rounds would cost minutes and add nothing.
+const SLOW: Duration = Duration::from_millis(150);
+/// The least time of a sample.
+const SAMPLE: Duration = Duration::from_micros(200);
+/// How long a kernel and its bound run before they are timed: some CPUs power their wide vector units only then.
+const WARM_UP: Duration = Duration::from_micros(500);
+
+/// A layer to time: a window and the tensor it is applied to.
+#[derive(Clone, Debug)]
+pub struct Layer {
+    pub name: String,
+    pub window: Window,
+    pub layout: Layout,
+    pub element: ElementType,
+    /// `N, C, spatial…`, whatever the layout.
+    pub shape: Vec<usize>,
+}
+
+impl Layer {
+    /// The tensor and the window in a few characters: `64x112x112 3x3/2+1`.
+    pub fn summary(&self) -> String {
+        let rank = self.shape.len().saturating_sub(2);
+        let mut text = match self.shape.as_slice() {
+            [1, rest @ ..] => joined(rest),
+            all => joined(all),
+        };
+        match &self.window.kernel {
+            None => text += " global",
+            Some(kernel) => text += &format!(" {}", joined(&kernel.spread(rank))),
+        }
+        if let Some(stride) = self.window.stride.as_ref().filter(|stride| stride.0.iter().any(|&n| n != 1)) {
+            text += &format!("/{stride}");
+        }
+        if let Some(crate::layer::Padding::Explicit { begin, .. }) = &self.window.padding
+            && begin.0.iter().any(|&n| n != 0)
+        {
+            text += &format!("+{begin}");
+        }
+        text
+    }
+}
+
+/// What was measured on one tier.
+#[derive(Clone, Debug)]
+pub struct Measurement {
+    pub tier: Tier,
+    /// The walk of the plan.
+    pub kernel: &'static str,
+    /// Medians of the samples, for one call.
+    pub kernel_ns: f64,
+    pub bound_ns: f64,
+    /// Median, lower and upper quartile of the rounds' ratios.
+    pub ratio: f64,
+    pub quartiles: (f64, f64),
+    /// Bytes of input and output together.
+    pub bytes: usize,
+    /// Taps of all windows, for the roofline.
+    pub taps: f64,
+    /// Whether the bytes equal the scalar tier's.
+    pub same_bits: bool,
+}
+
+impl Measurement {
+    /// Input and output over time: 10⁹ bytes a second.
+    pub fn gigabytes_per_second(&self) -> f64 {
+        self.bytes as f64 / self.kernel_ns
+    }
+}
+
+/// Measures a layer on the given tiers, one thread each. `rounds` overrides the number of rounds; `begun` hears of each
+/// tier before it is timed.
+pub fn measure(
+    layer: &Layer,
+    tiers: &[Tier],
+    rounds: Option<usize>,
+    begun: &mut dyn FnMut(Tier),
+) -> Result<Vec<Measurement>> {
+    layer.element.dispatch(Measure { layer, tiers, rounds, begun }).with_context(|| format!("layer {:?}", layer.name))
+}
+
+struct Measure<'a> {
+    layer: &'a Layer,
+    tiers: &'a [Tier],
+    rounds: Option<usize>,
+    begun: &'a mut dyn FnMut(Tier),
+}
+
+impl Visitor for Measure<'_> {
+    type Output = Result<Vec<Measurement>>;
+
+    fn visit<T: Sample>(self) -> Self::Output {
+        let Self { layer, tiers, rounds, begun } = self;
+        let plan = |tier| layer.window.plan::<T>(layer.layout, &layer.shape, Some(tier));
+        // Every tier is planned first, so that one that is missing costs no minutes of timing.
+        let plans = tiers.iter().map(|&tier| plan(tier)).collect::<lanepool::Result<Vec<_>>>()?;
+        let reference = plan(Tier::Scalar)?;
+
+        let mut rng = fastrand::Rng::new();
+        let mut src = Buffer::new::<T>(reference.input_len(), &mut rng);
+        src.values_mut().fill_with(|| T::sample(&mut rng));
+        let mut dst = Buffer::new::<T>(reference.output_len(), &mut rng);
+        let expected = reference.run_vec(src.values())?;
+
+        let taps = taps(layer, &reference);
+        let mut measurements = Vec::new();
+        for (plan, &tier) in plans.iter().zip(tiers) {
+            begun(tier);
+            dst.poison();
+            plan.run(src.values(), dst.values_mut())?;
+            let same_bits = dst.bytes() == bytemuck::cast_slice::<T, u8>(&expected);
+            let samples = time(plan, &src, &mut dst, rounds)?;
+            measurements.push(samples.summarise(plan, taps, same_bits));
+        }
+        Ok(measurements)
+    }
+}
+
+/// Taps of all windows, padding included: the work that a plain implementation would do.
+fn taps<T: Element>(layer: &Layer, plan: &Plan<T>) -> f64 {
+    let spatial = plan.input_shape().get(2..).unwrap_or_default();
+    let window = match &layer.window.kernel {
+        Some(kernel) => kernel.spread(spatial.len()),
+        None => spatial.to_vec(),
+    };
+    window.iter().map(|&taps| taps as f64).product::<f64>() * plan.output_len() as f64
+}
+
+/// Times of the bound and the kernel for one call, round by round.
+struct Samples {
+    bound: Vec<f64>,
+    kernel: Vec<f64>,
+}
+
+impl Samples {
+    fn summarise<T: Element>(self, plan: &Plan<T>, taps: f64, same_bits: bool) -> Measurement {
+        let mut ratios: Vec<f64> = self.kernel.iter().zip(&self.bound).map(|(kernel, bound)| kernel / bound).collect();
+        let [low, ratio, high] = quartiles(&mut ratios);
+        let [_, kernel_ns, _] = quartiles(&mut self.kernel.clone());
+        let [_, bound_ns, _] = quartiles(&mut self.bound.clone());
+        let bytes = (plan.input_len() + plan.output_len()) * size_of::<T>();
+        let (tier, kernel) = (plan.tier(), plan.kernel());
+        Measurement { tier, kernel, kernel_ns, bound_ns, ratio, quartiles: (low, high), bytes, taps, same_bits }
+    }
+}
+
+fn time<T: Sample>(plan: &Plan<T>, src: &Buffer, dst: &mut Buffer, rounds: Option<usize>) -> Result<Samples> {
+    let bound = Bound::new();
+    let mut stream = |dst: &mut Buffer| bound.stream(black_box(src.words()), black_box(dst.words_mut()));
+    // Checked once: the timed calls are the same call and cannot fail where this one does not.
+    plan.run(src.values(), dst.values_mut())?;
+    let mut pool = |dst: &mut Buffer| {
+        let _ = black_box(plan.run(black_box(src.values()), black_box(dst.values_mut())));
+    };
+    let stream_calls = calls(dst, &mut stream);
+    let pool_calls = calls(dst, &mut pool);
+    let one_call = sample(dst, 1, &mut pool);
+    let rounds = rounds.unwrap_or(if one_call > SLOW.as_nanos() as f64 { SLOW_ROUNDS } else { ROUNDS });
+    let mut samples = Samples { bound: Vec::with_capacity(rounds), kernel: Vec::with_capacity(rounds) };
+    for _ in 0..rounds.max(1) {
+        samples.bound.push(sample(dst, stream_calls, &mut stream));
+        samples.kernel.push(sample(dst, pool_calls, &mut pool));
+    }
+    Ok(samples)
+}
+
+/// Nanoseconds of one call, from a sample of many.
+fn sample(dst: &mut Buffer, calls: u32, call: &mut impl FnMut(&mut Buffer)) -> f64 {
+    let start = Instant::now();
+    for _ in 0..calls {
+        call(dst);
+    }
+    start.elapsed().as_nanos() as f64 / f64::from(calls)
+}
+
+/// Warms the call up and says how many of it make a sample.
+fn calls(dst: &mut Buffer, call: &mut impl FnMut(&mut Buffer)) -> u32 {
+    let start = Instant::now();
+    let mut done = 0;
+    while done == 0 || start.elapsed() < WARM_UP {
+        call(dst);
+        done += 1;
+    }
+    let one = start.elapsed() / done;
+    // Zero only where the clock is coarser than the whole warm-up.
+    let calls = SAMPLE.as_nanos().div_ceil(one.as_nanos().max(1));
+    u32::try_from(calls).unwrap_or(u32::MAX)
+}
+
+/// The lower quartile, the median and the upper quartile. Sorts.
+fn quartiles(values: &mut [f64]) -> [f64; 3] {
+    values.sort_by(f64::total_cmp);
+    let last = values.len().saturating_sub(1) as f64;
+    [0.25, 0.5, 0.75].map(|part| {
+        let at = last * part;
+        let value = |at: f64| values.get(at as usize).copied().unwrap_or(f64::NAN);
+        let (below, above) = (value(at.floor()), value(at.ceil()));
+        below + (above - below) * at.fract()
+    })
+}
+
+/// A tensor's memory, at a random line of a page.
+struct Buffer {
+    memory: Vec<u8>,
+    used: Range<usize>,
+}
+
+impl Buffer {
+    const PAGE: usize = 4096;
+    const LINE: usize = 64;
+
+    fn new<T: Element>(len: usize, rng: &mut fastrand::Rng) -> Self {
+        let bytes = len * size_of::<T>();
+        let memory = vec![0; bytes + 2 * Self::PAGE];
+        let start = memory.as_ptr().align_offset(Self::PAGE) + Self::LINE * rng.usize(..Self::PAGE / Self::LINE);
+        Self { memory, used: start..start + bytes }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.memory[self.used.clone()]
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.memory[self.used.clone()]
+    }
+
+    fn values<T: Element>(&self) -> &[T] {
+        bytemuck::cast_slice(self.bytes())
+    }
+
+    fn values_mut<T: Element>(&mut self) -> &mut [T] {
+        bytemuck::cast_slice_mut(self.bytes_mut())
+    }
+
+    /// The memory as the bound reads it; up to three last bytes are left out.
+    fn words(&self) -> &[u32] {
+        let bytes = self.bytes();
+        bytemuck::cast_slice(&bytes[..bytes.len() / 4 * 4])
+    }
+
+    fn words_mut(&mut self) -> &mut [u32] {
+        let bytes = self.bytes_mut();
+        let whole = bytes.len() / 4 * 4;
+        bytemuck::cast_slice_mut(&mut bytes[..whole])
+    }
+
+    /// Makes a byte that a kernel forgets to write visible.
+    fn poison(&mut self) {
+        self.bytes_mut().fill(0xA5);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quartiles_interpolate() {
+        assert_eq!(quartiles(&mut [4.0, 1.0, 3.0, 2.0, 5.0]), [2.0, 3.0, 4.0]);
+        assert_eq!(quartiles(&mut [1.0, 2.0]), [1.25, 1.5, 1.75]);
+        assert_eq!(quartiles(&mut [7.0]), [7.0; 3]);
+    }
+
+    #[test]
+    fn buffers_begin_at_a_line_and_hold_what_they_must() {
+        let mut rng = fastrand::Rng::with_seed(1);
+        for len in [0, 1, 3, 1000] {
+            let mut buffer = Buffer::new::<f32>(len, &mut rng);
+            assert_eq!(buffer.values::<f32>().len(), len);
+            assert_eq!(buffer.bytes().as_ptr() as usize % Buffer::LINE, 0);
+            buffer.poison();
+            assert!(buffer.bytes().iter().all(|&byte| byte == 0xA5));
+        }
+    }
+}
