@@ -2,6 +2,7 @@
 
 mod bench;
 mod bound;
+mod demo;
 mod elements;
 mod info;
 mod layer;
@@ -25,6 +26,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Pool a photograph and its feature maps, time the layers, and draw it all into a contact sheet
+    Demo(demo::Args),
     /// Show the CPU's features, the tiers, and why one cannot run here
     Info,
     /// Pool a PNG or JPEG image or a .npy array, and write the same kind
@@ -40,6 +43,7 @@ const BAD_INPUT: u8 = 2;
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
+        Command::Demo(args) => demo::run(args),
         Command::Info => info::run(),
         Command::Pool(args) => pool::run(args),
         Command::Bench(args) => bench::run(args),

@@ -2,7 +2,7 @@
 //!
 //! The roofline has the work of a layer per byte it moves on one axis and the work done per second on the other. A
 //! straight line there is a bandwidth, and the two that are drawn are the slowest and the fastest streaming bound among
-//! the layers: memory and the nearest cache that they reached. No layer can lie above its own bound's line.
+//! the layers: memory and the nearest cache that they reached. A dash marks the bound of each layer.
 
 use std::path::Path;
 
@@ -10,8 +10,8 @@ use anyhow::{Result, anyhow};
 use lanepool::Tier;
 use plotters::coord::Shift;
 use plotters::prelude::*;
+use plotters::style::register_font;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
-use plotters::style::{FontTransform, register_font};
 
 use crate::info;
 use crate::timing::{Layer, Measurement};
@@ -163,7 +163,7 @@ fn draw_roofline(area: &Area, results: &Results, tiers: &[Tier]) -> Drawn {
 
     let (slow, fast) = range(measured().map(bandwidth));
     let (left, right) = range(measured().map(intensity));
-    let (left, right) = (left / 1.5, right * 1.5);
+    let (left, right) = (left / 2.0, right * 2.0);
     let (bottom, _) = range(measured().map(rate));
     let (bottom, top) = (bottom / 1.5, fast * right * 1.3);
     let mut chart = ChartBuilder::on(area)
@@ -176,6 +176,7 @@ fn draw_roofline(area: &Area, results: &Results, tiers: &[Tier]) -> Drawn {
         .build_cartesian_2d((left..right).log_scale(), (bottom..top).log_scale())?;
     chart
         .configure_mesh()
+        .x_labels(20)
         .x_desc("taps per byte")
         .y_desc("10⁹ taps per second")
         .x_label_formatter(&|x| format!("{x}"))
@@ -187,16 +188,21 @@ fn draw_roofline(area: &Area, results: &Results, tiers: &[Tier]) -> Drawn {
         .axis_desc_style((FONT, 14))
         .draw()?;
 
-    for (bandwidth, place) in [(fast, VPos::Bottom), (slow, VPos::Top)] {
+    for (bandwidth, place, offset) in [(fast, VPos::Bottom, -8), (slow, VPos::Top, 18)] {
         let line = [(left, bandwidth * left), (right, bandwidth * right)];
         chart.draw_series(LineSeries::new(line, INK.stroke_width(2)))?;
-        // The label runs along the line at its lower left, where few layers lie.
-        let at = chart.backend_coord(&(left * 1.05, bandwidth * left * 1.05));
-        let label = TextStyle::from((FONT, 12).into_font().transform(FontTransform::None))
-            .color(&INK)
-            .pos(Pos::new(HPos::Left, place));
-        let offset = if matches!(place, VPos::Bottom) { -8 } else { 10 };
-        area.draw(&Text::new(format!("{bandwidth:.0} GB/s"), (at.0, at.1 + offset), label))?;
+        let style = text(13, HPos::Right, place);
+        let label = Text::new(format!("{bandwidth:.0} GB/s"), (-6, offset), style);
+        chart.draw_series([EmptyElement::at((right, bandwidth * right)) + label])?;
+    }
+    // From each layer's best tier a thread leads up to the layer's own bound.
+    for (_, measured) in results {
+        if let Some(best) = measured.iter().min_by(|a, b| a.ratio.total_cmp(&b.ratio)) {
+            let (x, limit) = (intensity(best), bandwidth(best) * intensity(best));
+            chart.draw_series(LineSeries::new([(x, rate(best)), (x, limit)], FAINT.stroke_width(1)))?;
+            let dash = PathElement::new([(-5, 0), (5, 0)], INK.stroke_width(1));
+            chart.draw_series([EmptyElement::at((x, limit)) + dash])?;
+        }
     }
     for &tier in tiers {
         let points = measured().filter(|measured| measured.tier == tier);

@@ -89,20 +89,32 @@ impl Measurement {
     }
 }
 
+/// What the input of a layer is filled with.
+#[derive(Clone, Copy)]
+pub enum Input<'a> {
+    /// Random values.
+    Random,
+    /// Values given as the bytes of elements, over again where they are fewer than the layer needs.
+    Repeated(&'a [u8]),
+}
+
 /// Measures a layer on the given tiers, one thread each. `rounds` overrides the number of rounds; `begun` hears of each
 /// tier before it is timed.
 pub fn measure(
     layer: &Layer,
     tiers: &[Tier],
+    input: Input,
     rounds: Option<usize>,
     begun: &mut dyn FnMut(Tier),
 ) -> Result<Vec<Measurement>> {
-    layer.element.dispatch(Measure { layer, tiers, rounds, begun }).with_context(|| format!("layer {:?}", layer.name))
+    let measure = Measure { layer, tiers, input, rounds, begun };
+    layer.element.dispatch(measure).with_context(|| format!("layer {:?}", layer.name))
 }
 
 struct Measure<'a> {
     layer: &'a Layer,
     tiers: &'a [Tier],
+    input: Input<'a>,
     rounds: Option<usize>,
     begun: &'a mut dyn FnMut(Tier),
 }
@@ -111,7 +123,7 @@ impl Visitor for Measure<'_> {
     type Output = Result<Vec<Measurement>>;
 
     fn visit<T: Sample>(self) -> Self::Output {
-        let Self { layer, tiers, rounds, begun } = self;
+        let Self { layer, tiers, input, rounds, begun } = self;
         let plan = |tier| layer.window.plan::<T>(layer.layout, &layer.shape, Some(tier));
         // Every tier is planned first, so that one that is missing costs no minutes of timing.
         let plans = tiers.iter().map(|&tier| plan(tier)).collect::<lanepool::Result<Vec<_>>>()?;
@@ -119,7 +131,13 @@ impl Visitor for Measure<'_> {
 
         let mut rng = fastrand::Rng::new();
         let mut src = Buffer::new::<T>(reference.input_len(), &mut rng);
-        src.values_mut().fill_with(|| T::sample(&mut rng));
+        match input {
+            Input::Random => src.values_mut().fill_with(|| T::sample(&mut rng)),
+            Input::Repeated(bytes) => {
+                let repeated = bytes.iter().cycle();
+                src.bytes_mut().iter_mut().zip(repeated).for_each(|(to, from)| *to = *from);
+            }
+        }
         let mut dst = Buffer::new::<T>(reference.output_len(), &mut rng);
         let expected = reference.run_vec(src.values())?;
 

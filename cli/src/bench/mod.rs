@@ -1,7 +1,7 @@
 //! `lanepool bench`: times layers on every tier against the streaming bound.
 
 mod cases;
-mod layers;
+pub mod layers;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::elements::ElementType;
 use crate::layer::parse_layout;
-use crate::timing::{self, Layer, Measurement};
+use crate::timing::{self, Input, Layer, Measurement};
 use crate::{info, plot, report};
 
 /// Arguments of `lanepool bench`.
@@ -81,7 +81,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
             bar.set_message(format!("{} {tier}", layer.name));
             bar.inc(1);
         };
-        let measured = timing::measure(&layer, &tiers, args.rounds.map(|rounds| rounds as usize), &mut begun);
+        let measured =
+            timing::measure(&layer, &tiers, Input::Random, args.rounds.map(|rounds| rounds as usize), &mut begun);
         let measured = match &args.cases {
             Some(file) => measured.with_context(|| file.display().to_string())?,
             None => measured?,
