@@ -169,18 +169,24 @@ impl Window {
     }
 
     /// The attributes that all operations share.
+    ///
+    /// A global window has no others, but lists of layers write even those out that say nothing (stride 1, padding 0):
+    /// these stay here, and the library refuses the rest.
     fn pool<O: PoolOperation, T: Element>(&self, rank: usize, tier: Option<Tier>) -> Pool<O, T> {
         let mut pool = match &self.kernel {
             Some(kernel) => Pool::new(kernel.spread(rank)),
             None => Pool::global(),
         };
-        if let Some(stride) = &self.stride {
+        let global = self.kernel.is_none();
+        let says_nothing = |numbers: &Numbers, neutral| global && numbers.0.iter().all(|&n| n == neutral);
+        if let Some(stride) = self.stride.as_ref().filter(|stride| !says_nothing(stride, 1)) {
             pool = pool.stride(stride.spread(rank));
         }
-        if let Some(dilation) = &self.dilation {
+        if let Some(dilation) = self.dilation.as_ref().filter(|dilation| !says_nothing(dilation, 1)) {
             pool = pool.dilation(dilation.spread(rank));
         }
         pool = match &self.padding {
+            Some(Padding::Explicit { begin, end }) if says_nothing(begin, 0) && says_nothing(end, 0) => pool,
             Some(Padding::Explicit { begin, end }) => pool.padding_unequal(begin.spread(rank), end.spread(rank)),
             Some(Padding::SameUpper) => pool.same_upper(),
             Some(Padding::SameLower) => pool.same_lower(),
@@ -223,6 +229,22 @@ mod tests {
         for wrong in ["", "chwn", "nchw0c", "nchwc", "nchw8"] {
             assert!(parse_layout(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_global_window_may_have_attributes_that_say_nothing() {
+        let numbers = |n| Numbers(vec![n, n]);
+        let mut window = Window::new(Operation::Avg, None);
+        window.stride = Some(numbers(1));
+        window.dilation = Some(numbers(1));
+        window.padding = Some(Padding::Explicit { begin: numbers(0), end: numbers(0) });
+        let shape = [1, 2, 3, 4];
+        assert_eq!(window.plan::<f32>(Layout::Nchw, &shape, None).unwrap().output_shape(), [1, 2, 1, 1]);
+        window.padding = Some(Padding::Explicit { begin: numbers(0), end: numbers(1) });
+        assert!(window.plan::<f32>(Layout::Nchw, &shape, None).is_err());
+        window.padding = None;
+        window.stride = Some(numbers(2));
+        assert!(window.plan::<f32>(Layout::Nchw, &shape, None).is_err());
     }
 
     #[test]

@@ -170,7 +170,13 @@ fn draw_features(canvas: &mut Canvas, y: u32, demo: &Demo) {
     canvas.scaled(&averages, x, y, side, side, false);
     let text = format!("{} averaged globally: {} numbers", joined(&demo.head.shape), demo.averages.data.len());
     canvas.text(&text, x as f32, caption, Anchor::Left, Style::TEXT);
-    canvas.text("a column for each filter; above by maxima, below by averages", x as f32, caption + 28.0, Anchor::Left, Style::NOTE);
+    canvas.text(
+        "a column for each filter; above by maxima, below by averages",
+        x as f32,
+        caption + 28.0,
+        Anchor::Left,
+        Style::NOTE,
+    );
 
     let left = (x + side + 90) as f32;
     let width = (WIDTH - MARGIN) as f32 - left;
