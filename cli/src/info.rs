@@ -31,10 +31,8 @@ pub fn run() -> Result<ExitCode> {
         table.add_row([tier.name(), here, note]);
     }
     say(table);
-    say(format!(
-        "{}",
-        describe_cap(std::env::var_os(CAP).map(|value| value.to_string_lossy().into_owned()).as_deref(), best)
-    ));
+    let cap = std::env::var_os(CAP).map(|value| value.to_string_lossy().into_owned());
+    say(describe_cap(cap.as_deref(), best));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -189,7 +189,7 @@ fn unreadable_files_are_named() {
 fn arrays_that_cannot_be_pooled_are_named() {
     let folder = TempDir::new().unwrap();
     let flags = ["--kernel", "1"];
-    let mut refused = |name: &str, file: Vec<u8>, flags: &[&str], why: &str| {
+    let refused = |name: &str, file: Vec<u8>, flags: &[&str], why: &str| {
         refused(&folder, &write(&folder, name, &file), flags, why)
     };
     refused("complex.npy", npy("<c8", false, &[1], &[0; 8]), &flags, "<c8");
