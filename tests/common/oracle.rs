@@ -46,18 +46,18 @@ impl Axis {
                 if !allow_empty && (b >= span || e >= span) {
                     return None;
                 }
-                // "floor: needs n+b+e ≥ span"
-                if n + b + e < span {
-                    return None;
-                }
                 let out = if ceil {
-                    // "⌈(n+b+e−span)/s⌉+1, then one less if the last window would start at or past n+b"
+                    // "⌈(n+b+e−span)/s⌉+1, then one less if the last window would start at or past n+b": a window may be
+                    // larger than the padded input by less than a stride.
                     let out = ceil_div(n + b + e - span, s) + 1;
                     if (out - 1) * s >= n + b { out - 1 } else { out }
                 } else {
-                    // "⌊(n+b+e−span)/s⌋+1"
-                    (n + b + e - span).div_euclid(s) + 1
+                    // "⌊(n+b+e−span)/s⌋+1, needs n+b+e ≥ span"
+                    if n + b + e < span { 0 } else { (n + b + e - span).div_euclid(s) + 1 }
                 };
+                if out < 1 {
+                    return None;
+                }
                 (b, e, out)
             }
             AxisPad::SameUpper | AxisPad::SameLower => {
