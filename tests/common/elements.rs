@@ -21,8 +21,26 @@ pub struct Window<'a, T> {
     pub taps: &'a [T],
     /// Taps in one column.
     pub column: usize,
-    /// The window is the whole plane, and the plane is one contiguous run of memory.
-    pub whole_run: bool,
+    pub order: Order<'a>,
+}
+
+/// The order in which floats are added.
+#[derive(Clone, Copy, Debug)]
+pub enum Order<'a> {
+    /// Each column in scan order; then the columns from left to right.
+    Columns,
+    /// A plane averaged whole, in one contiguous run of memory: 16 partial sums, added pairwise in halves.
+    WholePlane,
+    /// A window that is long on an axis.
+    Long {
+        /// Long columns: how many of a column's taps lie before the cut. They are added from the last to the first, the
+        /// others from the first to the last, then both sums.
+        cut: Option<usize>,
+        /// Long rows: the kernel's width, and which of its columns are valid. The width is the sum of powers of two; each
+        /// power of neighbouring columns is added as a balanced tree, smallest power first; then these sums from left to
+        /// right.
+        powers: Option<(usize, &'a [usize])>,
+    },
 }
 
 impl<T: Copy> Window<'_, T> {
@@ -142,23 +160,44 @@ macro_rules! float_sample {
                     return <Self as Sample>::from_bits(0);
                 }
                 let widen = |tap: $T| -> $Acc { ($widen)(tap) };
-                let sum = if window.whole_run {
-                    // "a plane averaged whole is dealt to 16 partial sums that are added pairwise in halves"
-                    let mut partial: [$Acc; 16] = [-0.0; 16];
-                    for i in 0..window.taps.len() {
-                        partial[i % 16] += widen(window.scan(i));
+                let columns = window.taps.chunks_exact(window.column);
+                let columns = columns.map(|column| column.iter().map(|tap| widen(*tap)).collect::<Vec<$Acc>>());
+                let add = |a: $Acc, b: $Acc| a + b;
+                let sum = match window.order {
+                    // "a window's columns are summed one by one, each in scan order, and then added from left to right"
+                    Order::Columns => {
+                        columns.filter_map(|column| column.into_iter().reduce(add)).reduce(add).unwrap_or(0.0)
                     }
-                    for half in [8, 4, 2, 1] {
-                        for lane in 0..half {
-                            partial[lane] += partial[lane + half];
+                    // "a plane averaged whole is dealt to 16 partial sums that are added pairwise in halves"
+                    Order::WholePlane => {
+                        let mut partial: [$Acc; 16] = [-0.0; 16];
+                        for i in 0..window.taps.len() {
+                            partial[i % 16] += widen(window.scan(i));
+                        }
+                        for half in [8, 4, 2, 1] {
+                            for lane in 0..half {
+                                partial[lane] += partial[lane + half];
+                            }
+                        }
+                        partial[0]
+                    }
+                    Order::Long { cut, powers } => {
+                        let columns = columns.map(|column| {
+                            let (before, after) = column.split_at(cut.unwrap_or(0));
+                            let before = before.iter().copied().rev().reduce(add);
+                            join(add, before, after.iter().copied().reduce(add))
+                        });
+                        match powers {
+                            None => columns.flatten().reduce(add).unwrap_or(0.0),
+                            Some((kernel, valid)) => {
+                                let mut all = vec![None; kernel];
+                                for (column, sum) in valid.iter().zip(columns) {
+                                    all[*column] = sum;
+                                }
+                                powers_of_two(add, &all).unwrap_or(0.0)
+                            }
                         }
                     }
-                    partial[0]
-                } else {
-                    // "a window's columns are summed one by one, each in scan order, and then added from left to right"
-                    let columns = window.taps.chunks_exact(window.column);
-                    let sums = columns.map(|column| column.iter().map(|tap| widen(*tap)).reduce(|a, b| a + b));
-                    sums.flatten().reduce(|a, b| a + b).unwrap_or(0.0)
                 };
                 let mean = sum / divisor as $Acc;
                 if mean.is_nan() { <Self as Sample>::from_bits(Self::CANONICAL_NAN) } else { ($narrow)(mean) }
@@ -173,6 +212,36 @@ macro_rules! float_sample {
             };
         }
     };
+}
+
+/// The sum of two, where what is absent adds nothing.
+fn join<A: Copy>(add: impl Fn(A, A) -> A, a: Option<A>, b: Option<A>) -> Option<A> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(add(a, b)),
+        (a, b) => a.or(b),
+    }
+}
+
+/// A balanced tree over a power of two of neighbours.
+fn tree<A: Copy>(add: impl Fn(A, A) -> A + Copy, all: &[Option<A>]) -> Option<A> {
+    match all {
+        [one] => *one,
+        _ => {
+            let (left, right) = all.split_at(all.len() / 2);
+            join(add, tree(add, left), tree(add, right))
+        }
+    }
+}
+
+/// The powers of two that make up the length, smallest first, each a tree; their sums from left to right.
+fn powers_of_two<A: Copy>(add: impl Fn(A, A) -> A + Copy, mut all: &[Option<A>]) -> Option<A> {
+    let mut sum = None;
+    while !all.is_empty() {
+        let (power, rest) = all.split_at(1 << all.len().trailing_zeros());
+        sum = join(add, sum, tree(add, power));
+        all = rest;
+    }
+    sum
 }
 
 pub trait CanonicalNan {

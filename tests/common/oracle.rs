@@ -5,7 +5,7 @@
 
 use lanepool::Layout;
 
-use super::elements::{Sample, Window};
+use super::elements::{Order, Sample, Window};
 use super::layer::{Layer, Op, Pad};
 
 /// One axis of a window: "an axis has input length `n`, kernel `k`, stride `s`, dilation `d`, padding `(b, e)`".
@@ -82,6 +82,12 @@ impl Axis {
         self.taps(o).filter(|tap| (0..self.n).contains(tap)).map(|tap| tap as usize).collect()
     }
 
+    /// Which of the window's taps those are, counted from 0.
+    pub fn valid_numbers(&self, o: i128) -> Vec<usize> {
+        let numbered = self.taps(o).enumerate().filter(|(_, tap)| (0..self.n).contains(tap));
+        numbered.map(|(number, _)| number).collect()
+    }
+
     /// "the number of taps inside the declared padded extent `[−b, n+e)`".
     pub fn padded(&self, o: i128) -> u64 {
         self.taps(o).filter(|tap| (-self.b..self.n + self.e).contains(tap)).count() as u64
@@ -118,6 +124,22 @@ pub fn offset(layout: Layout, channels: usize, pixels: usize, n: usize, c: usize
     }
 }
 
+/// Taps from which a window is long on an axis.
+const LONG: i128 = 8;
+
+/// On which axes (height, width) the windows of a layer are long, so that a float sum is added in blocks: "which of the
+/// three [orders] applies depends on the geometry alone".
+fn long(layer: &Layer, axes: &[Axis; 3]) -> (bool, bool) {
+    let [depth, height, width] = axes;
+    // Windows of few taps over many channels are folded pixel by pixel; so are those that do not fit the scratch space.
+    let few = depth.k * height.k * ceil_div(width.k, width.s) <= 9 && layer.inner() >= 8;
+    let fits = width.d * (width.k - 1) < if width.k >= LONG { 896 } else { 1920 };
+    if few || !fits {
+        return (false, false);
+    }
+    (height.k >= LONG && height.s == 1 && height.d == 1 && depth.k == 1, width.k >= LONG)
+}
+
 /// What the contract says of a whole layer.
 pub struct Pooled<T> {
     /// `N, C, spatial…`.
@@ -140,7 +162,11 @@ pub fn pool<T: Sample>(layer: &Layer, src: &[T]) -> Option<Pooled<T>> {
     let outputs = axes.iter().map(|axis| axis.out).product::<i128>() as usize;
     let valid = axes.map(|axis| (0..axis.out).map(|o| axis.valid(o)).collect::<Vec<_>>());
     let padded = axes.map(|axis| (0..axis.out).map(|o| axis.padded(o)).collect::<Vec<_>>());
-    let planar = layer.inner() == 1;
+    let numbers = (0..width.out).map(|o| width.valid_numbers(o)).collect::<Vec<_>>();
+    // A plane averaged whole: one window, every pixel in it, pixels side by side in memory.
+    let whole_plane =
+        layer.inner() == 1 && outputs == 1 && valid.iter().map(|taps| taps[0].len()).product::<usize>() == pixels;
+    let (long_columns, long_rows) = long(layer, &axes);
 
     let mut values = vec![T::from_bits(0); batch * channels * outputs];
     let mut taps = Vec::new();
@@ -160,8 +186,18 @@ pub fn pool<T: Sample>(layer: &Layer, src: &[T]) -> Option<Pooled<T>> {
                     }
                 }
                 let column = valid[0][z].len() * valid[1][y].len();
-                // A plane averaged whole: one window, every pixel in it, pixels side by side in memory.
-                let window = Window { taps: &taps, column, whole_run: planar && outputs == 1 && taps.len() == pixels };
+                let order = match (whole_plane, long_columns, long_rows) {
+                    (true, ..) => Order::WholePlane,
+                    (false, false, false) => Order::Columns,
+                    _ => {
+                        // Rows are cut at multiples of the kernel, counted from the first padded row.
+                        let cut = ceil_div(y as i128, height.k) * height.k - height.b;
+                        let before = valid[1][y].iter().filter(|row| (**row as i128) < cut).count();
+                        let powers = long_rows.then(|| (width.k as usize, &numbers[x][..]));
+                        Order::Long { cut: long_columns.then_some(before), powers }
+                    }
+                };
+                let window = Window { taps: &taps, column, order };
                 let at = offset(layer.layout, channels, outputs, n, c, output);
                 values[at] = match layer.op {
                     Op::Max(nan) => T::largest(&taps, nan),

@@ -4,7 +4,7 @@ use lanepool::Layout;
 
 use crate::common::check::{channels, compare, poison};
 use crate::common::data::FILLS;
-use crate::common::elements::Window;
+use crate::common::elements::{Order, Window};
 use crate::common::layer::{Layer, Op, Pad};
 use crate::common::{Fill, Rng, Sample, check, tiers};
 
@@ -146,6 +146,51 @@ pub fn attributes<T: Sample>(op: Op, layout: Layout, rank: usize, seed: &str) {
     }
 }
 
+/// Small windows with other attributes on each axis: what a kernel made for 2×2/2 or 3×3 must not take for its own.
+pub fn near_misses<T: Sample>(op: Op, layout: Layout, seed: &str) {
+    let mut rng = Rng::named(seed);
+    let mut axes = Vec::new();
+    for k in 1..=3 {
+        for s in 1..=3 {
+            for d in 1..=2 {
+                for (b, e) in [(0, 0), (1, 0), (0, 1), (1, 1)] {
+                    axes.push([k, s, d, b, e]);
+                }
+            }
+        }
+    }
+    for main in &axes {
+        for rank in [2, 3] {
+            for place in 0..rank {
+                // Mostly one axis differs from a window that has a kernel of its own.
+                let usual = [*rng.pick(&[2, 3]), *rng.pick(&[1, 2]), 1, rng.below(2), rng.below(2)];
+                let all: Vec<[usize; 5]> = (0..rank)
+                    .map(|axis| match (axis == place, rank - axis) {
+                        (true, _) => *main,
+                        (false, 3) => [1, 1, 1, 0, 0],
+                        (false, _) if rng.one_in(8) => *rng.pick(&axes),
+                        (false, _) => usual,
+                    })
+                    .collect();
+                let each = |i: usize| all.iter().map(|axis| axis[i]).collect::<Vec<_>>();
+                let lengths: Vec<usize> =
+                    (0..rank).map(|axis| rng.within(1, if rank - axis == 3 { 3 } else { 9 })).collect();
+                let least = if layout == Layout::Nhwc { rng.within(1, lanes::<T>() + 2) } else { rng.within(1, 3) };
+                let shape = [vec![rng.within(1, 2), channels(layout, least)], lengths].concat();
+                let layer = Layer::new(op, layout, &shape, &each(0)).stride(&each(1)).dilation(&each(2));
+                let layer = match rng.below(6) {
+                    0 => layer.pad(Pad::SameUpper),
+                    1 => layer.pad(Pad::SameLower),
+                    2 => layer.padding_unequal(&each(3), &each(4)).ceil(true),
+                    _ => layer.padding_unequal(&each(3), &each(4)),
+                };
+                let fill = *rng.pick(&FILLS);
+                check::<T>(&layer, &fill.tensor(layer.input_len(), &mut rng));
+            }
+        }
+    }
+}
+
 /// Windows of four taps over every order of seven values, with repetition, in every lane of every length of row: what
 /// a row's last vector does to NaN, zeros and infinities is what its first does.
 ///
@@ -155,7 +200,7 @@ pub fn four_taps<T: Sample>(op: Op, layout: Layout) {
     let seven = T::seven();
     let windows: Vec<[T; 4]> = (0..7 * 7 * 7 * 7).map(|i| [1, 7, 49, 343].map(|power| seven[i / power % 7])).collect();
     let value = |taps: [T; 4], column: usize| {
-        let window = Window { taps: &taps, column, whole_run: false };
+        let window = Window { taps: &taps, column, order: Order::Columns };
         match op {
             Op::Max(nan) => T::largest(&taps, nan),
             Op::Min(nan) => T::smallest(&taps, nan),
