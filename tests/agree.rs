@@ -155,7 +155,7 @@ fn alignment_does_not_matter<T: Sample>() {
     }
 }
 
-/// What can be planned on one tier can be planned on every other, with the same shape.
+/// What can be planned on one tier can be planned on every other, with the same shape and the same walk.
 fn plans_agree<T: Sample>() {
     let mut rng = Rng::named("plans");
     for _ in 0..300 {
@@ -164,6 +164,7 @@ fn plans_agree<T: Sample>() {
         for tier in tiers::available() {
             let plan = plan::<T>(&layer, tier);
             assert_eq!(plan.output_shape(), scalar.output_shape(), "{layer} on {tier}");
+            assert_eq!(plan.kernel(), scalar.kernel(), "{layer} on {tier}");
             assert_eq!((plan.input_len(), plan.output_len()), (scalar.input_len(), scalar.output_len()), "{layer}");
         }
     }

@@ -3,7 +3,7 @@
 //! Written from the contract, not from the library: it shares no code with it, and where the two disagree one of them
 //! is wrong. All arithmetic is in `i128`, so that nothing can wrap before it is compared.
 
-use lanepool::Layout;
+use lanepool::{Layout, Tier};
 
 use super::elements::{Order, Sample, Window};
 use super::layer::{Layer, Op, Pad};
@@ -127,14 +127,14 @@ pub fn offset(layout: Layout, channels: usize, pixels: usize, n: usize, c: usize
 /// Taps from which a window is long on an axis.
 const LONG: i128 = 8;
 
-/// On which axes (height, width) the windows of a layer are long, so that a float sum is added in blocks: "which of the
-/// three [orders] applies depends on the geometry alone".
-fn long(layer: &Layer, axes: &[Axis; 3]) -> (bool, bool) {
+/// On which axes (height, width) the windows of a layer are long, so that a float sum is added in blocks.
+///
+/// The only thing asked of the library here is the walk's name: the contract leaves the choice of the order to it ("which
+/// of the three applies depends on the geometry alone") and says what each order is. That every tier names the same walk
+/// is checked beside every result.
+fn long<T: Sample>(layer: &Layer, axes: &[Axis; 3]) -> (bool, bool) {
     let [depth, height, width] = axes;
-    // Windows of few taps over many channels are folded pixel by pixel; so are those that do not fit the scratch space.
-    let few = depth.k * height.k * ceil_div(width.k, width.s) <= 9 && layer.inner() >= 8;
-    let fits = width.d * (width.k - 1) < if width.k >= LONG { 896 } else { 1920 };
-    if few || !fits {
+    if !layer.plan::<T>(Some(Tier::Scalar)).is_ok_and(|plan| plan.kernel() == "bands") {
         return (false, false);
     }
     (height.k >= LONG && height.s == 1 && height.d == 1 && depth.k == 1, width.k >= LONG)
@@ -166,7 +166,7 @@ pub fn pool<T: Sample>(layer: &Layer, src: &[T]) -> Option<Pooled<T>> {
     // A plane averaged whole: one window, every pixel in it, pixels side by side in memory.
     let whole_plane =
         layer.inner() == 1 && outputs == 1 && valid.iter().map(|taps| taps[0].len()).product::<usize>() == pixels;
-    let (long_columns, long_rows) = long(layer, &axes);
+    let (long_columns, long_rows) = long::<T>(layer, &axes);
 
     let mut values = vec![T::from_bits(0); batch * channels * outputs];
     let mut taps = Vec::new();
