@@ -94,6 +94,19 @@ fn layers<T: Sample>() -> Vec<Layer> {
             layers.push(Layer::new(op, layout, &[1, c, 3, 9], &[1, 2]).dilation(&[1, 7]).padding(&[0, 5]));
         }
         layers.push(Layer::new(Op::Avg, layout, &[1, channels(layout, 2), 2100], &[2000]).padding(&[50]));
+        // Windows, rows and slabs of them that lie in the padding: what is computed for them may read nothing.
+        for op in OPS {
+            for kernel in [[1, 12, 1], [2, 3, 3], [1, 1, 1], [1, 2, 9], [3, 9, 2]] {
+                for stride in [1, 2, 6] {
+                    let layer =
+                        Layer::new(op, layout, &[1, channels(layout, 2), 1, 2, 3], &kernel).stride(&[stride; 3]);
+                    layers.push(layer.clone().padding(&kernel).allow_empty());
+                    let (begin, end) = ([0, 15, 19], [12, 13, 8]);
+                    layers.push(layer.clone().padding_unequal(&begin, &end).ceil(true).allow_empty());
+                    layers.push(layer.padding_unequal(&end, &begin).allow_empty());
+                }
+            }
+        }
     }
     for op in OPS {
         layers.push(Layer::new(op, Layout::Nhwc, &[1, 9000 / size_of::<T>() + 1, 5, 6], &[5, 5]).padding(&[2, 2]));
@@ -235,6 +248,40 @@ fn canaries_survive<T: Sample>() {
                 }
             }
         }
+    }
+}
+
+/// More than 2³² elements, 16 GiB of which almost none is ever written: no offset is counted in 32 bits. The few values
+/// that are not zero lie around and beyond the boundaries.
+#[cfg(target_pointer_width = "64")]
+#[test]
+#[ignore = "reads 16 GiB of zeros once for each layer: for the long run"]
+fn s07_more_than_32_bits_of_elements() {
+    let max = Op::Max(Nan::Propagate);
+    let tier = tiers::available().into_iter().max().expect("every machine has a tier");
+    let shapes: [(Layout, [usize; 4]); 2] =
+        [(Layout::Nchw, [1, 1, 65_600, 65_536]), (Layout::Nhwc, [1, 64, 8224, 8192])];
+    for (layout, shape) in shapes {
+        let layer = Layer::new(max, layout, &shape, &[64, 64]).stride(&[64, 64]);
+        let plan = layer.plan::<f32>(Some(tier)).unwrap_or_else(|error| panic!("{layer}: {error}"));
+        assert!(plan.input_len() > 1 << 32);
+        let mut input = Guarded::<f32>::new(plan.input_len());
+        let src = input.slice(plan.input_len(), Flush::End);
+        let inner = layer.inner();
+        let mut want = vec![0.0; plan.output_len()];
+        let places = [0, (1 << 31) - 1, 1 << 31, (1 << 32) - 1, 1 << 32, plan.input_len() - 1];
+        for (i, place) in places.into_iter().enumerate() {
+            src[place] = 1.0 + i as f32;
+            let (pixel, c) = (place / inner, place % inner);
+            let (row, column) = (pixel / shape[3] / 64, pixel % shape[3] / 64);
+            if row < plan.output_shape()[2] {
+                let at = (row * plan.output_shape()[3] + column) * inner + c;
+                want[at] = f32::max(want[at], 1.0 + i as f32);
+            }
+        }
+        let mut got = vec![poison::<f32>(); want.len()];
+        plan.run(input.read(plan.input_len(), Flush::End), &mut got).unwrap_or_else(|error| panic!("{plan}: {error}"));
+        compare(&layer, tier, plan.kernel(), &plan.output_shape(), &got, &want);
     }
 }
 

@@ -40,6 +40,7 @@ fn trials<T: Sample>(element: &'static str) -> Vec<Trial> {
             }
             let name = format!("{element}::{op_name}::{layout_name}");
             add(format!("{name}::near_misses"), Box::new(move |seed| cases::near_misses::<T>(op, layout, seed)));
+            add(format!("{name}::empty_windows"), Box::new(move |seed| cases::empty_windows::<T>(op, layout, seed)));
             add(format!("{name}::four_taps"), Box::new(move |_| cases::four_taps::<T>(op, layout)));
             add(format!("{name}::global"), Box::new(move |seed| cases::global::<T>(op, layout, seed)));
         }

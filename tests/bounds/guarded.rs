@@ -29,7 +29,9 @@ impl<T: lanepool::Element> Guarded<T> {
     pub fn new(len: usize) -> Self {
         let bytes = (len * size_of::<T>()).next_multiple_of(page()).max(page());
         let whole = bytes + 2 * page();
-        let (readable, private) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+        let readable = libc::PROT_READ | libc::PROT_WRITE;
+        // Without reserve: pages that are never written take no memory, however many they are.
+        let private = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
         // SAFETY: a new mapping at no particular place; nothing existing is touched.
         let map = unsafe { libc::mmap(std::ptr::null_mut(), whole, libc::PROT_NONE, private, -1, 0) };
         assert_ne!(map, libc::MAP_FAILED, "mmap of {whole} bytes");

@@ -9,10 +9,9 @@ use lanepool::Tier;
 /// `LANEPOOL_REQUIRE_TIERS`, a list such as `scalar,avx2`, names tiers that it must: one that is missing fails the test
 /// instead of being skipped in silence.
 pub fn available() -> Vec<Tier> {
-    if let Ok(required) = std::env::var("LANEPOOL_REQUIRE_TIERS") {
-        if let Err(why) = require(&required) {
-            panic!("{why}");
-        }
+    let required = std::env::var("LANEPOOL_REQUIRE_TIERS").unwrap_or_default();
+    if let Err(why) = require(&required) {
+        panic!("{why}");
     }
     Tier::available()
 }

@@ -135,14 +135,49 @@ pub fn attributes<T: Sample>(op: Op, layout: Layout, rank: usize, seed: &str) {
             .stride(&all(|axis| axis.s))
             .dilation(&all(|axis| axis.d))
             .padding_unequal(&all(|axis| axis.b), &all(|axis| axis.e));
-        let layer = match rng.below(6) {
+        let layer = match rng.below(8) {
             0 | 1 => layer.ceil(true),
             2 => layer.pad(Pad::SameUpper),
             3 => layer.pad(Pad::SameLower),
+            4 => with_empty_windows(layer, &mut rng),
             _ => layer,
         };
         let fill = *rng.pick(&FILLS);
         check::<T>(&layer, &fill.tensor(layer.input_len(), &mut rng));
+    }
+}
+
+/// The layer with padding up to twice the window on some axes, so that windows, whole rows and whole slabs of them lie
+/// in it.
+fn with_empty_windows(layer: Layer, rng: &mut Rng) -> Layer {
+    let kernel = layer.kernel.clone().unwrap_or_default();
+    let padding = |rng: &mut Rng| -> Vec<usize> {
+        let axes = kernel.iter().zip(&layer.dilation);
+        axes.map(|(k, d)| if rng.one_in(3) { 0 } else { rng.within(0, (2 * (d * (k - 1) + 1)).min(24)) }).collect()
+    };
+    let (begin, end) = (padding(rng), padding(rng));
+    let ceil = rng.one_in(2);
+    layer.padding_unequal(&begin, &end).ceil(ceil).allow_empty()
+}
+
+/// Windows of which many hold nothing, with every kind of kernel on each axis, long ones among them.
+pub fn empty_windows<T: Sample>(op: Op, layout: Layout, seed: &str) {
+    let mut rng = Rng::named(seed);
+    for _ in 0..60 {
+        let rank = rng.within(1, 3);
+        let mut each = |choices: &[usize]| (0..rank).map(|_| *rng.pick(choices)).collect::<Vec<_>>();
+        let (kernel, stride) = (each(&[1, 1, 2, 3, 9, 12]), each(&[1, 1, 2, 5]));
+        let (dilation, lengths) = (each(&[1, 1, 1, 2, 7]), each(&[1, 1, 2, 5, 9]));
+        let shape = [vec![rng.within(1, 2), channels(layout, rng.within(1, 3))], lengths].concat();
+        let layer = Layer::new(op, layout, &shape, &kernel).stride(&stride).dilation(&dilation);
+        let layer = with_empty_windows(layer, &mut rng);
+        // The oracle visits every tap of every window.
+        let Some(axes) = crate::common::oracle::axes(&layer) else { continue };
+        let taps: i128 = axes.iter().map(|axis| axis.out * axis.k).product();
+        if taps * shape[0] as i128 * shape[1] as i128 > 200_000 {
+            continue;
+        }
+        check::<T>(&layer, &FILLS[shape[2] % FILLS.len()].tensor(layer.input_len(), &mut rng));
     }
 }
 
