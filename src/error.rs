@@ -162,7 +162,9 @@ impl fmt::Display for Error {
                 }
                 write!(f, " is larger than the padded input {padded} on {axis}")
             }
-            Self::EmptyInput { axis } => write!(f, "the input has length 0 on {axis}: a window needs something to lie on"),
+            Self::EmptyInput { axis } => {
+                write!(f, "the input has length 0 on {axis}: a window needs something to lie on")
+            }
             Self::SizeOverflow { what } => write!(f, "{what} does not fit the address space"),
             Self::SrcLen { need, got } => write!(f, "the input has {got} elements where the plan needs {need}"),
             Self::DstLen { need, got } => write!(f, "the output has {got} elements where the plan needs {need}"),

@@ -116,7 +116,11 @@ impl Axis {
         let stride = window.stride.map_or(1, |stride| stride.at(axis));
         let dilation = window.dilation.map_or(1, |dilation| dilation.at(axis));
         if kernel == 0 {
-            return Err(if window.kernel.is_some() { Error::ZeroKernel { axis: name } } else { Error::EmptyInput { axis: name } });
+            return Err(if window.kernel.is_some() {
+                Error::ZeroKernel { axis: name }
+            } else {
+                Error::EmptyInput { axis: name }
+            });
         }
         if stride == 0 {
             return Err(Error::ZeroStride { axis: name });

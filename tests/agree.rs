@@ -1,0 +1,204 @@
+//! The same bytes everywhere: on every tier, on every call, at every place in the batch, at every alignment.
+//!
+//! Nothing here knows what the right result is; `every_tier.rs` does. So the layers can be larger and their number
+//! greater, and their tensors are random bits, in which NaN, infinities, zeros of both signs and subnormals occur.
+
+#[macro_use]
+mod common;
+
+use common::check::{compare, poison};
+use common::layer::OPS;
+use common::{Fill, Layer, Pad, Rng, Sample, tiers};
+use lanepool::{Layout, Plan, Tier};
+
+/// A valid layer of up to some ten thousand elements.
+fn random_layer<T: Sample>(rng: &mut Rng) -> Layer {
+    loop {
+        let (_, op) = *rng.pick(&OPS);
+        let rank = rng.within(1, 3);
+        let layout = match rng.below(6) {
+            0..=2 => Layout::Nchw,
+            3 | 4 => Layout::Nhwc,
+            _ => Layout::Blocked(*rng.pick(&[1, 2, 3, 4, 8, 16, 32])),
+        };
+        let channels = match layout {
+            Layout::Blocked(block) => block * rng.within(1, 3),
+            Layout::Nhwc => *rng.pick(&[1, 3, 8, 16, 17, 31, 64, 65, 130, 257]),
+            _ => rng.within(1, 9),
+        };
+        let longest = [600, 60, 14][rank - 1];
+        let mut shape = vec![rng.within(1, 3), channels];
+        shape.extend((0..rank).map(|_| rng.within(1, longest)));
+        if shape.iter().product::<usize>() > 40_000 {
+            continue;
+        }
+        if rng.one_in(8) {
+            return Layer::global(op, layout, &shape);
+        }
+        let mut each = |from: usize, to: usize| (0..rank).map(|_| rng.within(from, to)).collect::<Vec<_>>();
+        let (kernel, stride) = (each(1, 7), each(1, 4));
+        let dilation = if each(0, 3)[0] == 0 { each(1, 3) } else { vec![1; rank] };
+        let reach: Vec<usize> = kernel.iter().zip(&dilation).map(|(k, d)| d * (k - 1)).collect();
+        let padding = |rng: &mut Rng| reach.iter().map(|reach| rng.within(0, *reach)).collect::<Vec<_>>();
+        let (begin, end) = (padding(rng), padding(rng));
+        let layer = Layer::new(op, layout, &shape, &kernel).stride(&stride).dilation(&dilation);
+        let layer = match rng.below(8) {
+            0 => layer.pad(Pad::SameUpper),
+            1 => layer.pad(Pad::SameLower),
+            2 | 3 => layer.padding_unequal(&begin, &end).ceil(true),
+            4 | 5 => layer.padding_unequal(&begin, &end),
+            _ => layer,
+        };
+        if layer.plan::<T>(Some(Tier::Scalar)).is_ok() {
+            return layer;
+        }
+    }
+}
+
+fn run<T: Sample>(plan: &Plan<T>, src: &[T]) -> Vec<T> {
+    let mut dst = vec![poison::<T>(); plan.output_len()];
+    plan.run(src, &mut dst).unwrap_or_else(|error| panic!("{plan}: {error}"));
+    dst
+}
+
+fn plan<T: Sample>(layer: &Layer, tier: Tier) -> Plan<T> {
+    layer.plan::<T>(Some(tier)).unwrap_or_else(|error| panic!("{layer} on {tier}: {error}"))
+}
+
+/// "The same plan attributes and the same input give the same bytes on scalar, portable, AVX2, AVX-512 and NEON."
+fn tiers_agree<T: Sample>() {
+    let mut rng = Rng::named("tiers");
+    for _ in 0..1500 {
+        let layer = random_layer::<T>(&mut rng);
+        let src = Fill::Bits.tensor::<T>(layer.input_len(), &mut rng);
+        let mut first: Option<Vec<T>> = None;
+        for tier in tiers::available() {
+            let plan = plan::<T>(&layer, tier);
+            let got = run(&plan, &src);
+            let want = first.get_or_insert_with(|| got.clone());
+            compare(&layer, tier, plan.kernel(), &plan.output_shape(), &got, want);
+        }
+    }
+}
+
+/// The second run of a plan, a run of its clone, a run on another thread and a run of a plan made anew give the bytes
+/// of the first.
+fn runs_repeat<T: Sample>() {
+    let mut rng = Rng::named("repeat");
+    for _ in 0..200 {
+        let layer = random_layer::<T>(&mut rng);
+        let src = Fill::Nans.tensor::<T>(layer.input_len(), &mut rng);
+        for tier in tiers::available() {
+            let plan = plan::<T>(&layer, tier);
+            let want = run(&plan, &src);
+            let clone = plan.clone();
+            let elsewhere = std::thread::scope(|scope| scope.spawn(|| run(&clone, &src)).join());
+            let others = [
+                run(&plan, &src),
+                run(&clone, &src),
+                elsewhere.expect("no panic"),
+                run(&self::plan(&layer, tier), &src),
+            ];
+            for got in others {
+                compare(&layer, tier, plan.kernel(), &plan.output_shape(), &got, &want);
+            }
+        }
+    }
+}
+
+/// "...and any batch position": a tensor gives the same bytes alone and as any one of a batch, whatever its neighbours.
+fn batch_positions_agree<T: Sample>() {
+    let mut rng = Rng::named("batch");
+    for _ in 0..200 {
+        let mut layer = random_layer::<T>(&mut rng);
+        layer.shape[0] = 1;
+        let one = layer.input_len();
+        let src = Fill::Bits.tensor::<T>(one, &mut rng);
+        let batch = rng.within(2, 6);
+        let many = Layer { shape: [&[batch], &layer.shape[1..]].concat(), ..layer.clone() };
+        for tier in tiers::available() {
+            let want = run(&plan::<T>(&layer, tier), &src);
+            let plan = plan::<T>(&many, tier);
+            for place in 0..batch {
+                let mut all = Fill::Nans.tensor::<T>(many.input_len(), &mut rng);
+                all[place * one..][..one].copy_from_slice(&src);
+                let got = run(&plan, &all);
+                let got = &got[place * want.len()..][..want.len()];
+                compare(&layer, tier, plan.kernel(), &[&[1], &plan.output_shape()[1..]].concat(), got, &want);
+            }
+        }
+    }
+}
+
+/// Slices that begin anywhere in a cache line give the bytes that aligned ones give.
+fn alignment_does_not_matter<T: Sample>() {
+    let mut rng = Rng::named("alignment");
+    for _ in 0..40 {
+        let layer = random_layer::<T>(&mut rng);
+        let len = layer.input_len();
+        let src = Fill::Bits.tensor::<T>(len, &mut rng);
+        for tier in tiers::available() {
+            let plan = plan::<T>(&layer, tier);
+            let want = run(&plan, &src);
+            let mut from = vec![poison::<T>(); len + 64];
+            let mut to = vec![poison::<T>(); want.len() + 64];
+            for start in 1..64 {
+                // The output starts elsewhere than the input.
+                let at = start * 29 % 64;
+                from[start..][..len].copy_from_slice(&src);
+                let dst = &mut to[at..][..want.len()];
+                dst.fill(poison::<T>());
+                plan.run(&from[start..][..len], dst).unwrap_or_else(|error| panic!("{plan}: {error}"));
+                compare(&layer, tier, plan.kernel(), &plan.output_shape(), dst, &want);
+            }
+        }
+    }
+}
+
+/// What can be planned on one tier can be planned on every other, with the same shape and the same walk.
+fn plans_agree<T: Sample>() {
+    let mut rng = Rng::named("plans");
+    for _ in 0..300 {
+        let layer = random_layer::<T>(&mut rng);
+        let scalar = plan::<T>(&layer, Tier::Scalar);
+        for tier in tiers::available() {
+            let plan = plan::<T>(&layer, tier);
+            assert_eq!(plan.output_shape(), scalar.output_shape(), "{layer} on {tier}");
+            assert_eq!(plan.kernel(), scalar.kernel(), "{layer} on {tier}");
+            assert_eq!((plan.input_len(), plan.output_len()), (scalar.input_len(), scalar.output_len()), "{layer}");
+        }
+    }
+}
+
+macro_rules! tests {
+    ($($name:ident: $T:ty),+ $(,)?) => { $(
+        mod $name {
+            #[test]
+            fn tiers_agree() {
+                super::tiers_agree::<$T>();
+            }
+
+            #[test]
+            fn runs_repeat() {
+                super::runs_repeat::<$T>();
+            }
+
+            #[test]
+            fn batch_positions_agree() {
+                super::batch_positions_agree::<$T>();
+            }
+
+            #[test]
+            fn alignment_does_not_matter() {
+                super::alignment_does_not_matter::<$T>();
+            }
+
+            #[test]
+            fn plans_agree() {
+                super::plans_agree::<$T>();
+            }
+        }
+    )+ };
+}
+
+for_elements!(tests);

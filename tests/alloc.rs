@@ -1,0 +1,116 @@
+//! A run neither allocates nor frees: all that a plan needs, it has.
+
+#[macro_use]
+mod common;
+
+use std::alloc::{GlobalAlloc, Layout as Memory, System};
+use std::cell::Cell;
+
+use common::layer::{LAYOUTS, OPS};
+use common::{Fill, Layer, Rng, Sample, tiers};
+
+/// The system's allocator, with a count for each thread.
+struct Counting;
+
+thread_local! {
+    static CALLS: Cell<usize> = const { Cell::new(0) };
+}
+
+fn count() {
+    // A thread that is ending has no counter any more, and runs nothing that is measured.
+    let _ = CALLS.try_with(|calls| calls.set(calls.get() + 1));
+}
+
+// SAFETY: every call is passed on unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, memory: Memory) -> *mut u8 {
+        count();
+        // SAFETY: the same contract.
+        unsafe { System.alloc(memory) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, memory: Memory) {
+        count();
+        // SAFETY: the same contract.
+        unsafe { System.dealloc(at, memory) }
+    }
+
+    unsafe fn alloc_zeroed(&self, memory: Memory) -> *mut u8 {
+        count();
+        // SAFETY: the same contract.
+        unsafe { System.alloc_zeroed(memory) }
+    }
+
+    unsafe fn realloc(&self, at: *mut u8, memory: Memory, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: the same contract.
+        unsafe { System.realloc(at, memory, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Calls to the allocator that `f` made.
+fn calls<R>(f: impl FnOnce() -> R) -> (usize, R) {
+    let before = CALLS.get();
+    let result = f();
+    (CALLS.get() - before, result)
+}
+
+/// Layers that reach every walk, with and without NaN, on every tier; and runs that are refused.
+fn run_does_not_allocate<T: Sample>() {
+    let mut rng = Rng::named("alloc");
+    for (_, op) in OPS {
+        for (_, layout) in LAYOUTS {
+            let shape = [2, 16, 13, 29];
+            let square =
+                |k: usize, s: usize, p: usize| Layer::new(op, layout, &shape, &[k, k]).stride(&[s, s]).padding(&[p, p]);
+            let layers = [
+                square(2, 2, 0),
+                square(3, 1, 1),
+                square(3, 2, 1),
+                square(5, 3, 2),
+                square(9, 1, 4),
+                square(1, 1, 1).allow_empty(),
+                Layer::global(op, layout, &shape),
+                Layer::new(op, layout, &[1, 16, 1, 2110], &[1, 2100]).padding(&[0, 2]),
+                Layer::new(op, layout, &[0, 16, 9], &[3]),
+            ];
+            for layer in layers {
+                for tier in tiers::available() {
+                    let plan = layer.plan::<T>(Some(tier)).unwrap_or_else(|error| panic!("{layer}: {error}"));
+                    for fill in [Fill::Pattern, Fill::Nans] {
+                        let src = fill.tensor::<T>(plan.input_len(), &mut rng);
+                        let mut dst = vec![T::from_bits(0); plan.output_len() + 1];
+                        let len = plan.output_len();
+                        let (made, result) = calls(|| plan.run(&src, &mut dst[..len]));
+                        assert_eq!((made, result), (0, Ok(())), "{layer} as {plan}");
+                        let (made, result) = calls(|| plan.run(&src, &mut dst));
+                        assert!(made == 0 && result.is_err(), "{layer} as {plan}: {made} calls when refused");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The counter counts.
+#[test]
+fn allocations_are_counted() {
+    assert_eq!(calls(|| drop(std::hint::black_box(vec![1_u8; 100]))).0, 2);
+    assert_eq!(calls(|| std::hint::black_box(1 + 1)).0, 0);
+}
+
+macro_rules! tests {
+    ($($name:ident: $T:ty),+ $(,)?) => { $(
+        mod $name {
+            #[test]
+            fn run_does_not_allocate() {
+                super::run_does_not_allocate::<$T>();
+            }
+        }
+    )+ };
+}
+
+for_elements!(tests);

@@ -1,0 +1,226 @@
+//! Inputs that broke other engines: malformed models from their security advisories, and the edges where they disagree.
+//!
+//! Every test is named by its row: `g` for geometry, `s` for sizes and slices, `v` for values, `q` for quantised
+//! parameters, `i` for indices, `c` for the C interface. Each checks which error it is, that its sentence names the axis
+//! and the numbers, and that nothing was written; or what the defined result is. Rows that concern something the crate
+//! does not have are listed in [`NOT_YET`] with the reason, and [`every_row_is_a_test_or_is_listed`] keeps the list honest.
+
+#[macro_use]
+mod common;
+#[path = "bad_input/geometry.rs"]
+mod geometry;
+#[path = "bad_input/sizes.rs"]
+mod sizes;
+#[path = "bad_input/values.rs"]
+mod values;
+
+use common::check::poison;
+use common::layer::{LAYOUTS, OPS};
+use common::{Layer, Op, tiers};
+use lanepool::{Error, Layout, MaxPool, Plan, Tier};
+
+/// How many rows each section has.
+const ROWS: [(char, usize); 6] = [('g', 25), ('s', 15), ('v', 18), ('q', 5), ('i', 10), ('c', 15)];
+
+/// Rows without a test, and why.
+const NOT_YET: &[(&str, &str)] = &[
+    ("g24", "adaptive pooling"),
+    ("g25", "adaptive pooling"),
+    ("s08", "a 32-bit target: checked by compiling for one"),
+    ("s13", "strided views"),
+    ("s14", "scratch buffers of the caller"),
+    ("v08", "the host's flush-to-zero state: the crate's documentation excludes it for callers in Rust"),
+    ("v09", "the host's rounding mode: likewise"),
+    ("v11", "16-bit floats"),
+    ("v12", "integers"),
+    ("v13", "integers"),
+    ("v14", "integers"),
+    ("v15", "integers"),
+    ("v18", "output clamps"),
+    ("q01", "quantised averages"),
+    ("q02", "quantised averages"),
+    ("q03", "quantised averages"),
+    ("q04", "quantised averages"),
+    ("q05", "quantised averages"),
+    ("i01", "unpooling"),
+    ("i02", "unpooling"),
+    ("i03", "unpooling"),
+    ("i04", "unpooling"),
+    ("i05", "unpooling"),
+    ("i06", "backward passes"),
+    ("i07", "backward passes"),
+    ("i08", "indices"),
+    ("i09", "indices"),
+    ("i10", "indices"),
+    ("c01", "the C interface"),
+    ("c02", "the C interface"),
+    ("c03", "the C interface: slices in Rust cannot overlap"),
+    ("c04", "the C interface"),
+    ("c05", "the C interface"),
+    ("c06", "the C interface"),
+    ("c07", "the C interface"),
+    ("c09", "the C interface"),
+    ("c10", "thread pools"),
+    ("c11", "the C interface"),
+    ("c12", "thread pools"),
+    ("c14", "the C interface"),
+];
+
+/// The sources whose tests count.
+const SOURCES: [&str; 4] = [
+    include_str!("bad_input.rs"),
+    include_str!("bad_input/geometry.rs"),
+    include_str!("bad_input/sizes.rs"),
+    include_str!("bad_input/values.rs"),
+];
+
+#[test]
+fn every_row_is_a_test_or_is_listed() {
+    let mut wrong = Vec::new();
+    for (section, rows) in ROWS {
+        for row in 1..=rows {
+            let row = format!("{section}{row:02}");
+            let start = format!("fn {row}_");
+            let is_tested = SOURCES.iter().any(|source| {
+                source
+                    .lines()
+                    .zip(source.lines().skip(1))
+                    .any(|(above, line)| above == "#[test]" && line.starts_with(&start))
+            });
+            let is_listed = NOT_YET.iter().any(|(listed, why)| *listed == row && !why.is_empty());
+            match (is_tested, is_listed) {
+                (false, false) => wrong.push(format!("{row} has neither a test nor a reason")),
+                (true, true) => wrong.push(format!("{row} has a test and is still listed as not having one")),
+                _ => {}
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Every variant of [`Error`] is produced by a test of this file's: the variants are read from where they are declared.
+#[test]
+fn every_error_is_produced() {
+    let source = include_str!("../src/error.rs");
+    let declaration = source.split_once("pub enum Error {").and_then(|(_, rest)| rest.split_once("\n}"));
+    let (declaration, _) = declaration.expect("the declaration of Error");
+    let variants: Vec<&str> = declaration
+        .lines()
+        .filter_map(|line| line.strip_prefix("    "))
+        .filter(|line| line.starts_with(|first: char| first.is_ascii_uppercase()))
+        .map(|line| line.trim_end_matches([',', '{', ' ']))
+        .collect();
+    assert!(variants.len() >= 14, "found {variants:?}");
+    for variant in variants {
+        let name = format!("Error::{variant}");
+        let is_produced = SOURCES.iter().any(|source| source.contains(&name));
+        assert!(is_produced, "no test produces {name}");
+    }
+}
+
+/// Makes sure that `layer` is refused for every operation, planar and channels-last, on every tier, always with the same
+/// error (up to the product that is named where one overflows). Returns the planar one.
+fn refused(layer: &Layer) -> Error {
+    let mut error: Option<Error> = None;
+    for (_, op) in OPS {
+        for (_, layout) in LAYOUTS.into_iter().take(2) {
+            for tier in tiers::available() {
+                let layer = Layer { op, layout, ..layer.clone() };
+                let Err(got) = layer.plan::<f32>(Some(tier)) else { panic!("{layer} was accepted on {tier}") };
+                let want = error.get_or_insert_with(|| got.clone());
+                let both_overflow = matches!((&*want, &got), (Error::SizeOverflow { .. }, Error::SizeOverflow { .. }));
+                assert!(*want == got || both_overflow, "{layer} on {tier}: {want:?} and {got:?}");
+            }
+        }
+    }
+    error.expect("every machine has a tier")
+}
+
+/// The error's sentence holds all of these.
+fn says(error: &Error, parts: &[&str]) {
+    let sentence = error.to_string();
+    for part in parts {
+        assert!(sentence.contains(part), "{sentence:?} does not say {part:?}");
+    }
+}
+
+/// A layer of one plane with a window, to be spoilt.
+fn layer(shape: &[usize], kernel: &[usize]) -> Layer {
+    Layer::new(Op::Sum, Layout::Nchw, shape, kernel)
+}
+
+/// A plan that works, and its input.
+fn working() -> (Plan<f32>, Vec<f32>) {
+    let plan = MaxPool::<f32>::new([2, 2]).plan(Layout::Nchw, [1, 2, 5, 7]).expect("a valid layer");
+    let src = (0..plan.input_len()).map(|i| i as f32).collect();
+    (plan, src)
+}
+
+/// A refused run leaves its output as it was.
+fn refused_run(plan: &Plan<f32>, src: &[f32], len: usize) -> Error {
+    let mut dst = vec![poison::<f32>(); len];
+    let error = plan.run(src, &mut dst).expect_err("a run with slices of the wrong length");
+    assert!(dst.iter().all(|value| value.to_bits() == poison::<f32>().to_bits()), "a refused run wrote");
+    error
+}
+
+/// One plan is used by many threads at a time; clones too.
+#[test]
+fn c08_one_plan_on_many_threads() {
+    fn is_shareable<T: Send + Sync + Clone>(_: &T) {}
+    let (plan, src) = working();
+    is_shareable(&plan);
+    let want = plan.run_vec(&src).expect("a valid run");
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..50 {
+                    assert_eq!(plan.clone().run_vec(&src).as_ref(), Ok(&want));
+                }
+            });
+        }
+    });
+}
+
+/// A plan whose tables or whose vector of outputs cannot be had is refused or planned without them: it neither ends the
+/// process nor takes for ever.
+#[test]
+fn c13_plans_are_small_however_long_the_axis() {
+    for tier in tiers::available() {
+        // As many outputs as the address space can just hold; every one of them but a few is cut by padding.
+        let long = layer(&[1, 1, 1], &[(1 << 59) + 1]).padding(&[1 << 59]);
+        // The same number of outputs in the interior: nothing to table.
+        let wide = layer(&[1, 1, 1 << 59], &[3]).padding(&[1]);
+        let deep = Layer { layout: Layout::Nhwc, ..layer(&[1, 1 << 59, 1], &[1]) };
+        let cut = layer(&[1, 1, 1 << 30], &[1 << 20]).padding(&[(1 << 20) - 1]);
+        for (_, op) in OPS {
+            for layer in [&long, &wide, &deep, &cut] {
+                let layer = Layer { op, ..layer.clone() };
+                match layer.plan::<f32>(Some(tier)) {
+                    Ok(plan) => assert_eq!(plan.output_shape().len(), 3),
+                    Err(error) => assert!(matches!(error, Error::SizeOverflow { .. }), "{layer}: {error}"),
+                }
+            }
+        }
+    }
+}
+
+/// A tier that the CPU lacks is an error with the reason, not a crash at its first instruction; one that is available is
+/// the one that runs.
+#[test]
+fn c15_tiers_are_found_at_run_time() {
+    let available = Tier::available();
+    assert!(available.contains(&Tier::Scalar) && available.contains(&Tier::Portable));
+    for tier in Tier::ALL {
+        let plan = MaxPool::<f32>::new([2]).tier(tier).plan(Layout::Nchw, [1, 1, 4]);
+        match (available.contains(&tier), plan) {
+            (true, plan) => assert_eq!(plan.map(|plan| plan.tier()), Ok(tier)),
+            (false, Err(error)) => {
+                let Error::TierUnavailable { tier: named, why } = &error else { panic!("{error:?}") };
+                assert_eq!((*named, Some(*why)), (tier, tier.missing()));
+                says(&error, &[tier.name(), why]);
+            }
+            (false, Ok(plan)) => panic!("{tier} is not available and yet it planned {plan}"),
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! V: NaN, zeros of both signs, infinities, subnormals, sums that overflow.
+
+use lanepool::{AvgPool, Layout, MaxPool, MinPool, NanPolicy, SumPool};
+
+use crate::common::layer::{LAYOUTS, OPS};
+use crate::common::{Layer, Nan, Op, Sample, check, tiers};
+
+const NAN: u32 = 0x7fc0_0000;
+
+fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|value| value.to_bits()).collect()
+}
+
+/// Runs a layer on every tier and returns the bits, which must agree.
+fn on_every_tier(layer: &Layer, src: &[f32]) -> Vec<u32> {
+    let mut all = None;
+    for tier in tiers::available() {
+        let plan = layer.plan::<f32>(Some(tier)).unwrap_or_else(|error| panic!("{layer}: {error}"));
+        let got = bits(&plan.run_vec(src).unwrap_or_else(|error| panic!("{plan}: {error}")));
+        assert_eq!(*all.get_or_insert_with(|| got.clone()), got, "{layer} on {tier}");
+    }
+    all.unwrap_or_default()
+}
+
+/// A NaN at each position of a window, in each channel, at each length of row. Other engines lose the valid maximum of
+/// such a window, or the NaN, depending on where it is.
+#[test]
+fn v01_nan_at_every_position() {
+    for (_, layout) in LAYOUTS {
+        for outputs in 1..=9 {
+            let channels = if let Layout::Blocked(block) = layout { block } else { 3 };
+            for (_, op) in OPS {
+                let layer = Layer::new(op, layout, &[1, channels, 3, 3 * outputs], &[3, 3]).stride(&[3, 3]);
+                let len = layer.input_len();
+                for at in 0..len {
+                    // Every position for one of the lengths, and a third of them for the others.
+                    if outputs != 5 && at % 3 != outputs % 3 {
+                        continue;
+                    }
+                    let mut src: Vec<f32> = (0..len).map(f32::pattern).collect();
+                    src[at] = f32::NAN;
+                    check::<f32>(&layer, &src);
+                }
+            }
+        }
+    }
+}
+
+/// The result's NaN is canonical, whatever sign and payload the input's has.
+#[test]
+fn v02_nan_payload_and_sign() {
+    for nan in [0x7fc0_0001_u32, 0xffc0_0000, 0x7fff_ffff, 0xffff_ffff, 0xffc0_1234] {
+        for (name, op) in OPS {
+            for (_, layout) in LAYOUTS {
+                let src = vec![f32::from_bits(nan); 2 * 16 * 6];
+                let layer = Layer::new(op, layout, &[1, 16, 2, 6], &[2, 2]).stride(&[2, 2]);
+                assert!(on_every_tier(&layer, &src).iter().all(|bits| *bits == NAN), "{name} of {nan:#x}");
+                // One tap is never compared with anything, and one window of one tap is never added.
+                let layer = Layer::new(op, layout, &[1, 16, 2, 6], &[1, 1]);
+                assert!(on_every_tier(&layer, &src).iter().all(|bits| *bits == NAN), "{name} of {nan:#x}, one tap");
+                let layer = Layer::global(op, layout, &[1, 16, 2, 6]);
+                assert!(on_every_tier(&layer, &src).iter().all(|bits| *bits == NAN), "{name} of {nan:#x}, global");
+            }
+        }
+    }
+}
+
+/// A signalling NaN becomes the canonical quiet one.
+#[test]
+fn v03_signalling_nan() {
+    for nan in [0x7f80_0001_u32, 0xff80_0001, 0x7fbf_ffff, 0xffbf_ffff] {
+        for (name, op) in OPS {
+            for kernel in [1, 2, 3] {
+                let src = vec![f32::from_bits(nan); 36];
+                let layer = Layer::new(op, Layout::Nchw, &[1, 1, 6, 6], &[kernel, kernel]);
+                assert!(on_every_tier(&layer, &src).iter().all(|bits| *bits == NAN), "{name} of {nan:#x}");
+            }
+        }
+    }
+    // Ignored, it leaves the numbers.
+    let snan = f32::from_bits(0x7f80_0001);
+    let pool = MaxPool::<f32>::new([2]).stride([2]).nan(NanPolicy::Ignore);
+    assert_eq!(pool.run_once(Layout::Nchw, [1, 1, 4], &[snan, -5.0, -7.0, snan]), Ok(vec![-5.0, -7.0]));
+}
+
+/// A window of −inf gives −inf, not the lowest finite number; likewise +inf for the minimum.
+#[test]
+fn v04_infinite_windows() {
+    for (nan, infinity) in [(Nan::Propagate, f32::INFINITY), (Nan::Ignore, f32::INFINITY)] {
+        for (op, infinity) in [(Op::Max(nan), -infinity), (Op::Min(nan), infinity)] {
+            for kernel in [1, 2, 3, 7] {
+                let layer = Layer::new(op, Layout::Nchw, &[1, 1, 9, 9], &[kernel, kernel]).stride(&[2, 2]);
+                let layer = layer.padding(&[kernel / 2, kernel / 2]);
+                let got = on_every_tier(&layer, &[infinity; 81]);
+                assert!(got.iter().all(|bits| *bits == infinity.to_bits()), "{layer}");
+            }
+        }
+    }
+}
+
+/// "A zero maximum is +0, whatever the signs of the zeros in the window", in either order.
+#[test]
+fn v05_zeros_of_both_signs() {
+    for zeros in [[-0.0, -0.0], [-0.0, 0.0], [0.0, -0.0], [0.0, 0.0]] {
+        for op in [Op::Max(Nan::Propagate), Op::Max(Nan::Ignore), Op::Min(Nan::Propagate), Op::Min(Nan::Ignore)] {
+            for (_, layout) in LAYOUTS {
+                let src: Vec<f32> = (0..2 * 16 * 20).map(|i| zeros[i % 20 % 2]).collect();
+                for kernel in [1, 2, 3] {
+                    let layer = Layer::new(op, layout, &[1, 16, 2, 20], &[1, kernel]);
+                    assert!(on_every_tier(&layer, &src).iter().all(|bits| *bits == 0), "{layer} of {zeros:?}");
+                }
+            }
+        }
+    }
+}
+
+/// +inf and −inf in one average are a NaN, the canonical one.
+#[test]
+fn v06_infinities_of_both_signs() {
+    let (inf, avg) = (f32::INFINITY, AvgPool::<f32>::new([2]).stride([2]));
+    let y = avg.run_once(Layout::Nchw, [1, 1, 6], &[inf, -inf, -inf, inf, inf, 1.0]).expect("a valid run");
+    assert_eq!(bits(&y), [NAN, NAN, inf.to_bits()]);
+    for op in [Op::Avg, Op::Sum, Op::AvgBy(3)] {
+        let src: Vec<f32> = (0..64 * 5).map(|i| if i % 3 == 0 { inf } else { -inf }).collect();
+        let layer = Layer::global(op, Layout::Nchw, &[1, 5, 64]);
+        assert_eq!(on_every_tier(&layer, &src), [NAN; 5]);
+    }
+}
+
+/// Subnormals are numbers: maxima, sums and quotients of them are exact or correctly rounded.
+#[test]
+fn v07_subnormals() {
+    let tiny = f32::from_bits(1);
+    let max = MaxPool::<f32>::new([2]).stride([2]);
+    assert_eq!(max.run_once(Layout::Nchw, [1, 1, 4], &[tiny, 0.0, -tiny, -0.0]).map(|y| bits(&y)), Ok(vec![1, 0]));
+    let sum = SumPool::<f32>::new([2]).stride([2]);
+    assert_eq!(sum.run_once(Layout::Nchw, [1, 1, 4], &[tiny, tiny, -tiny, tiny]).map(|y| bits(&y)), Ok(vec![2, 0]));
+    // 3/2 units round to the even 2, 1/2 to 0, with a divisor that is a power of two and with one that is not.
+    let avg = AvgPool::<f32>::new([1]);
+    let three = f32::from_bits(3);
+    assert_eq!(avg.divisor(2).run_once(Layout::Nchw, [1, 1, 2], &[three, tiny]).map(|y| bits(&y)), Ok(vec![2, 0]));
+    let nine = f32::from_bits(9);
+    assert_eq!(avg.divisor(6).run_once(Layout::Nchw, [1, 1, 2], &[nine, three]).map(|y| bits(&y)), Ok(vec![2, 0]));
+}
+
+/// A sum beyond the largest float is infinite although the mean would be finite: sums are plain sums in the accumulator's
+/// type.
+#[test]
+fn v10_sums_overflow_to_infinity() {
+    let avg = AvgPool::<f32>::new([3, 3]);
+    assert_eq!(avg.run_once(Layout::Nchw, [1, 1, 3, 4], &[f32::MAX; 12]), Ok(vec![f32::INFINITY; 2]));
+    assert_eq!(avg.run_once(Layout::Nchw, [1, 1, 3, 4], &[f32::MAX / 16.0; 12]).map(|y| y[0].is_finite()), Ok(true));
+}
+
+/// Padding never takes part: a maximum below every padding value that other engines use is still itself.
+#[test]
+fn v16_padding_takes_no_part() {
+    for value in [f32::NEG_INFINITY, f32::MIN, -1.0e30, -1.0] {
+        for kernel in [2, 3, 5, 9] {
+            let max = Op::Max(Nan::Propagate);
+            let layer =
+                Layer::new(max, Layout::Nchw, &[1, 1, 9, 9], &[kernel, kernel]).padding(&[kernel - 1, kernel - 1]);
+            assert!(on_every_tier(&layer, &[value; 81]).iter().all(|bits| *bits == value.to_bits()), "{layer}");
+            let layer = Layer { op: Op::Min(Nan::Ignore), ..layer };
+            assert!(on_every_tier(&layer, &[-value; 81]).iter().all(|bits| *bits == (-value).to_bits()), "{layer}");
+            let layer = Layer { op: Op::Avg, ..layer };
+            assert!(on_every_tier(&layer, &[-1.5; 81]).iter().all(|bits| *bits == (-1.5_f32).to_bits()), "{layer}");
+        }
+    }
+}
+
+/// A window without a valid tap: the identity of a maximum or minimum, 0 for an average and a sum, never 0/0.
+#[test]
+fn v17_windows_without_a_tap() {
+    let x = [f32::NAN, 5.0];
+    let wide = |op| Layer::new(op, Layout::Nchw, &[1, 1, 2], &[1]).padding(&[2]).allow_empty();
+    let inf = f32::INFINITY;
+    for (op, empty, nan) in [
+        (Op::Max(Nan::Propagate), -inf, f32::NAN),
+        (Op::Max(Nan::Ignore), -inf, f32::NAN),
+        (Op::Min(Nan::Propagate), inf, f32::NAN),
+        (Op::Min(Nan::Ignore), inf, f32::NAN),
+        (Op::Avg, 0.0, f32::NAN),
+        (Op::AvgPadded, 0.0, f32::NAN),
+        (Op::Sum, 0.0, f32::NAN),
+        (Op::AvgBy(1), 0.0, f32::NAN),
+    ] {
+        assert_eq!(on_every_tier(&wide(op), &x), bits(&[empty, empty, nan, 5.0, empty, empty]), "{op:?}");
+    }
+    let min = MinPool::<f32>::new([1]).padding([1]).allow_empty_windows(true);
+    assert_eq!(min.run_once(Layout::Nhwc, [1, 1, 1], &[3.0]), Ok(vec![inf, 3.0, inf]));
+}

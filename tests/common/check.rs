@@ -1,0 +1,78 @@
+//! A layer on every tier against the specification, to the bit.
+
+use lanepool::{Layout, Tier};
+
+use super::elements::Sample;
+use super::layer::Layer;
+use super::{oracle, tiers};
+
+/// What output slices are filled with before a run: no result that a test expects by accident.
+pub fn poison<T: Sample>() -> T {
+    T::from_bits(0xa5a5_a5a5_a5a5_a5a5)
+}
+
+/// Runs `layer` on every available tier and compares each output's bits with the oracle's.
+///
+/// # Panics
+/// Where one differs, or where library and oracle do not agree that the layer is valid.
+pub fn check<T: Sample>(layer: &Layer, src: &[T]) {
+    let want = oracle::pool(layer, src);
+    let mut walk = None;
+    for tier in tiers::available() {
+        let plan = match (layer.plan::<T>(Some(tier)), &want) {
+            (Ok(plan), Some(_)) => plan,
+            (Err(_), None) => continue,
+            (Ok(plan), None) => panic!("{layer}: the contract makes this an error, the plan is {plan:?}"),
+            (Err(error), Some(want)) => {
+                panic!("{layer}: the contract gives an output of {:?}, the plan fails: {error}", want.shape)
+            }
+        };
+        let Some(want) = &want else { continue };
+        assert_eq!(plan.output_shape(), want.shape, "{layer}");
+        assert_eq!(plan.tier(), tier, "{layer}");
+        let kernel = plan.kernel();
+        assert_eq!(*walk.get_or_insert(kernel), kernel, "{layer}: the walk may not depend on the tier, here {tier}");
+        let mut got = vec![poison::<T>(); plan.output_len()];
+        plan.run(src, &mut got).unwrap_or_else(|error| panic!("{plan}: {error}"));
+        compare(layer, tier, kernel, &want.shape, &got, &want.values);
+        tiers::note(tier, got.len());
+    }
+}
+
+/// Compares bits and says where the first difference is.
+///
+/// # Panics
+/// Where two elements differ, or the lengths do.
+pub fn compare<T: Sample>(layer: &Layer, tier: Tier, kernel: &str, shape: &[usize], got: &[T], want: &[T]) {
+    assert_eq!(got.len(), want.len(), "{layer} on {tier}");
+    let Some(at) = got.iter().zip(want).position(|(got, want)| got.bits() != want.bits()) else { return };
+    let wrong = got.iter().zip(want).filter(|(got, want)| got.bits() != want.bits()).count();
+    let pixels: usize = shape[2..].iter().product();
+    let [n, c, pixel] = (0..shape[0] * shape[1] * pixels)
+        .map(|i| [i / pixels / shape[1], i / pixels % shape[1], i % pixels])
+        .find(|&[n, c, pixel]| oracle::offset(layer.layout, shape[1], pixels, n, c, pixel) == at)
+        .expect("every offset belongs to an output");
+    let mut place = vec![0; shape.len() - 2];
+    let mut rest = pixel;
+    for (place, length) in place.iter_mut().zip(&shape[2..]).rev() {
+        (*place, rest) = (rest % length, rest / length);
+    }
+    panic!(
+        "{} {layer}\non {tier} by {kernel}: {wrong} of {} outputs differ, first batch {n} channel {c} at {place:?}: \
+         got {:?} ({:#x}), want {:?} ({:#x})",
+        T::NAME,
+        got.len(),
+        got[at],
+        got[at].bits(),
+        want[at],
+        want[at].bits()
+    );
+}
+
+/// A channel count that the layout can hold, at least `least`.
+pub fn channels(layout: Layout, least: usize) -> usize {
+    match layout {
+        Layout::Blocked(block) => least.next_multiple_of(block),
+        _ => least,
+    }
+}

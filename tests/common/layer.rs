@@ -1,0 +1,210 @@
+//! Layers as plain data, and how they are asked for through the public interface.
+
+use std::fmt;
+
+use lanepool::{
+    AvgPool, Element, Error, Layout, MaxPool, MinPool, NanPolicy, Plan, Pool, PoolOperation, SumPool, Tier,
+};
+
+/// What NaN does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nan {
+    Propagate,
+    Ignore,
+}
+
+impl Nan {
+    pub fn policy(self) -> NanPolicy {
+        match self {
+            Self::Propagate => NanPolicy::Propagate,
+            Self::Ignore => NanPolicy::Ignore,
+        }
+    }
+}
+
+/// The operations under test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Op {
+    Max(Nan),
+    Min(Nan),
+    /// Divides by the valid taps.
+    Avg,
+    /// Divides by the taps inside the declared padding.
+    AvgPadded,
+    /// Divides by this number.
+    AvgBy(usize),
+    Sum,
+}
+
+/// One row for each operation and option that changes a result.
+pub const OPS: [(&str, Op); 9] = [
+    ("max", Op::Max(Nan::Propagate)),
+    ("max_number", Op::Max(Nan::Ignore)),
+    ("min", Op::Min(Nan::Propagate)),
+    ("min_number", Op::Min(Nan::Ignore)),
+    ("avg", Op::Avg),
+    ("avg_padded", Op::AvgPadded),
+    ("avg_by_7", Op::AvgBy(7)),
+    ("avg_by_8", Op::AvgBy(8)),
+    ("sum", Op::Sum),
+];
+
+/// The layouts under test, by the number of inner elements they give: planar, whole channels, blocks.
+pub const LAYOUTS: [(&str, Layout); 5] = [
+    ("nchw", Layout::Nchw),
+    ("nhwc", Layout::Nhwc),
+    ("nchw2c", Layout::Blocked(2)),
+    ("nchw8c", Layout::Blocked(8)),
+    ("nchw16c", Layout::Blocked(16)),
+];
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pad {
+    Explicit(Vec<usize>, Vec<usize>),
+    SameUpper,
+    SameLower,
+}
+
+/// A layer and the tensor it is for.
+#[derive(Clone, Debug)]
+pub struct Layer {
+    pub op: Op,
+    pub layout: Layout,
+    /// `N, C, spatial…`.
+    pub shape: Vec<usize>,
+    /// `None` is global pooling.
+    pub kernel: Option<Vec<usize>>,
+    pub stride: Vec<usize>,
+    pub dilation: Vec<usize>,
+    pub pad: Pad,
+    pub ceil: bool,
+    pub allow_empty: bool,
+}
+
+impl Layer {
+    /// Stride 1, dilation 1, no padding.
+    pub fn new(op: Op, layout: Layout, shape: &[usize], kernel: &[usize]) -> Self {
+        let rank = kernel.len();
+        Self {
+            op,
+            layout,
+            shape: shape.to_vec(),
+            kernel: Some(kernel.to_vec()),
+            stride: vec![1; rank],
+            dilation: vec![1; rank],
+            pad: Pad::Explicit(vec![0; rank], vec![0; rank]),
+            ceil: false,
+            allow_empty: false,
+        }
+    }
+
+    pub fn global(op: Op, layout: Layout, shape: &[usize]) -> Self {
+        Self { kernel: None, ..Self::new(op, layout, shape, &vec![1; shape.len() - 2]) }
+    }
+
+    pub fn stride(self, stride: &[usize]) -> Self {
+        Self { stride: stride.to_vec(), ..self }
+    }
+
+    pub fn dilation(self, dilation: &[usize]) -> Self {
+        Self { dilation: dilation.to_vec(), ..self }
+    }
+
+    pub fn padding(self, padding: &[usize]) -> Self {
+        self.padding_unequal(padding, padding)
+    }
+
+    pub fn padding_unequal(self, begin: &[usize], end: &[usize]) -> Self {
+        self.pad(Pad::Explicit(begin.to_vec(), end.to_vec()))
+    }
+
+    pub fn pad(self, pad: Pad) -> Self {
+        Self { pad, ..self }
+    }
+
+    pub fn ceil(self, ceil: bool) -> Self {
+        Self { ceil, ..self }
+    }
+
+    pub fn allow_empty(self) -> Self {
+        Self { allow_empty: true, ..self }
+    }
+
+    pub fn spatial(&self) -> &[usize] {
+        &self.shape[2..]
+    }
+
+    pub fn input_len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// The length of the contiguous run that a pixel is.
+    pub fn inner(&self) -> usize {
+        match self.layout {
+            Layout::Nhwc => self.shape[1],
+            Layout::Blocked(block) => block,
+            _ => 1,
+        }
+    }
+
+    /// The plan for it, through the public interface, with nothing set that has its default value.
+    pub fn plan<T: Element>(&self, tier: Option<Tier>) -> Result<Plan<T>, Error> {
+        match self.op {
+            Op::Max(Nan::Propagate) => self.plan_of(self.base() as MaxPool<T>, tier),
+            Op::Max(nan) => self.plan_of((self.base() as MaxPool<T>).nan(nan.policy()), tier),
+            Op::Min(Nan::Propagate) => self.plan_of(self.base() as MinPool<T>, tier),
+            Op::Min(nan) => self.plan_of((self.base() as MinPool<T>).nan(nan.policy()), tier),
+            Op::Avg => self.plan_of(self.base() as AvgPool<T>, tier),
+            Op::AvgPadded => self.plan_of((self.base() as AvgPool<T>).count_include_pad(true), tier),
+            Op::AvgBy(divisor) => self.plan_of((self.base() as AvgPool<T>).divisor(divisor), tier),
+            Op::Sum => self.plan_of(self.base() as SumPool<T>, tier),
+        }
+    }
+
+    fn base<O: PoolOperation, T: Element>(&self) -> Pool<O, T> {
+        self.kernel.as_ref().map_or_else(Pool::global, Pool::new)
+    }
+
+    fn plan_of<O: PoolOperation, T: Element>(
+        &self,
+        mut pool: Pool<O, T>,
+        tier: Option<Tier>,
+    ) -> Result<Plan<T>, Error> {
+        if self.stride.iter().any(|s| *s != 1) {
+            pool = pool.stride(&self.stride);
+        }
+        if self.dilation.iter().any(|d| *d != 1) {
+            pool = pool.dilation(&self.dilation);
+        }
+        pool = match &self.pad {
+            Pad::Explicit(begin, end) if begin == end && begin.iter().all(|p| *p == 0) => pool,
+            Pad::Explicit(begin, end) if begin == end => pool.padding(begin),
+            Pad::Explicit(begin, end) => pool.padding_unequal(begin, end),
+            Pad::SameUpper => pool.same_upper(),
+            Pad::SameLower => pool.same_lower(),
+        };
+        pool = pool.ceil_mode(self.ceil).allow_empty_windows(self.allow_empty);
+        if let Some(tier) = tier {
+            pool = pool.tier(tier);
+        }
+        pool.plan(self.layout, &self.shape)
+    }
+}
+
+impl fmt::Display for Layer {
+    /// What a failing test prints: enough to write the layer down again.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} {} {:?}, kernel ", self.op, self.layout, self.shape)?;
+        match &self.kernel {
+            Some(kernel) => write!(f, "{kernel:?}")?,
+            None => f.write_str("global")?,
+        }
+        write!(f, ", stride {:?}, dilation {:?}, {:?}", self.stride, self.dilation, self.pad)?;
+        write!(
+            f,
+            "{}{}",
+            if self.ceil { ", ceil" } else { "" },
+            if self.allow_empty { ", empty windows allowed" } else { "" }
+        )
+    }
+}
