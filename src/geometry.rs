@@ -278,6 +278,10 @@ impl Geometry {
         }
         let (outer, inner) = layout.split(*batch, *channels)?;
         let geometry = Self { outer, inner, axes, rank, batch: *batch, channels: *channels };
+        let taps = axes.iter().try_fold(1_usize, |taps, axis| taps.checked_mul(axis.kernel));
+        if taps.is_none_or(|taps| isize::try_from(taps).is_err()) {
+            return Err(Error::SizeOverflow { what: "the number of taps of a window" });
+        }
         for (what, lengths) in
             [("the input", axes.map(|axis| axis.input)), ("the output", axes.map(|axis| axis.output))]
         {

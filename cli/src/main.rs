@@ -47,7 +47,7 @@ fn main() -> ExitCode {
         Command::Info => info::run(),
         Command::Pool(args) => pool::run(args),
         Command::Bench(args) => bench::run(args),
-        Command::Verify(args) => verify::run(args),
+        Command::Verify(args) => verify::run(&args).map_err(anyhow::Error::from),
     };
     done.unwrap_or_else(|error| {
         eprintln!("lanepool: {error:#}");

@@ -563,7 +563,8 @@ where
         let cut = y.div_ceil(height.kernel) * height.kernel;
         let windows = (cut + 1 - y).min(count - first);
         // Padded rows are skipped: all bounds below are in padded rows, `begin` ahead of the input's.
-        let valid = height.begin..height.begin + height.input;
+        let valid =
+            if geometry.axes[0].taps(at.z).count == 0 { 0..0 } else { height.begin..height.begin + height.input };
         // SAFETY: `at` is a position of the layer and rows in `valid` are rows of its slab; scratch rows up to `count`.
         unsafe {
             let slab = from.wrapping_add(at.slab_offset(geometry)).wrapping_sub(height.begin * row_len);

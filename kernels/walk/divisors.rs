@@ -27,7 +27,8 @@ struct Factors {
 
 impl Factors {
     fn new(axis: &Axis, count: Count) -> Self {
-        let (head, tail) = axis.cut_windows();
+        // A fixed divisor does not ask what padding cuts.
+        let (head, tail) = if matches!(count, Count::Fixed(_)) { (0, 0) } else { axis.cut_windows() };
         // So much of the middle is kept that a whole vector fits in it.
         let skipped = axis.output.saturating_sub(tail).saturating_sub(head + MOST_LANES);
         let outputs = (0..axis.output - skipped).map(|i| if i < head { i } else { i + skipped });

@@ -32,6 +32,9 @@ use crate::kernels::simd::{Lane, Lanes, Reduce};
 /// Input bytes of one row that a tile spans.
 const RUN_BYTES: usize = 8 << 10;
 
+/// The deepest pixel that the plan keeps identities for; windows of deeper ones have no loop of their own.
+const DEEPEST: usize = 1 << 20;
+
 /// Output rows of a tile.
 const BAND: usize = 8;
 
@@ -53,7 +56,7 @@ impl<A: Lane, R, T: bytemuck::Pod> Pixels<A, R, T> {
         let pixel_bytes = layer.geometry.inner * size_of::<R::T>();
         let input_pixels = (RUN_BYTES / pixel_bytes.max(1)).max(1);
         let run = (input_pixels / layer.geometry.axes[2].stride).max(1);
-        let identity = vec![R::IDENTITY; layer.geometry.inner];
+        let identity = vec![R::IDENTITY; if layer.geometry.inner <= DEEPEST { layer.geometry.inner } else { 0 }];
         Self { op, layer: *layer, divisors: Divisors::new::<S, R>(op, layer), run, identity }
     }
 }
@@ -162,13 +165,14 @@ impl<A: Lane, R, T: bytemuck::Pod> Pixels<A, R, T> {
                 divisors: self.divisors.row::<S, O>(tile.at.z, y),
                 columns: tile.columns.clone(),
             };
+            let has_own = OWN && geometry.inner <= DEEPEST;
             let own = geometry.axes.each_ref().map(|axis| (axis.kernel, axis.stride, axis.dilation));
             // SAFETY: the row's pointers are as `Row` says.
             flag = unsafe {
                 match own {
-                    [(1, ..), (2, 2, 1), (2, 2, 1)] if OWN => self.row::<S, O, 2, 2, 2, 4>(s, op, &row, y, flag),
-                    [(1, ..), (3, 1, 1), (3, 1, 1)] if OWN => self.row::<S, O, 3, 3, 1, 2>(s, op, &row, y, flag),
-                    [(1, ..), (3, 2, 1), (3, 2, 1)] if OWN => self.row::<S, O, 3, 3, 2, 2>(s, op, &row, y, flag),
+                    [(1, ..), (2, 2, 1), (2, 2, 1)] if has_own => self.row::<S, O, 2, 2, 2, 4>(s, op, &row, y, flag),
+                    [(1, ..), (3, 1, 1), (3, 1, 1)] if has_own => self.row::<S, O, 3, 3, 1, 2>(s, op, &row, y, flag),
+                    [(1, ..), (3, 2, 1), (3, 2, 1)] if has_own => self.row::<S, O, 3, 3, 2, 2>(s, op, &row, y, flag),
                     _ => self.row::<S, O, 0, 0, 0, 4>(s, op, &row, y, flag),
                 }
             };

@@ -30,6 +30,9 @@ use super::{Caution, Io, Layer, Position, Walk, inline};
 use crate::geometry::Geometry;
 use crate::kernels::simd::{Lane, Lanes, Reduce};
 
+/// The longest row that the plan keeps a row of identities for.
+const LONGEST: usize = 1 << 20;
+
 /// The windows that the walk has a loop for: rows and columns of the kernel, and the stride along the row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
@@ -54,6 +57,8 @@ impl Shape {
             && depth.begin + depth.end == 0
             && (height.dilation, width.dilation) == (1, 1)
             && geometry.inner == 1
+            // The plan keeps a row of identities.
+            && width.output <= LONGEST
             && width.begin <= most_begin
             && middle < width.input + width.begin;
         if !plain {
