@@ -4,6 +4,8 @@
 //! behind it, a pointer is sound because it is a valid tap of that geometry or an output of it, and an instruction is
 //! sound because a token exists (`token.rs`).
 
+#![allow(clippy::needless_range_loop, reason = "inner loops count: see walk/mod.rs")]
+
 mod isa;
 mod reduce;
 mod simd;

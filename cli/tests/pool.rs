@@ -205,7 +205,7 @@ fn arrays_that_cannot_be_pooled_are_named() {
         &["--kernel", "1", "--layout", "nchw8c"],
         "last axis of 4",
     );
-    refused("empty.npy", npy("<f4", false, &[1, 1, 0], &[]), &flags, "larger than the padded input 0");
+    refused("empty.npy", npy("<f4", false, &[1, 1, 0], &[]), &flags, "on axis 2 (width)");
 }
 
 #[test]
