@@ -270,20 +270,20 @@ fn g16_taps_beyond_32_bits() {
         let want = 3.0e12 / (high as u64 * wide as u64) as f32;
         assert_eq!(plan.run_vec(&[3.0e12]), Ok(vec![want]), "{layer}");
     }
-    // The product of three goes beyond 64 bits, and is refused or right.
-    let most = 1 << 22;
-    let layer = Layer::new(Op::AvgPadded, Layout::Nchw, &[1, 1, 1, 1, 1], &[most; 3]).padding(&[most - 1; 3]);
-    let layer = layer.stride(&[1 << 30; 3]);
-    match layer.plan::<f32>(None) {
-        Ok(plan) => assert_eq!(plan.run_vec(&[1.0]), Ok(vec![2.0_f32.powi(-66)])),
-        Err(error) => assert!(matches!(error, Error::SizeOverflow { .. }), "{error:?}"),
+    // Beyond 64 bits they cannot be counted, whether or not the operation counts them.
+    for kernel in [[1 << 22; 3], [1 << 40, 1 << 40, 1], [1 << 32, 1 << 32, 1]] {
+        let padding = kernel.map(|k| k - 1);
+        let spoilt = layer(&[1, 1, 1, 1, 1], &kernel).padding(&padding).stride(&kernel);
+        let error = refused(&spoilt);
+        assert!(matches!(error, Error::SizeOverflow { .. }), "{error:?}");
+        says(&error, &["taps"]);
     }
-    let layer = Layer { op: Op::Max(Nan::Propagate), ..layer };
-    assert_eq!(layer.plan::<f32>(None).and_then(|plan| plan.run_vec(&[7.0])), Ok(vec![7.0]));
-    let layer =
-        Layer::new(Op::Sum, Layout::Nchw, &[1, 1, 1, 1, 1], &[1 << 40, 1 << 40, 1]).padding(&[1 << 39, 1 << 39, 0]);
-    let layer = layer.stride(&[1 << 41, 1 << 41, 1]);
-    assert_eq!(layer.plan::<f32>(None).and_then(|plan| plan.run_vec(&[7.0])), Ok(vec![7.0]));
+    // The most there can be: 2⁶² of them, one of which is valid.
+    for (op, want) in [(Op::Max(Nan::Propagate), 7.0), (Op::Sum, 7.0), (Op::Avg, 7.0), (Op::AvgBy(2), 3.5)] {
+        let layer = Layer::new(op, Layout::Nchw, &[1, 1, 1, 1], &[1 << 31, 1 << 31]).padding(&[1 << 30; 2]);
+        let plan = layer.stride(&[1 << 31; 2]).plan::<f32>(None);
+        assert_eq!(plan.and_then(|plan| plan.run_vec(&[7.0])), Ok(vec![want]));
+    }
 }
 
 /// Ceil mode: a last window that would begin in the padding is dropped, so that every window holds a real element.

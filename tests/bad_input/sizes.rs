@@ -43,6 +43,18 @@ fn s02_channels_zero() {
             }
         }
     }
+    // Every block divides no channels; whatever its length, nothing overflows.
+    for block in [1, 7, 1 << 20, usize::MAX / 8, usize::MAX / 2 + 1, usize::MAX] {
+        for (_, op) in OPS {
+            let layer = Layer::new(op, Layout::Blocked(block), &[2, 0, 9, 9], &[3, 3]).padding(&[1, 1]);
+            if let Ok(plan) = layer.plan::<f32>(None) {
+                assert_eq!((plan.input_len(), plan.output_len()), (0, 0), "{layer}");
+                assert_eq!(plan.run(&[], &mut []), Ok(()), "{layer}");
+            } else {
+                assert!(block > 1 << 20, "{layer} is refused");
+            }
+        }
+    }
     // Blocks must divide the channels; a block of none divides nothing, not even 0.
     for (block, channels) in [(0, 16), (0, 0), (3, 16), (16, 8)] {
         let error = MaxPool::<f32>::new([2]).plan(Layout::Blocked(block), [1, channels, 4]).expect_err("a bad block");

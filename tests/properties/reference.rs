@@ -131,6 +131,7 @@ pub fn verdict(request: &Request, bytes: usize, answer: &Result<Vec<usize>, Erro
                 let is_padded_enough = same || request.allow_empty || axis.b.max(axis.e) < axis.span;
                 claim(is_padded_enough, "padding is shorter than the window")?;
             }
+            claim(!is_too_large(1, all.iter().map(|axis| axis.k)), "the taps of a window can be counted")?;
             claim(!is_too_large(bytes, request.shape.iter().map(|n| wide(*n))), "the input fits the address space")?;
             claim(!is_too_large(bytes, want.into_iter()), "the output fits the address space")
         }
@@ -161,6 +162,7 @@ pub fn verdict(request: &Request, bytes: usize, answer: &Result<Vec<usize>, Erro
             let outputs = axes.iter().map(|axis| axis.as_ref().map_or(1, |axis| axis.out));
             let planes = [wide(request.shape[0]), wide(request.shape[1])];
             let is_true = axes.iter().flatten().any(Axis::overflows)
+                || is_too_large(1, axes.iter().flatten().map(|axis| axis.k))
                 || is_too_large(bytes, request.shape.iter().map(|n| wide(*n)))
                 || is_too_large(bytes, planes.into_iter().chain(outputs));
             claim(is_true, "something overflows")
