@@ -30,6 +30,7 @@ impl Lane for f64 {}
 impl Lane for i8 {}
 impl Lane for u8 {}
 impl Lane for i16 {}
+impl Lane for u16 {}
 impl Lane for i32 {}
 impl Lane for i64 {}
 
@@ -134,9 +135,6 @@ pub(crate) trait Lanes<A: Lane>: Simd {
 
     /// The smaller, likewise.
     fn min(self, a: Self::V, b: Self::V) -> Self::V;
-
-    /// Bits that differ.
-    fn xor(self, a: Self::V, b: Self::V) -> Self::V;
 }
 
 /// Lanes that add: wrapping integers, or IEEE floats.
@@ -154,39 +152,13 @@ pub(crate) trait Floats<A: Lane>: Adds<A> {
     fn any(self, m: Self::M) -> bool;
 }
 
-/// Words of 16 bits: what a small integer mean and ordered keys of 16-bit floats are made of.
-pub(crate) trait Integers16: Adds<i16> {
-    /// The upper 16 bits of the product of two *unsigned* words.
-    fn mul_high(self, a: Self::V, b: Self::V) -> Self::V;
-    /// The lower 16 bits of the product.
-    fn mul_low(self, a: Self::V, b: Self::V) -> Self::V;
-    /// A logical shift, by fewer than 16 bits.
-    fn shift_right(self, a: Self::V, bits: u32) -> Self::V;
-    /// −1 where negative, 0 elsewhere.
-    fn sign(self, a: Self::V) -> Self::V;
-    fn equal(self, a: Self::V, b: Self::V) -> Self::M;
-    /// Signed.
-    fn greater(self, a: Self::V, b: Self::V) -> Self::M;
-    fn and(self, a: Self::V, b: Self::V) -> Self::V;
-}
-
-/// Words of 32 bits: what a larger integer mean is made of.
-pub(crate) trait Integers32: Adds<i32> {
-    /// The quotient of each sum, below 2²³ in magnitude, by the divisor whose `f32` bits stand in the other vector, rounded
-    /// to nearest: ties to even, or away from zero.
-    ///
-    /// Exact: the `f32` quotient's error is below `q·2⁻²⁴`, and a quotient that is no tie is at least `1/2c` away from the
-    /// nearest one, which is more while `q·c = sum < 2²³`; a tie is itself an `f32`.
-    fn quotient(self, sum: Self::V, divisor: Self::V, away: bool) -> Self::V;
-}
-
 /// Lanes of `A` that memory holds as `T`.
 pub(crate) trait Widen<T: bytemuck::Pod, A: Lane>: Lanes<A> {
     /// # Safety
     /// `p .. p + N` is readable.
     unsafe fn load_wide(self, p: *const T) -> Self::V;
 
-    /// Floats are rounded to nearest, ties to even; integers saturate.
+    /// Floats are rounded to nearest, ties to even; integers must fit.
     ///
     /// # Safety
     /// `p .. p + N` is writable.
