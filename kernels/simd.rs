@@ -152,19 +152,6 @@ pub(crate) trait Floats<A: Lane>: Adds<A> {
     fn any(self, m: Self::M) -> bool;
 }
 
-/// Lanes of `A` that memory holds as `T`.
-pub(crate) trait Widen<T: bytemuck::Pod, A: Lane>: Lanes<A> {
-    /// # Safety
-    /// `p .. p + N` is readable.
-    unsafe fn load_wide(self, p: *const T) -> Self::V;
-
-    /// Floats are rounded to nearest, ties to even; integers must fit.
-    ///
-    /// # Safety
-    /// `p .. p + N` is writable.
-    unsafe fn store_narrow(self, p: *mut T, v: Self::V);
-}
-
 /// An operation, with no opinion on where the window is.
 ///
 /// A walk folds each window in the order of the contract, column by column and each column in scan order, with

@@ -327,11 +327,6 @@ impl Geometry {
         [self.batch, self.channels].into_iter().chain(self.spatial().map(|axis| axis.output)).collect()
     }
 
-    /// The most taps a window of this layer has: what a sum must be able to hold.
-    pub(crate) fn most_taps(&self) -> usize {
-        self.axes.iter().map(|axis| axis.kernel.min(axis.input)).fold(1, usize::saturating_mul)
-    }
-
     /// Whether every window is the whole plane.
     pub(crate) fn is_global(&self) -> bool {
         self.axes.iter().all(Axis::is_global)

@@ -39,11 +39,6 @@ macro_rules! ends {
 ends! {
     f32: f32::NEG_INFINITY, f32::INFINITY;
     f64: f64::NEG_INFINITY, f64::INFINITY;
-    i8: i8::MIN, i8::MAX;
-    u8: u8::MIN, u8::MAX;
-    i16: i16::MIN, i16::MAX;
-    u16: u16::MIN, u16::MAX;
-    i32: i32::MIN, i32::MAX;
 }
 
 #[derive(Clone, Copy)]
@@ -153,28 +148,6 @@ macro_rules! undivided {
         #[inline(always)]
         fn divisor(self, _s: $S, _word: impl Fn(usize) -> $V) {}
     };
-}
-
-/// The extreme of elements that have one order and no NaN: integers.
-#[derive(Clone, Copy)]
-pub(crate) struct Extreme<D>(pub(crate) PhantomData<D>);
-
-impl<A: Ends, S: Lanes<A>, D: Direction<A>> Reduce<A, S> for Extreme<D> {
-    const FILL: A = D::FILL;
-    const IDEMPOTENT: bool = true;
-    as_in_memory!(A, S);
-    unwatched!(S, S::V);
-    undivided!(S, S::V);
-
-    #[inline(always)]
-    fn join(self, s: S, a: S::V, b: S::V) -> S::V {
-        D::of(s, a, b)
-    }
-
-    #[inline(always)]
-    fn finish(self, _s: S, v: S::V, _divisor: ()) -> S::V {
-        v
-    }
 }
 
 /// The extreme of floats while no NaN is about; `careful` says what happens when one is.

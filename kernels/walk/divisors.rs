@@ -8,7 +8,6 @@
 //! Each entry is stored as the words the operation wants, one word after another and each as a row, so that a vector of
 //! neighbouring outputs loads its words.
 
-use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Range;
 
@@ -116,7 +115,8 @@ impl<A: Lane> Divisors<A> {
             }
         }
         let depth_class = depth_class.into_iter().map(|class| class * high_kinds.len()).collect();
-        let runs = if uniform { vec![0..layer.geometry.axes[2].output] } else { width.runs() };
+        let whole_row = 0..layer.geometry.axes[2].output;
+        let runs = if uniform { Vec::from([whole_row]) } else { width.runs() };
         Self { words, pitch, uniform, depth, height, width, depth_class, height_class, runs }
     }
 
