@@ -40,6 +40,8 @@ impl Layout {
         match self {
             Self::Nchw => Ok((batch.checked_mul(channels).ok_or(overflow)?, 1)),
             Self::Nhwc => Ok((batch, channels)),
+            // No channels need no blocks, however long: nothing is held.
+            Self::Blocked(1..) if channels == 0 => Ok((0, 1)),
             Self::Blocked(block) => match (channels.checked_div(block), channels.checked_rem(block)) {
                 (Some(blocks), Some(0)) => Ok((batch.checked_mul(blocks).ok_or(overflow)?, block)),
                 _ => Err(Error::BadBlock { block, channels }),
