@@ -62,11 +62,9 @@ fn plan<T: Element>(work: &Work<'_>, tier: Tier, layout: Layout) -> lanepool::Re
 }
 
 fn pool<O: PoolOperation, T: Element>(window: &Window) -> Pool<O, T> {
-    let pool = match &window.kernel {
-        Some(kernel) => Pool::<O, T>::new(kernel),
-        None => Pool::<O, T>::global(),
-    };
-    let pool = pool.stride(&window.stride).dilation(&window.dilation).ceil_mode(window.ceil);
+    // A global window takes no other attribute.
+    let Some(kernel) = &window.kernel else { return Pool::<O, T>::global() };
+    let pool = Pool::<O, T>::new(kernel).stride(&window.stride).dilation(&window.dilation).ceil_mode(window.ceil);
     match &window.padding {
         Padding::Explicit { begin, end } => pool.padding_unequal(begin, end),
         Padding::SameUpper => pool.same_upper(),
