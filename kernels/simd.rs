@@ -13,7 +13,7 @@
 //!
 //! Every method of these traits must be inlined into the walk that calls it, up to the one `#[target_feature]`
 //! function that [`Simd::vectorize`] enters: a call that survives costs five times the kernel's time. That is why all
-//! are `#[inline(always)]`, and why `tests/codegen.rs` looks for such calls.
+//! are `#[inline(always)]`, and why `scripts/codegen` looks for such calls.
 
 /// A tier's token: the proof that this CPU runs the tier's instructions. Zero-sized, free to copy, and made by
 /// `token.rs` alone, after it has checked every feature that the tier's functions enable.
