@@ -106,10 +106,10 @@ impl Floats<f64> for Neon {
     instructions! {
         fn mul(self, a: float64x2_t, b: float64x2_t) -> float64x2_t { vmulq_f64(a, b) }
         fn div(self, a: float64x2_t, b: float64x2_t) -> float64x2_t { vdivq_f64(a, b) }
-        fn unordered(self, a: float64x2_t, b: float64x2_t) -> uint64x2_t {
+        fn unordered(self, a: float64x2_t, b: float64x2_t) -> uint64x2_t {{
             let ordered = vandq_u64(vceqq_f64(a, a), vceqq_f64(b, b));
             veorq_u64(ordered, vdupq_n_u64(u64::MAX))
-        }
+        }}
         fn or(self, a: uint64x2_t, b: uint64x2_t) -> uint64x2_t { vorrq_u64(a, b) }
         fn any(self, m: uint64x2_t) -> bool { vmaxvq_u32(vreinterpretq_u32_u64(m)) != 0 }
     }
