@@ -12,8 +12,6 @@ mod common;
 #[path = "bounds/guarded.rs"]
 mod guarded;
 
-use std::process::Command;
-
 use common::check::{channels, compare, poison};
 use common::layer::LAYOUTS;
 use common::{Fill, Layer, Nan, Op, Rng, Sample, tiers};
@@ -181,8 +179,7 @@ fn child() {
 
 /// Runs a group in a process of its own: whether it ended well, and what it wrote.
 fn in_child(group: &str) -> (bool, String) {
-    let this = std::env::current_exe().expect("the path of this program");
-    let child = Command::new(this).args(["--exact", "child", "--nocapture"]).env(GROUP, group).output();
+    let child = common::again::this_program().args(["--exact", "child", "--nocapture"]).env(GROUP, group).output();
     let child = child.expect("a child process");
     (child.status.success(), String::from_utf8_lossy(&child.stderr).into_owned())
 }

@@ -2,8 +2,6 @@
 
 mod common;
 
-use std::process::Command;
-
 use common::layer::LAYOUTS;
 use common::{Layer, Nan, Op, tiers};
 use lanepool::{AvgPool, Error, Layout, MaxPool, MinPool, NanPolicy, Plan, SumPool, Tier};
@@ -172,7 +170,7 @@ fn the_environment_caps_the_tier() {
     let cases = Tier::ALL.map(|cap| (Some(cap.name()), best_under(cap)));
     let others = [(None, widest), (Some("AVX2"), best_under(Tier::Avx2)), (Some("sse9"), widest), (Some(""), widest)];
     for (cap, want) in cases.into_iter().chain(others) {
-        let mut child = Command::new(std::env::current_exe().expect("the path of this program"));
+        let mut child = common::again::this_program();
         child.args(["--exact", "child_prints_the_best_tier", "--nocapture"]).env("LANEPOOL_TEST_PRINT_TIER", "1");
         match cap {
             Some(cap) => child.env("LANEPOOL_MAX_TIER", cap),

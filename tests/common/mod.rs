@@ -6,6 +6,7 @@
 
 #[macro_use]
 pub mod elements;
+pub mod again;
 pub mod check;
 pub mod data;
 pub mod layer;
