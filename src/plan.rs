@@ -13,6 +13,14 @@ use crate::{Element, Error, Layout, Result, Tier};
 /// Outputs whose divisors a plan tables at most: those whose windows padding cuts. No layer anybody runs comes near it.
 const MOST_DIVISORS: usize = 1 << 24;
 
+/// Bytes of input and output that are worth a task of their own: some ten microseconds.
+#[cfg(feature = "rayon")]
+const TASK_BYTES: usize = 256 << 10;
+
+/// Tasks for each thread at most, so that one that is held up does not hold up the others.
+#[cfg(feature = "rayon")]
+const TASKS_A_THREAD: usize = 4;
+
 /// A pooling layer for tensors of one shape and layout: validated, immutable, cheap to clone, shareable between threads.
 ///
 /// Made by [`Pool::plan`](crate::Pool::plan). It prints itself: `max f32 nchw 64x112x112 3x3/2+1 → 56x56, rows, avx2`.
@@ -98,6 +106,30 @@ impl<T: Element> Plan<T> {
         let mut dst = alloc::vec![T::zeroed(); self.output_len()];
         self.run(src, &mut dst)?;
         Ok(dst)
+    }
+
+    /// Pools `src` into `dst` on the rayon pool of the calling thread. The same bytes as [`Plan::run`], for any number of
+    /// threads; a layer too small to gain runs on the calling thread alone.
+    ///
+    /// # Errors
+    /// As for [`Plan::run`].
+    #[cfg(feature = "rayon")]
+    pub fn run_parallel(&self, src: &[T], dst: &mut [T]) -> Result<()> {
+        use rayon::prelude::*;
+        let kernel = &self.shared.kernel;
+        let bytes = src.len().saturating_add(dst.len()).saturating_mul(size_of::<T>());
+        let tasks = rayon::current_num_threads().saturating_mul(TASKS_A_THREAD).min(bytes / TASK_BYTES).max(1);
+        let units = kernel.units().div_ceil(tasks).max(1);
+        if tasks == 1 || units >= kernel.units() || dst.len() != self.output_len() {
+            return self.run(src, dst);
+        }
+        self.check_src(src)?;
+        let parts = dst.par_chunks_mut(units.saturating_mul(kernel.unit_len()).max(1));
+        parts.enumerate().try_for_each(|(i, part)| {
+            let first = i.saturating_mul(units);
+            let count = part.len().checked_div(kernel.unit_len()).unwrap_or(0);
+            self.run_units(src, part, first..first.saturating_add(count))
+        })
     }
 
     fn check_src(&self, src: &[T]) -> Result<()> {
