@@ -100,29 +100,32 @@ pub trait Kernel<T>: Send + Sync {
 }
 
 /// A kernel and the safe way to run it over slices: the one door from `src/` into the fence.
-pub struct Bound<T>(Box<dyn Kernel<T>>);
+pub struct Bound<T> {
+    kernel: Box<dyn Kernel<T>>,
+    /// Elements of the input of the layer that the kernel was made for.
+    input_len: usize,
+}
 
 impl<T> Bound<T> {
     pub(crate) fn units(&self) -> usize {
-        self.0.units()
+        self.kernel.units()
     }
 
     pub(crate) fn unit_len(&self) -> usize {
-        self.0.unit_len()
+        self.kernel.unit_len()
     }
 
     /// Computes `units`, whose output is `dst`, from the whole input. `None` where a length is wrong.
-    ///
-    /// The caller, `Plan`, has made this kernel for the geometry it checked `src` against.
-    pub(crate) fn run(&self, src: &[T], need: usize, dst: &mut [T], units: Range<usize>) -> Option<()> {
-        if src.len() != need || units.end > self.units() || dst.len() != units.len() * self.unit_len() {
+    pub(crate) fn run(&self, src: &[T], dst: &mut [T], units: Range<usize>) -> Option<()> {
+        let is_whole = src.len() == self.input_len && units.end <= self.units();
+        if !is_whole || Some(dst.len()) != units.len().checked_mul(self.unit_len()) {
             return None;
         }
         let (src, dst) = (src.as_ptr_range(), dst.as_mut_ptr_range());
         let io = Io { src: src.start, src_end: src.end, dst: dst.start, dst_end: dst.end };
-        // SAFETY: the lengths were just compared with what the kernel's own geometry needs, and `dst`, which holds
-        // exactly the units' output, is borrowed mutably.
-        unsafe { self.0.run(io, units) };
+        // SAFETY: `src` is the whole input of the kernel's own layer and `dst`, which is borrowed mutably, exactly the output
+        // of units that it has: both were just compared.
+        unsafe { self.kernel.run(io, units) };
         Some(())
     }
 }
@@ -222,7 +225,8 @@ macro_rules! floats {
 
         impl Pooled for $type {
             fn bind(choice: Choice, operation: Operation, layer: &Layer) -> Option<Bound<Self>> {
-                Some(Bound(on_tier!(choice, $bind(choice.walk, operation, layer))))
+                let kernel = on_tier!(choice, $bind(choice.walk, operation, layer));
+                Some(Bound { kernel, input_len: layer.geometry.input_len() })
             }
 
             fn identity(operation: Operation) -> Self {

@@ -146,7 +146,7 @@ impl<T: Element> Plan<T> {
         let need = shared.kernel.unit_len().saturating_mul(units.len());
         let wrong = Error::DstLen { need, got: dst.len() };
         let first = units.start.saturating_mul(shared.kernel.unit_len());
-        shared.kernel.run(src, self.input_len(), dst, units).ok_or(wrong)?;
+        shared.kernel.run(src, dst, units).ok_or(wrong)?;
         if let Some(identity) = shared.empty_windows {
             self.fill_empty(dst, first, identity);
         }

@@ -40,7 +40,6 @@ macro_rules! lanes {
 
             #[inline(always)]
             fn pick(self, m: $V, yes: $V, no: $V) -> $V {
-                // Sign-agnostic: the plain boolean form is two instructions fewer than `wide`'s select on SSE2.
                 m.bitselect(yes, no)
             }
 

@@ -35,7 +35,7 @@ use crate::kernels::simd::{Lane, Lanes, MOST_LANES, Reduce};
 /// Bytes of scratch on the stack of a run: half of the smallest L1 among the CPUs served, so that input rows fit beside.
 const SCRATCH_BYTES: usize = 16 << 10;
 
-/// Rows of a band at most. More would gain nothing and delay the stores.
+/// Rows of a band at most: enough to part `down` and `across` by some hundred cycles on the narrowest planes.
 const BAND: usize = 16;
 
 /// From this many taps on an axis, a window is long: folded in blocks that neighbouring windows share.
@@ -158,12 +158,8 @@ struct Workspace<A> {
 impl<A: Lane, S: Lanes<A>, R: Reduce<A, S>> Walk<S> for Bands<A, R> {
     type T = R::T;
 
-    fn units(&self) -> usize {
-        self.layer.geometry.rows()
-    }
-
-    fn unit_len(&self) -> usize {
-        self.layer.geometry.row_len()
+    fn layer(&self) -> &Layer {
+        &self.layer
     }
 
     #[inline(always)]
@@ -280,11 +276,19 @@ impl<A: Lane, R> Bands<A, R> {
             let offset = (tile.input + piece) * geometry.inner + tile.c;
             // SAFETY: the valid columns of the tile are in every row of the input, and in every scratch row from `left` on.
             unsafe {
-                let (from, to) = (io.src.wrapping_add(offset), scratch.add(left + piece * tile.inner));
+                let strip = Strip {
+                    geometry,
+                    at: band.at,
+                    count: band.count,
+                    from: io.src.wrapping_add(offset),
+                    to: scratch.add(left + piece * tile.inner),
+                    pitch,
+                    len,
+                };
                 flag = if is_long_down(geometry) {
-                    down_long(s, op, geometry, &band.at, band.count, from, to, pitch, len, flag)
+                    down_long(s, op, &strip, flag)
                 } else {
-                    down_band(s, op, geometry, &band.at, band.count, from, to, pitch, len, flag)
+                    down_band(s, op, &strip, flag)
                 };
             }
         }
@@ -464,35 +468,36 @@ unsafe fn pick_up<A: Lane, S: Lanes<A>>(s: S, p: *const A, stride: usize, lanes:
     unsafe { s.load(whole.as_ptr()) }
 }
 
-/// Folds the window's rows for each output row of a band, `len` neighbouring elements of each row, into scratch rows.
-/// Returns the flag with everything watched that it was not watched before.
-///
-/// # Safety
-/// `from` is row 0 of slab 0 of plane 0 of the input, shifted along the row; `len` elements from there are in every row.
-/// `to` has room for `count` rows of `pitch` elements, `len` in each, and for a whole vector.
-#[inline(always)]
-#[allow(clippy::too_many_arguments, reason = "the state of one loop")]
-unsafe fn down_band<A, S, O>(
-    s: S,
-    op: O,
-    geometry: &Geometry,
-    at: &Position,
+/// What `down` folds: `len` neighbouring elements of each input row, for `count` output rows from `at` on.
+struct Strip<'a, T, A> {
+    geometry: &'a Geometry,
+    at: Position,
     count: usize,
-    from: *const O::T,
+    /// Row 0 of slab 0 of plane 0 of the input, shifted along the row: `len` elements from there are in every row.
+    from: *const T,
+    /// Room for `count` scratch rows of `pitch` elements, `len` in each, and for a whole vector.
     to: *mut A,
     pitch: usize,
     len: usize,
+}
+
+/// Folds the window's rows for each output row of the strip. Returns the flag with everything watched that it was not
+/// watched before.
+///
+/// # Safety
+/// The strip's pointers are as it says.
+#[inline(always)]
+unsafe fn down_band<A: Lane, S: Lanes<A>, O: Reduce<A, S>>(
+    s: S,
+    op: O,
+    strip: &Strip<'_, O::T, A>,
     mut flag: O::Flag,
-) -> O::Flag
-where
-    A: Lane,
-    S: Lanes<A>,
-    O: Reduce<A, S>,
-{
+) -> O::Flag {
+    let Strip { geometry, at, count, from, to, pitch, len } = *strip;
     let height = &geometry.axes[1];
     let mut seen = 0_usize;
     for i in 0..count {
-        let taps = RowTaps::new(geometry, at, at.y + i);
+        let taps = RowTaps::new(geometry, &at, at.y + i);
         let stale = taps.stale(height, seen);
         seen = taps.height.start + taps.rows;
         // SAFETY: by this function's contract. The last vector overlaps the one before, or is partial.
@@ -536,24 +541,13 @@ where
 /// # Safety
 /// As for `down_band`.
 #[inline(always)]
-#[allow(clippy::too_many_arguments, reason = "the state of one loop")]
-unsafe fn down_long<A, S, O>(
+unsafe fn down_long<A: Lane, S: Lanes<A>, O: Reduce<A, S>>(
     s: S,
     op: O,
-    geometry: &Geometry,
-    at: &Position,
-    count: usize,
-    from: *const O::T,
-    to: *mut A,
-    pitch: usize,
-    len: usize,
+    strip: &Strip<'_, O::T, A>,
     mut flag: O::Flag,
-) -> O::Flag
-where
-    A: Lane,
-    S: Lanes<A>,
-    O: Reduce<A, S>,
-{
+) -> O::Flag {
+    let Strip { geometry, at, count, from, to, pitch, len } = *strip;
     let height = &geometry.axes[1];
     let row_len = geometry.axes[2].input * geometry.inner;
     let mut first = 0;

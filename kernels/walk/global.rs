@@ -42,6 +42,10 @@ impl<A: Lane, R> Global<A, R> {
 impl<A: Lane, S: Lanes<A>, R: Reduce<A, S>> Walk<S> for Global<A, R> {
     type T = R::T;
 
+    fn layer(&self) -> &Layer {
+        &self.layer
+    }
+
     fn units(&self) -> usize {
         self.layer.geometry.outer
     }

@@ -70,11 +70,19 @@ impl<T> Io<T> {
 pub(crate) trait Walk<S: Simd>: Send + Sync {
     type T: bytemuck::Pod;
 
-    /// The output in pieces that can be computed apart: each a contiguous run of [`Walk::unit_len`] elements.
-    fn units(&self) -> usize;
+    /// The layer it was made for.
+    fn layer(&self) -> &Layer;
+
+    /// The output in pieces that can be computed apart: each a contiguous run of [`Walk::unit_len`] elements. A row of
+    /// outputs is one, in every layout.
+    fn units(&self) -> usize {
+        self.layer().geometry.rows()
+    }
 
     /// Elements of the output in one unit.
-    fn unit_len(&self) -> usize;
+    fn unit_len(&self) -> usize {
+        self.layer().geometry.row_len()
+    }
 
     /// # Safety
     /// `io.src .. io.src_end` is the whole input of the layer the walk was made for, `io.dst .. io.dst_end` the output of

@@ -102,12 +102,8 @@ impl<A: Lane, R, T> Rows<A, R, T> {
 impl<A: Lane, S: Lanes<A>, R: Reduce<A, S>> Walk<S> for Rows<A, R, R::T> {
     type T = R::T;
 
-    fn units(&self) -> usize {
-        self.layer.geometry.rows()
-    }
-
-    fn unit_len(&self) -> usize {
-        self.layer.geometry.row_len()
+    fn layer(&self) -> &Layer {
+        &self.layer
     }
 
     #[inline(always)]
