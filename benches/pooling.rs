@@ -34,6 +34,7 @@ macro_rules! elements {
 
 elements! {
     f32: |bits| f32::from(bits) / 32768.0 - 1.0;
+    f64: |bits| f64::from(bits) / 32768.0 - 1.0;
 }
 
 fn layers<T: Sample>(criterion: &mut Criterion) {

@@ -27,12 +27,6 @@ pub(crate) trait Lane: bytemuck::Pod + Send + Sync + 'static {}
 
 impl Lane for f32 {}
 impl Lane for f64 {}
-impl Lane for i8 {}
-impl Lane for u8 {}
-impl Lane for i16 {}
-impl Lane for u16 {}
-impl Lane for i32 {}
-impl Lane for i64 {}
 
 /// The longest vector of any tier, in lanes: the size of a stack buffer that holds one.
 pub(crate) const MOST_LANES: usize = 64;

@@ -242,4 +242,5 @@ macro_rules! floats {
 
 floats! {
     f32: bind_f32,
+    f64: bind_f64,
 }

@@ -17,4 +17,4 @@ macro_rules! elements {
     )+ };
 }
 
-elements! { f32: "f32" }
+elements! { f32: "f32", f64: "f64" }

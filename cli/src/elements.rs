@@ -62,6 +62,7 @@ macro_rules! elements {
 
 elements! {
     F32: f32, ["float32", "fp32", "float"], TypeChar::Float, |rng| rng.f32() * 2.0 - 1.0;
+    F64: f64, ["float64", "fp64", "double"], TypeChar::Float, |rng| rng.f64() * 2.0 - 1.0;
 }
 
 impl ElementType {

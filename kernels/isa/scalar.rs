@@ -109,5 +109,5 @@ macro_rules! floats {
     )+ };
 }
 
-lanes!(f32, f64, i8, u8, i16, u16, i32, i64);
+lanes!(f32, f64);
 floats!(f32, f64);

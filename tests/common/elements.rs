@@ -11,6 +11,7 @@ macro_rules! for_elements {
     ($callback:ident) => {
         $callback! {
             f32: f32,
+            f64: f64,
         }
     };
 }
@@ -249,6 +250,7 @@ pub trait CanonicalNan {
 }
 
 float_sample!(f32, u32, 23, f32, |x| x, |x| x);
+float_sample!(f64, u64, 52, f64, |x| x, |x| x);
 
 /// The quotient rounded to nearest, ties to even.
 pub fn half_to_even(sum: i128, divisor: i128) -> i128 {

@@ -29,7 +29,7 @@ macro_rules! for_element {
 /// Does `work` on a tier, with the tensors in `layout`.
 pub fn run(work: &Work<'_>, tier: Tier, layout: Layout) -> Outcome {
     for_element!(work.input.dtype, run_element(work, tier, layout),
-        F32 => f32,
+        F32 => f32, F64 => f64,
     )
 }
 
