@@ -39,6 +39,7 @@ mod kernels;
 mod layout;
 mod plan;
 mod pool;
+mod selftest;
 mod tier;
 
 pub use element::Element;
@@ -46,4 +47,5 @@ pub use error::{AxisName, Error, Result};
 pub use layout::Layout;
 pub use plan::Plan;
 pub use pool::{Avg, AvgPool, Max, MaxPool, Min, MinPool, NanPolicy, Pool, PoolOperation, Sum, SumPool};
+pub use selftest::{Digest, selftest};
 pub use tier::Tier;

@@ -9,6 +9,7 @@ mod layer;
 mod plot;
 mod pool;
 mod report;
+mod selftest;
 mod timing;
 mod verify;
 
@@ -36,6 +37,8 @@ enum Command {
     Bench(bench::Args),
     /// Run the recorded results of other engines on every tier
     Verify(verify::Args),
+    /// Compare the bits that this machine gives with the published digests
+    Selftest(selftest::Args),
 }
 
 /// What the shell gets when the input was bad: 1 is for results that differ.
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Command::Pool(args) => pool::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Verify(args) => verify::run(&args).map_err(anyhow::Error::from),
+        Command::Selftest(args) => selftest::run(&args),
     };
     done.unwrap_or_else(|error| {
         eprintln!("lanepool: {error:#}");

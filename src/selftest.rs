@@ -1,0 +1,356 @@
+//! The published digests: fixed layers over fixed tensors, and one number for all of their output bytes.
+//!
+//! Nothing here depends on the machine: tensors come from an integer generator, and bytes are folded in little-endian order
+//! whatever order memory has. So a digest is one number for every tier, architecture and endianness, and is written down here.
+
+use alloc::vec::Vec;
+
+use crate::{AvgPool, Element, Layout, MaxPool, MinPool, NanPolicy, Plan, Pool, PoolOperation, Result, SumPool, Tier};
+
+/// What [`selftest`] found for one element type on one tier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Digest {
+    /// The element's short name, such as `"f32"`.
+    pub element: &'static str,
+    /// 64 bits of FNV-1a over every output, in little-endian order.
+    pub found: u64,
+    /// What this version of the crate gives on every tier of every machine.
+    pub published: u64,
+}
+
+impl Digest {
+    /// Whether the tier gave the published bits.
+    pub const fn is_published(&self) -> bool {
+        self.found == self.published
+    }
+}
+
+/// Runs some hundred small layers on `tier` and compares digests of their output with the published ones: whether *this*
+/// machine gives the bits that this version of the crate promises. One digest for each element type; takes some tens of
+/// milliseconds and allocates a few hundred kilobytes.
+///
+/// The layers cover every operation, layout and walk, over numbers of like size, edges of the type and random bits.
+/// A digest that differs means that the CPU, the compiler or the calling thread's floating-point state is not what the crate
+/// counts on.
+///
+/// ```
+/// use lanepool::{Tier, selftest};
+/// for tier in Tier::available() {
+///     assert!(selftest(tier)?.iter().all(|digest| digest.is_published()), "{tier} gives other bits");
+/// }
+/// # Ok::<(), lanepool::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::TierUnavailable`](crate::Error::TierUnavailable) where this machine cannot run the tier.
+pub fn selftest(tier: Tier) -> Result<Vec<Digest>> {
+    let tier = tier.check()?;
+    ELEMENTS.iter().map(|digest| digest(tier)).collect()
+}
+
+/// Makes the list of elements. A row: the type; for numbers of like size, the bits that are drawn and the bits that are
+/// set; edges of the type; the published digest.
+macro_rules! elements {
+    ($($type:ty: $drawn:expr, $set:expr, $edges:expr => $published:expr;)+) => {
+        static ELEMENTS: &[fn(Tier) -> Result<Digest>] = &[$(
+            |tier| {
+                let input = Input { drawn: $drawn, set: $set, edges: &$edges };
+                Ok(Digest { element: <$type>::NAME, found: digest::<$type>(tier, &input)?, published: $published })
+            }
+        ),+];
+    };
+}
+
+elements! {
+    // ±0, ±1, ±1.5, both ends of the subnormals and of the normal numbers, ±inf, and a signalling NaN.
+    f32: 0x80ff_ffff, 0x3f00_0000, [
+        0, 0x8000_0000, 0x3f80_0000, 0xbf80_0000, 0x3fc0_0000, 0xbfc0_0000, 0x0000_0001, 0x8000_0001, 0x007f_ffff, 0x807f_ffff,
+        0x0080_0000, 0x7f7f_ffff, 0xff7f_ffff, 0x7f80_0000, 0xff80_0000, 0xff80_0001,
+    ] => 0xd276_856a_7eb1_cb8f;
+    f64: 0x801f_ffff_ffff_ffff, 0x3fe0_0000_0000_0000, [
+        0, 0x8000_0000_0000_0000, 0x3ff0_0000_0000_0000, 0xbff0_0000_0000_0000, 0x3ff8_0000_0000_0000, 0xbff8_0000_0000_0000,
+        0x0000_0000_0000_0001, 0x8000_0000_0000_0001, 0x000f_ffff_ffff_ffff, 0x800f_ffff_ffff_ffff, 0x0010_0000_0000_0000,
+        0x7fef_ffff_ffff_ffff, 0xffef_ffff_ffff_ffff, 0x7ff0_0000_0000_0000, 0xfff0_0000_0000_0000, 0xfff0_0000_0000_0001,
+    ] => 0xe47b_ace7_6ccd_176f;
+}
+
+/// What an element's tensors are made of, as bits.
+struct Input {
+    drawn: u64,
+    set: u64,
+    edges: &'static [u64],
+}
+
+/// How a tensor is filled.
+#[derive(Clone, Copy)]
+enum Fill {
+    /// Numbers of like size and both signs: every addition rounds, so their order shows.
+    Near,
+    /// Edges of the type.
+    Edges,
+    /// Any bits at all.
+    Bits,
+}
+
+impl Input {
+    /// The bits of an element, of which as many low ones count as the element has.
+    fn draw(&self, fill: Fill, random: u64) -> u64 {
+        match fill {
+            Fill::Near => random & self.drawn | self.set,
+            Fill::Edges => {
+                let index = (random >> 32).checked_rem(self.edges.len() as u64).unwrap_or(0);
+                self.edges.get(index as usize).copied().unwrap_or(0)
+            }
+            Fill::Bits => random,
+        }
+    }
+}
+
+/// SplitMix64: the same numbers on every machine.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+}
+
+/// The element whose little-endian bytes are the low ones of `bits`.
+fn from_bits<T: Element>(bits: u64) -> T {
+    let mut value = T::zeroed();
+    let bytes = bytemuck::bytes_of_mut(&mut value);
+    for (to, from) in bytes.iter_mut().zip(bits.to_le_bytes()) {
+        *to = from;
+    }
+    if cfg!(target_endian = "big") {
+        bytes.reverse();
+    }
+    value
+}
+
+/// FNV-1a with 64 bits.
+struct Fnv(u64);
+
+impl Fnv {
+    const EMPTY: Self = Self(0xcbf2_9ce4_8422_2325);
+
+    fn byte(&mut self, byte: u8) {
+        self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+    }
+
+    /// Folds an element, its least significant byte first.
+    fn element<T: Element>(&mut self, value: &T) {
+        let bytes = bytemuck::bytes_of(value).iter().copied();
+        if cfg!(target_endian = "big") {
+            bytes.rev().for_each(|byte| self.byte(byte))
+        } else {
+            bytes.for_each(|byte| self.byte(byte))
+        }
+    }
+}
+
+fn digest<T: Element>(tier: Tier, input: &Input) -> Result<u64> {
+    let mut digest = Fnv::EMPTY;
+    let mut random = Random(0);
+    let (mut src, mut dst) = (Vec::new(), Vec::new());
+    for layer in LAYERS {
+        let plans = layer.plans::<T>(tier)?;
+        for fill in [Fill::Near, Fill::Edges, Fill::Bits] {
+            src.clear();
+            src.extend((0..layer.input_len()).map(|_| from_bits::<T>(input.draw(fill, random.next()))));
+            for plan in &plans {
+                dst.clear();
+                dst.resize(plan.output_len(), T::zeroed());
+                plan.run(&src, &mut dst)?;
+                dst.iter().for_each(|value| digest.element(value));
+            }
+        }
+    }
+    Ok(digest.0)
+}
+
+/// A layer of the self-test, for every operation. An empty list is an attribute that is not set.
+struct Layer {
+    layout: Layout,
+    /// `N, C, spatial…`.
+    shape: &'static [usize],
+    /// Empty: global.
+    kernel: &'static [usize],
+    stride: &'static [usize],
+    dilation: &'static [usize],
+    pad: Pad,
+    ceil: bool,
+}
+
+#[derive(Clone, Copy)]
+enum Pad {
+    None,
+    /// Before and after each axis.
+    Unequal(&'static [usize], &'static [usize]),
+    /// Longer than the window, so that some windows are empty.
+    BeyondTheWindow(&'static [usize]),
+    SameUpper,
+    SameLower,
+}
+
+impl Layer {
+    const fn new(layout: Layout, shape: &'static [usize], kernel: &'static [usize]) -> Self {
+        Self { layout, shape, kernel, stride: &[], dilation: &[], pad: Pad::None, ceil: false }
+    }
+
+    const fn stride(self, stride: &'static [usize]) -> Self {
+        Self { stride, ..self }
+    }
+
+    const fn dilation(self, dilation: &'static [usize]) -> Self {
+        Self { dilation, ..self }
+    }
+
+    const fn padding(self, padding: &'static [usize]) -> Self {
+        self.pad(Pad::Unequal(padding, padding))
+    }
+
+    const fn pad(self, pad: Pad) -> Self {
+        Self { pad, ..self }
+    }
+
+    const fn ceil(self) -> Self {
+        Self { ceil: true, ..self }
+    }
+
+    fn input_len(&self) -> usize {
+        self.shape.iter().copied().fold(1, usize::saturating_mul)
+    }
+
+    fn pool<O: PoolOperation, T: Element>(&self, tier: Tier) -> Pool<O, T> {
+        let mut pool = if self.kernel.is_empty() { Pool::global() } else { Pool::new(self.kernel) };
+        if !self.stride.is_empty() {
+            pool = pool.stride(self.stride);
+        }
+        if !self.dilation.is_empty() {
+            pool = pool.dilation(self.dilation);
+        }
+        pool = match self.pad {
+            Pad::None => pool,
+            Pad::Unequal(begin, end) => pool.padding_unequal(begin, end),
+            Pad::BeyondTheWindow(padding) => pool.padding(padding).allow_empty_windows(true),
+            Pad::SameUpper => pool.same_upper(),
+            Pad::SameLower => pool.same_lower(),
+        };
+        pool.ceil_mode(self.ceil).tier(tier)
+    }
+
+    /// The layer with every operation and every option that changes a result.
+    fn plans<T: Element>(&self, tier: Tier) -> Result<[Plan<T>; 9]> {
+        let max: MaxPool<T> = self.pool(tier);
+        let min: MinPool<T> = self.pool(tier);
+        let avg: AvgPool<T> = self.pool(tier);
+        let sum: SumPool<T> = self.pool(tier);
+        let Self { layout, shape, .. } = *self;
+        Ok([
+            max.plan(layout, shape)?,
+            max.nan(NanPolicy::Ignore).plan(layout, shape)?,
+            min.plan(layout, shape)?,
+            min.nan(NanPolicy::Ignore).plan(layout, shape)?,
+            avg.plan(layout, shape)?,
+            avg.count_include_pad(true).plan(layout, shape)?,
+            // A divisor with an exact reciprocal, and one without.
+            avg.divisor(8).plan(layout, shape)?,
+            avg.divisor(7).plan(layout, shape)?,
+            sum.plan(layout, shape)?,
+        ])
+    }
+}
+
+/// Every walk, with the windows that each has loops of its own for; rows that are shorter and longer than the widest
+/// vectors, of 64 lanes, and no multiple of them.
+static LAYERS: &[Layer] = {
+    const PLANAR: Layout = Layout::Nchw;
+    const LAST: Layout = Layout::Nhwc;
+    &[
+        // In registers.
+        Layer::new(PLANAR, &[2, 2, 6, 139], &[2, 2]).stride(&[2, 2]),
+        Layer::new(PLANAR, &[1, 3, 5, 83], &[3, 3]).padding(&[1, 1]),
+        Layer::new(PLANAR, &[1, 3, 7, 149], &[3, 3]).stride(&[2, 2]).padding(&[1, 1]),
+        Layer::new(PLANAR, &[3, 5, 9, 7], &[3, 3]).stride(&[2, 2]).padding(&[1, 1]).ceil(),
+        Layer::new(PLANAR, &[1, 2, 211], &[3]).padding(&[1]),
+        Layer::new(PLANAR, &[1, 2, 211], &[3]).stride(&[2]).pad(Pad::SameUpper),
+        Layer::new(PLANAR, &[1, 2, 211], &[2]).stride(&[2]).ceil(),
+        // Bands of rows.
+        Layer::new(PLANAR, &[1, 2, 9, 71], &[5, 5]).padding(&[2, 2]),
+        Layer::new(PLANAR, &[1, 2, 11, 37], &[3, 3]).dilation(&[2, 3]).pad(Pad::Unequal(&[0, 2], &[3, 1])),
+        Layer::new(PLANAR, &[1, 1, 8, 90], &[2, 4]).stride(&[3, 5]).pad(Pad::SameLower),
+        Layer::new(PLANAR, &[1, 2, 4, 5, 19], &[2, 3, 2]).stride(&[2, 1, 2]).padding(&[1, 1, 0]),
+        Layer::new(PLANAR, &[1, 3, 100], &[3]).stride(&[3]).ceil(),
+        // Long windows, on either axis and on both.
+        Layer::new(PLANAR, &[1, 2, 17, 23], &[9, 9]).padding(&[4, 4]),
+        Layer::new(PLANAR, &[1, 1, 30, 9], &[13, 2]).pad(Pad::Unequal(&[6, 0], &[5, 1])),
+        Layer::new(PLANAR, &[1, 1, 2, 130], &[1, 37]).padding(&[0, 18]),
+        Layer::new(LAST, &[1, 19, 14, 13], &[11, 9]).padding(&[5, 4]),
+        // A pixel at a time: whole vectors of channels, and less than one.
+        Layer::new(LAST, &[1, 131, 5, 6], &[3, 3]).stride(&[2, 2]).padding(&[1, 1]),
+        Layer::new(LAST, &[2, 67, 6, 4], &[2, 2]).stride(&[2, 2]),
+        Layer::new(LAST, &[1, 9, 7, 8], &[3, 3]).padding(&[1, 1]),
+        Layer::new(LAST, &[1, 3, 6, 20], &[3, 3]).stride(&[2, 2]).pad(Pad::SameUpper),
+        Layer::new(LAST, &[1, 33, 4, 3, 5], &[2, 2, 2]).padding(&[1, 0, 1]),
+        Layer::new(LAST, &[2, 21, 5, 5], &[]),
+        Layer::new(Layout::Blocked(4), &[1, 12, 5, 9], &[3, 3]).padding(&[1, 1]),
+        Layer::new(Layout::Blocked(8), &[1, 16, 6, 7], &[3, 3]).stride(&[2, 2]).padding(&[1, 1]).ceil(),
+        Layer::new(Layout::Blocked(16), &[1, 32, 5, 6], &[2, 3]).dilation(&[2, 1]).padding(&[1, 1]),
+        // Whole planes.
+        Layer::new(PLANAR, &[1, 5, 7, 7], &[]),
+        Layer::new(PLANAR, &[2, 3, 13, 21], &[]),
+        Layer::new(PLANAR, &[1, 4, 3], &[]),
+        // Windows without a valid tap.
+        Layer::new(PLANAR, &[1, 2, 4, 6], &[2, 1]).pad(Pad::BeyondTheWindow(&[2, 3])),
+        Layer::new(LAST, &[1, 18, 3, 3], &[1, 2]).pad(Pad::BeyondTheWindow(&[1, 2])),
+    ]
+};
+
+#[cfg(test)]
+mod tests {
+    use alloc::collections::BTreeSet;
+
+    use super::*;
+
+    /// The layers reach every walk, and both tensors and outputs hold NaN, infinities and numbers: else a digest proves less
+    /// than it says.
+    #[test]
+    fn layers_reach_every_walk() {
+        let mut walks = BTreeSet::new();
+        for layer in LAYERS {
+            for plan in layer.plans::<f32>(Tier::Scalar).expect("valid layers") {
+                walks.insert(plan.kernel());
+            }
+        }
+        assert_eq!(walks.into_iter().collect::<Vec<_>>(), ["bands", "global", "pixels", "rows"]);
+    }
+
+    /// FNV-1a's published values, and elements folded from their least significant byte on.
+    #[test]
+    fn the_hash_is_fnv_1a() {
+        let of = |bytes: &[u8]| {
+            let mut hash = Fnv::EMPTY;
+            bytes.iter().for_each(|byte| hash.byte(*byte));
+            hash.0
+        };
+        assert_eq!(
+            (of(b""), of(b"a"), of(b"foobar")),
+            (0xcbf2_9ce4_8422_2325, 0xaf63_dc4c_8601_ec8c, 0x8594_4171_f739_67e8)
+        );
+        let mut hash = Fnv::EMPTY;
+        hash.element(&f32::from_bits(0x0403_0201));
+        assert_eq!(hash.0, of(&[1, 2, 3, 4]));
+    }
+
+    /// Bits become the same number in either byte order.
+    #[test]
+    fn elements_are_made_of_low_bits() {
+        assert_eq!(from_bits::<f32>(0xdead_beef_3fc0_0000), 1.5);
+        assert_eq!(from_bits::<f64>(1.5_f64.to_bits()), 1.5);
+    }
+}
