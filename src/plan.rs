@@ -115,21 +115,41 @@ impl<T: Element> Plan<T> {
     /// As for [`Plan::run`].
     #[cfg(feature = "rayon")]
     pub fn run_parallel(&self, src: &[T], dst: &mut [T]) -> Result<()> {
-        use rayon::prelude::*;
-        let kernel = &self.shared.kernel;
         let bytes = src.len().saturating_add(dst.len()).saturating_mul(size_of::<T>());
-        let tasks = rayon::current_num_threads().saturating_mul(TASKS_A_THREAD).min(bytes / TASK_BYTES).max(1);
-        let units = kernel.units().div_ceil(tasks).max(1);
-        if tasks == 1 || units >= kernel.units() || dst.len() != self.output_len() {
+        let tasks = rayon::current_num_threads().saturating_mul(TASKS_A_THREAD).min(bytes / TASK_BYTES);
+        self.run_parallel_in(tasks, src, dst)
+    }
+
+    /// [`Plan::run_parallel`] in about this many tasks, for tests: any number gives the same bytes.
+    #[cfg(feature = "rayon")]
+    #[doc(hidden)]
+    pub fn run_parallel_in(&self, tasks: usize, src: &[T], dst: &mut [T]) -> Result<()> {
+        use rayon::prelude::*;
+        let len = self.part_len(tasks);
+        if len >= dst.len() || dst.len() != self.output_len() {
             return self.run(src, dst);
         }
         self.check_src(src)?;
-        let parts = dst.par_chunks_mut(units.saturating_mul(kernel.unit_len()).max(1));
-        parts.enumerate().try_for_each(|(i, part)| {
-            let first = i.saturating_mul(units);
-            let count = part.len().checked_div(kernel.unit_len()).unwrap_or(0);
-            self.run_units(src, part, first..first.saturating_add(count))
-        })
+        let parts = dst.par_chunks_mut(len).enumerate();
+        parts.try_for_each(|(i, part)| self.run_part(src, part, i.saturating_mul(len)))
+    }
+
+    /// Elements in each part of the output but the last, if it is cut into at most `tasks` parts that can be computed
+    /// apart. Never 0.
+    #[doc(hidden)]
+    pub fn part_len(&self, tasks: usize) -> usize {
+        let kernel = &self.shared.kernel;
+        kernel.units().div_ceil(tasks.max(1)).saturating_mul(kernel.unit_len()).max(1)
+    }
+
+    /// Computes one part of the output, from its element `start` on: one of those that [`Plan::part_len`] cuts.
+    #[doc(hidden)]
+    pub fn run_part(&self, src: &[T], part: &mut [T], start: usize) -> Result<()> {
+        self.check_src(src)?;
+        let unit_len = self.shared.kernel.unit_len();
+        let units = |elements: usize| elements.checked_div(unit_len).unwrap_or(0);
+        let first = units(start);
+        self.run_units(src, part, first..first.saturating_add(units(part.len())))
     }
 
     fn check_src(&self, src: &[T]) -> Result<()> {

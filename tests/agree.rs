@@ -170,6 +170,47 @@ fn plans_agree<T: Sample>() {
     }
 }
 
+/// "...for any number of threads or tasks": an output computed in parts, by any number of threads, is the output computed
+/// at once. Each part is computed over another poison and last parts first, since a kernel may store past a row's end where
+/// a later row of the same part writes again, and nowhere else.
+fn splits_agree<T: Sample>() {
+    let mut rng = Rng::named("splits");
+    for _ in 0..150 {
+        let layer = random_layer::<T>(&mut rng);
+        let src = Fill::Bits.tensor::<T>(layer.input_len(), &mut rng);
+        let mut first: Option<Vec<T>> = None;
+        for tier in tiers::available() {
+            let plan = plan::<T>(&layer, tier);
+            let want = first.get_or_insert_with(|| run(&plan, &src));
+            for tasks in [1, 2, 3, 7, rng.within(8, 40), usize::MAX] {
+                let len = plan.part_len(tasks);
+                assert!(want.len().div_ceil(len) <= tasks, "{layer}: more than {tasks} parts");
+                let mut got: Vec<T> = (0..want.len()).map(|_| T::from_bits(rng.bits())).collect();
+                for (i, part) in got.chunks_mut(len).enumerate().rev() {
+                    plan.run_part(&src, part, i * len).unwrap_or_else(|error| panic!("{plan}: {error}"));
+                }
+                compare(&layer, tier, plan.kernel(), &plan.output_shape(), &got, want);
+            }
+            for threads in [1, 2, 3, 7] {
+                let len = plan.part_len(rng.within(1, 20));
+                let mut got = vec![poison::<T>(); want.len()];
+                let parts = std::sync::Mutex::new(got.chunks_mut(len).enumerate());
+                std::thread::scope(|scope| {
+                    for _ in 0..threads {
+                        scope.spawn(|| {
+                            loop {
+                                let Some((i, part)) = parts.lock().expect("no panic").next() else { break };
+                                plan.run_part(&src, part, i * len).unwrap_or_else(|error| panic!("{plan}: {error}"));
+                            }
+                        });
+                    }
+                });
+                compare(&layer, tier, plan.kernel(), &plan.output_shape(), &got, want);
+            }
+        }
+    }
+}
+
 macro_rules! tests {
     ($($name:ident: $T:ty),+ $(,)?) => { $(
         mod $name {
@@ -191,6 +232,11 @@ macro_rules! tests {
             #[test]
             fn alignment_does_not_matter() {
                 super::alignment_does_not_matter::<$T>();
+            }
+
+            #[test]
+            fn splits_agree() {
+                super::splits_agree::<$T>();
             }
 
             #[test]
