@@ -8,6 +8,8 @@
 
 mod isa;
 mod reduce;
+#[cfg(feature = "count-runs")]
+pub mod runs;
 mod simd;
 mod table;
 mod token;

@@ -145,6 +145,8 @@ impl<S: Simd, W: Walk<S>> Kernel<W::T> for OnTier<S, W> {
     }
 
     unsafe fn run(&self, io: Io<W::T>, units: Range<usize>) {
+        #[cfg(feature = "count-runs")]
+        super::runs::note::<S, W, W::T>();
         let Self { token, walk } = self;
         token.vectorize(
             #[inline(always)]

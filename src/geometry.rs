@@ -172,7 +172,7 @@ impl Axis {
                 let starts_outside = steps.checked_mul(stride).is_none_or(|start| start >= input.saturating_add(begin));
                 if starts_outside && steps > 0 { steps } else { steps.checked_add(1).ok_or_else(overflow)? }
             }
-            _ => (free / stride).checked_add(1).ok_or_else(overflow)?,
+            _ => free.checked_div(stride).and_then(|steps| steps.checked_add(1)).ok_or_else(overflow)?,
         };
         let last_end = output.saturating_sub(1).checked_mul(stride).and_then(|start| start.checked_add(span));
         if last_end.is_none_or(|end| isize::try_from(end).is_err()) {

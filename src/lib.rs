@@ -27,6 +27,25 @@
 
 #![cfg_attr(not(feature = "std"), no_std)]
 #![deny(unsafe_code)]
+// Nothing panics and nothing wraps, whatever a caller gives: every index and every sum is checked where it is written.
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        reason = "tests panic"
+    )
+)]
 
 extern crate alloc;
 
@@ -34,6 +53,11 @@ mod element;
 mod error;
 mod geometry;
 #[allow(unsafe_code, reason = "the fence: all unsafe code is in there")]
+#[allow(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "the lengths that `src/` has checked bound every index and offset"
+)]
 #[path = "../kernels/mod.rs"]
 mod kernels;
 mod layout;
@@ -49,3 +73,8 @@ pub use plan::Plan;
 pub use pool::{Avg, AvgPool, Max, MaxPool, Min, MinPool, NanPolicy, Pool, PoolOperation, Sum, SumPool};
 pub use selftest::{Digest, selftest};
 pub use tier::Tier;
+
+/// Which kernels have run, for the test of that: no part of the interface.
+#[cfg(feature = "count-runs")]
+#[doc(hidden)]
+pub use kernels::runs;

@@ -1,0 +1,26 @@
+//! Which kernels have run, by the types that they are made of. With the feature `count-runs`, for one test.
+//!
+//! A plan says which tier and walk it has chosen; this says which code was entered.
+
+use core::any::type_name;
+use std::sync::{Mutex, PoisonError};
+
+use alloc::collections::BTreeMap;
+
+/// The types of a tier's token, of a walk with its operation, and of an element, as the compiler names them.
+pub type Types = [&'static str; 3];
+
+static RUNS: Mutex<BTreeMap<Types, usize>> = Mutex::new(BTreeMap::new());
+
+/// Notes a run of walk `W` over elements `T`, with the token `S`.
+pub(super) fn note<S, W, T>() {
+    let types = [type_name::<S>(), type_name::<W>(), type_name::<T>()];
+    let mut runs = RUNS.lock().unwrap_or_else(PoisonError::into_inner);
+    let count = runs.entry(types).or_default();
+    *count = count.saturating_add(1);
+}
+
+/// What has run since this was asked last, and how often.
+pub fn take() -> BTreeMap<Types, usize> {
+    core::mem::take(&mut *RUNS.lock().unwrap_or_else(PoisonError::into_inner))
+}

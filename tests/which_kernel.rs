@@ -1,0 +1,85 @@
+//! "The tier that is asked for is the tier that runs": not by what a plan says of itself, but by a counter in front of each
+//! kernel. A forced tier enters its own kernels and no other tier's.
+
+#[macro_use]
+mod common;
+
+use std::collections::BTreeMap;
+
+use common::layer::OPS;
+use common::{Fill, Layer, Op, Rng, Sample, tiers};
+use lanepool::{Element, Layout, Tier, runs};
+
+/// A layer for each walk.
+fn layers() -> [(&'static str, Layer); 4] {
+    let square = |layout, k: usize| Layer::new(Op::Sum, layout, &[1, 16, 15, 17], &[k, k]).padding(&[k / 2, k / 2]);
+    [
+        ("rows", square(Layout::Nchw, 3)),
+        ("bands", square(Layout::Nchw, 5)),
+        ("pixels", square(Layout::Nhwc, 3)),
+        ("global", Layer::global(Op::Sum, Layout::Nchw, &[1, 16, 15, 17])),
+    ]
+}
+
+/// A type's own name: `token::Avx2` and `rows::Rows<f32, …>` are `avx2` and `rows`.
+fn name(path: &str) -> String {
+    let path = path.split('<').next().unwrap_or(path);
+    path.rsplit("::").next().unwrap_or(path).to_lowercase()
+}
+
+/// Runs every walk and operation on one tier, and adds what was entered to the table.
+fn run_tier<T: Sample>(tier: Tier, table: &mut BTreeMap<(String, &'static str, &'static str), usize>) {
+    let mut rng = Rng::named("which kernel");
+    for (walk, layer) in layers() {
+        for (_, op) in OPS {
+            let layer = Layer { op, ..layer.clone() };
+            let plan = layer.plan::<T>(Some(tier)).unwrap_or_else(|error| panic!("{layer}: {error}"));
+            assert_eq!(plan.kernel(), walk, "{layer}");
+            let src = Fill::Nans.tensor::<T>(plan.input_len(), &mut rng);
+            assert_eq!(runs::take().values().sum::<usize>(), 0, "planning {plan} ran a kernel");
+            plan.run_vec(&src).unwrap_or_else(|error| panic!("{plan}: {error}"));
+            let entered = runs::take();
+            assert_eq!(entered.values().sum::<usize>(), 1, "{plan} entered {entered:?}");
+            for (types, count) in entered {
+                let [token, walk_type, element] = types.map(name);
+                assert_eq!((&*token, &*walk_type), (tier.name(), walk), "{plan} entered {types:?}");
+                assert_eq!(element, name(std::any::type_name::<T>()), "{plan} entered {types:?}");
+                *table.entry((token, walk, T::NAME)).or_default() += count;
+            }
+        }
+    }
+}
+
+macro_rules! every_element {
+    ($($name:ident: $T:ty),+ $(,)?) => {
+        const ELEMENTS: &[&str] = &[$( <$T as Element>::NAME ),+];
+
+        fn run_elements(tier: Tier, table: &mut BTreeMap<(String, &'static str, &'static str), usize>) {
+            $( run_tier::<$T>(tier, table); )+
+        }
+    };
+}
+
+for_elements!(every_element);
+
+/// The counter is one for the whole process, so this is one test.
+#[test]
+fn a_forced_tier_runs_its_own_kernels() {
+    let mut table = BTreeMap::new();
+    for tier in tiers::available() {
+        run_elements(tier, &mut table);
+    }
+    println!("{:10} {:8} {:8} runs", "tier", "walk", "element");
+    for ((tier, walk, element), count) in &table {
+        println!("{tier:10} {walk:8} {element:8} {count}");
+        assert_eq!(*count, OPS.len());
+    }
+    assert_eq!(table.len(), tiers::available().len() * layers().len() * ELEMENTS.len());
+
+    // Without a tier, the best one.
+    let (_, layer) = &layers()[0];
+    let plan = layer.plan::<f32>(None).expect("a valid layer");
+    plan.run_vec(&vec![1.0; plan.input_len()]).expect("a valid run");
+    let entered: Vec<_> = runs::take().into_keys().map(|types| name(types[0])).collect();
+    assert_eq!(entered, [Tier::best().name()]);
+}
