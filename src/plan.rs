@@ -109,7 +109,8 @@ impl<T: Element> Plan<T> {
     }
 
     /// Pools `src` into `dst` on the rayon pool of the calling thread. The same bytes as [`Plan::run`], for any number of
-    /// threads; a layer too small to gain runs on the calling thread alone.
+    /// threads; a layer too small to gain runs on the calling thread alone. Floats are computed in the floating-point
+    /// state of the pool's threads, see the crate's documentation.
     ///
     /// # Errors
     /// As for [`Plan::run`].

@@ -1,0 +1,237 @@
+//! "Results are promised for the default state of the floating-point unit": what another state changes, and what it does not.
+//!
+//! Every instruction obeys the control register of the thread that runs it, and the crate does not touch that register. So a
+//! host that computes with flush-to-zero or another rounding mode gets what is written down here and in
+//! `docs/semantics.md`, no worse.
+#![cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+
+#[macro_use]
+mod common;
+
+use common::check::compare;
+use common::layer::{LAYOUTS, OPS};
+use common::{Fill, Layer, Op, Rng, Sample, tiers};
+use lanepool::{Layout, SumPool, Tier, selftest};
+
+/// The control register of the floating-point unit.
+mod control {
+    use std::arch::asm;
+
+    /// Another state, by its bits in the register.
+    pub struct Mode {
+        pub name: &'static str,
+        pub bits: u64,
+        /// Subnormals count as zero, as operands or as results.
+        pub flushes: bool,
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    pub const MODES: [Mode; 6] = [
+        Mode { name: "flush to zero", bits: 1 << 15, flushes: true },
+        Mode { name: "denormals are zero", bits: 1 << 6, flushes: true },
+        Mode { name: "both", bits: 1 << 15 | 1 << 6, flushes: true },
+        Mode { name: "down", bits: 1 << 13, flushes: false },
+        Mode { name: "up", bits: 2 << 13, flushes: false },
+        Mode { name: "toward zero", bits: 3 << 13, flushes: false },
+    ];
+
+    #[cfg(target_arch = "aarch64")]
+    pub const MODES: [Mode; 4] = [
+        Mode { name: "flush to zero", bits: 1 << 24, flushes: true },
+        Mode { name: "down", bits: 2 << 22, flushes: false },
+        Mode { name: "up", bits: 1 << 22, flushes: false },
+        Mode { name: "toward zero", bits: 3 << 22, flushes: false },
+    ];
+
+    /// The register without its flags, which any computation may raise.
+    pub fn get() -> u64 {
+        #[cfg(target_arch = "x86_64")]
+        {
+            let mut bits = 0_u32;
+            // SAFETY: stores the register to `bits`.
+            unsafe { asm!("stmxcsr [{}]", in(reg) &mut bits, options(nostack)) };
+            u64::from(bits & !0x3f)
+        }
+        #[cfg(target_arch = "aarch64")]
+        {
+            let bits: u64;
+            // SAFETY: reads the register.
+            unsafe { asm!("mrs {}, fpcr", out(reg) bits, options(nomem, nostack)) };
+            bits
+        }
+    }
+
+    /// # Safety
+    /// The compiler counts on the default: nothing may be computed but what is under test until it is set again.
+    unsafe fn set(bits: u64) {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: loads control bits that the CPU has.
+        unsafe {
+            asm!("ldmxcsr [{}]", in(reg) &(bits as u32), options(nostack));
+        }
+        #[cfg(target_arch = "aarch64")]
+        // SAFETY: writes control bits that the CPU has.
+        unsafe {
+            asm!("msr fpcr, {}", in(reg) bits, options(nomem, nostack));
+        }
+    }
+
+    /// Calls `f` in another state, and makes sure that it leaves that state as it was.
+    pub fn with<R>(mode: &Mode, f: impl FnOnce() -> R) -> R {
+        let before = get();
+        // SAFETY: `f` runs a kernel, as a host that is in this state would; the default is set again after it.
+        let (result, after) = unsafe {
+            set(before | mode.bits);
+            let result = std::hint::black_box(f)();
+            let after = get();
+            set(before);
+            (result, after)
+        };
+        assert_eq!(after, before | mode.bits, "the library changed the state it was called in: {}", mode.name);
+        result
+    }
+}
+
+/// Layers for every walk.
+fn layers(op: Op) -> Vec<Layer> {
+    let of = |(_, layout): (&str, Layout)| {
+        let square = |k: usize, s: usize, p: usize| {
+            Layer::new(op, layout, &[1, 16, 11, 21], &[k, k]).stride(&[s, s]).padding(&[p, p])
+        };
+        [
+            square(2, 2, 0),
+            square(3, 1, 1),
+            square(5, 1, 2),
+            square(9, 1, 4),
+            Layer::global(op, layout, &[1, 16, 11, 21]),
+        ]
+    };
+    LAYOUTS.into_iter().flat_map(of).collect()
+}
+
+/// Whether a float is zero or subnormal; never for integers.
+fn is_tiny<T: Sample>(value: T) -> bool {
+    // Infinity is an exponent of ones, whose lowest bit is the smallest normal number.
+    let infinity = T::seven()[6].bits();
+    let normal = infinity & infinity.wrapping_neg();
+    T::FLOAT && value.bits() & (infinity | (normal - 1)) < normal
+}
+
+/// "A maximum or minimum is the same in every state, unless it is zero or subnormal: it may be flushed to zero, and that
+/// zero may be −0."
+fn extremes_are_the_same<T: Sample>() {
+    let mut rng = Rng::named("host state");
+    for (_, op) in OPS.into_iter().filter(|(_, op)| matches!(op, Op::Max(_) | Op::Min(_))) {
+        for layer in layers(op) {
+            for fill in [Fill::Pattern, Fill::Bits, Fill::Edges, Fill::Nans] {
+                let src = fill.tensor::<T>(layer.input_len(), &mut rng);
+                for tier in tiers::available() {
+                    let plan = layer.plan::<T>(Some(tier)).unwrap_or_else(|error| panic!("{layer}: {error}"));
+                    let mut want = plan.run_vec(&src).expect("a valid run");
+                    for mode in control::MODES {
+                        let mut got = vec![T::from_bits(0); want.len()];
+                        let done = control::with(&mode, || plan.run(&src, &mut got));
+                        assert_eq!(done, Ok(()), "{plan}");
+                        for (got, want) in got.iter_mut().zip(&mut want) {
+                            let is_zero = *got == T::from_bits(0);
+                            if is_tiny(*want) && is_zero && (mode.flushes || *want == T::from_bits(0)) {
+                                *got = *want;
+                            }
+                        }
+                        compare(&layer, tier, mode.name, &plan.output_shape(), &got, &want);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// "An average or sum is computed in the calling thread's state, the same on every tier." Numbers of like size, none
+/// of whose sums is zero or subnormal.
+fn averages_agree_in_every_state<T: Sample>() {
+    let mut rng = Rng::named("host state");
+    let one = T::seven()[5].bits();
+    for (_, op) in OPS.into_iter().filter(|(_, op)| !matches!(op, Op::Max(_) | Op::Min(_))) {
+        for layer in layers(op) {
+            let src: Vec<T> = (0..layer.input_len()).map(|_| T::from_bits(one | rng.bits() & 0x3f)).collect();
+            for mode in control::MODES {
+                let mut first: Option<Vec<T>> = None;
+                for tier in tiers::available() {
+                    let plan = layer.plan::<T>(Some(tier)).unwrap_or_else(|error| panic!("{layer}: {error}"));
+                    let mut got = vec![T::from_bits(0); plan.output_len()];
+                    assert_eq!(control::with(&mode, || plan.run(&src, &mut got)), Ok(()), "{plan}");
+                    let want = first.get_or_insert_with(|| got.clone());
+                    compare(&layer, tier, mode.name, &plan.output_shape(), &got, want);
+                }
+            }
+        }
+    }
+}
+
+macro_rules! tests {
+    ($($name:ident: $T:ty),+ $(,)?) => { $(
+        mod $name {
+            #[test]
+            fn extremes_are_the_same() {
+                super::extremes_are_the_same::<$T>();
+            }
+
+            #[test]
+            fn averages_agree_in_every_state() {
+                super::averages_agree_in_every_state::<$T>();
+            }
+        }
+    )+ };
+}
+
+for_elements!(tests);
+
+/// 1 + 2⁻³⁰ is rounded, and the way it is rounded is the thread's.
+const ROUNDED: [f32; 2] = [1.0, 9.313_225_746_154_785e-10];
+
+fn mode(name: &str) -> control::Mode {
+    control::MODES.into_iter().find(|mode| mode.name == name).expect("a mode of this name")
+}
+
+/// A sum takes the calling thread's rounding mode, and the self-test notices.
+#[test]
+fn sums_take_the_rounding_mode_of_the_thread() {
+    for tier in tiers::available() {
+        let plan = SumPool::<f32>::new([2]).tier(tier).plan(Layout::Nchw, [1, 1, 2]).expect("a valid layer");
+        let mut dst = [0.0; 1];
+        assert_eq!(plan.run(&ROUNDED, &mut dst), Ok(()));
+        assert_eq!(dst, [1.0]);
+        assert_eq!(control::with(&mode("up"), || plan.run(&ROUNDED, &mut dst)), Ok(()));
+        assert_eq!(dst, [1.0 + f32::EPSILON], "{tier}");
+        for mode in control::MODES {
+            let digests = control::with(&mode, || selftest(tier)).expect("an available tier");
+            let float = digests.iter().find(|digest| digest.element == "f32").expect("a digest of f32");
+            assert!(!float.is_published(), "{tier}: the self-test did not notice: {}", mode.name);
+        }
+        assert!(selftest(tier).is_ok_and(|digests| digests.iter().all(|digest| digest.is_published())));
+    }
+    assert_eq!(Tier::Scalar.missing(), None);
+}
+
+/// "`run_parallel` computes in the state of the pool's threads", which is the one they were born with, whatever the calling
+/// thread's is.
+#[cfg(feature = "rayon")]
+#[test]
+fn parallel_runs_take_the_state_of_the_workers() {
+    let plan = SumPool::<f32>::new([2]).stride([2]).plan(Layout::Nchw, [1, 7, 2]).expect("a valid layer");
+    let src: Vec<f32> = ROUNDED.into_iter().cycle().take(14).collect();
+    let pool = || rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("a pool");
+    let run = |pool: &rayon::ThreadPool| {
+        let mut dst = [0.0; 7];
+        assert_eq!(pool.install(|| plan.run_parallel_in(7, &src, &mut dst)), Ok(()));
+        dst
+    };
+    let early = pool();
+    assert_eq!(run(&early), [1.0; 7]);
+    let (with_early, late) = control::with(&mode("up"), || (run(&early), pool()));
+    assert_eq!(with_early, [1.0; 7]);
+    // On Linux a thread inherits the state of the one that starts it.
+    if cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+        assert_eq!(run(&late), [1.0 + f32::EPSILON; 7]);
+    }
+}
