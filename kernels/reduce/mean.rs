@@ -7,12 +7,7 @@
 
 use core::marker::PhantomData;
 
-use super::extreme::FloatLane;
-#[cfg(feature = "half")]
-use super::widened;
-use super::{as_in_memory, unwatched};
-#[cfg(feature = "half")]
-use crate::kernels::simd::Widen;
+use crate::kernels::reduce::extreme::{FloatLane, as_in_memory, unwatched};
 use crate::kernels::simd::{Floats, Lanes, MOST_WORDS, Reduce};
 
 /// Lanes that a divisor converts to.
@@ -39,7 +34,7 @@ macro_rules! mean_lane {
 
 mean_lane!(f32, f64);
 
-/// The mean of elements `T`.
+/// The mean of floats that memory holds as they are summed.
 #[derive(Clone, Copy)]
 pub(crate) struct Mean<T> {
     pub(crate) element: PhantomData<T>,
@@ -82,16 +77,3 @@ impl<A: MeanLane, S: Floats<A>> Reduce<A, S> for Mean<A> {
     as_in_memory!(A, S);
     float_mean!(A, S);
 }
-
-#[cfg(feature = "half")]
-macro_rules! half_means {
-    ($($T:ty),+) => { $(
-        impl<S: Floats<f32> + Widen<$T, f32>> Reduce<f32, S> for Mean<$T> {
-            widened!($T as f32, S, <$T>::NEG_ZERO);
-            float_mean!(f32, S);
-        }
-    )+ };
-}
-
-#[cfg(feature = "half")]
-half_means!(half::f16, half::bf16);
