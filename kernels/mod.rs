@@ -6,6 +6,7 @@
 
 #![allow(clippy::needless_range_loop, reason = "inner loops count: see walk/mod.rs")]
 
+mod clamp;
 mod isa;
 mod reduce;
 #[cfg(feature = "count-runs")]
@@ -15,6 +16,7 @@ mod table;
 mod token;
 mod walk;
 
-pub(crate) use table::{Bound, Choice, Operation, Pooled};
+pub(crate) use isa::scaled_32;
+pub(crate) use table::{Bound, BoundFind, Choice, Clamp, Operation, Pooled};
 pub(crate) use token::missing;
 pub(crate) use walk::Layer;

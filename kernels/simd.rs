@@ -138,6 +138,12 @@ pub(crate) trait Lanes<A: Lane>: Simd {
     /// The smaller, likewise.
     fn min(self, a: Self::V, b: Self::V) -> Self::V;
 
+    /// Where `a` is the larger; nowhere where either is NaN.
+    fn greater(self, a: Self::V, b: Self::V) -> Self::M;
+
+    /// Where either mask says yes.
+    fn or(self, a: Self::M, b: Self::M) -> Self::M;
+
     /// Bits that differ.
     fn xor(self, a: Self::V, b: Self::V) -> Self::V;
 }
@@ -151,9 +157,12 @@ pub(crate) trait Adds<A: Lane>: Lanes<A> {
 pub(crate) trait Floats<A: Lane>: Adds<A> {
     fn mul(self, a: Self::V, b: Self::V) -> Self::V;
     fn div(self, a: Self::V, b: Self::V) -> Self::V;
+    /// The square root, correctly rounded.
+    fn sqrt(self, a: Self::V) -> Self::V;
+    /// The sign bit cleared, that of a NaN too.
+    fn abs(self, a: Self::V) -> Self::V;
     /// Where either is NaN.
     fn unordered(self, a: Self::V, b: Self::V) -> Self::M;
-    fn or(self, a: Self::M, b: Self::M) -> Self::M;
     fn any(self, m: Self::M) -> bool;
 }
 
@@ -169,8 +178,6 @@ pub(crate) trait Integers16: Adds<i16> {
     #[cfg_attr(not(feature = "half"), allow(dead_code, reason = "for ordered keys alone"))]
     fn sign(self, a: Self::V) -> Self::V;
     fn equal(self, a: Self::V, b: Self::V) -> Self::M;
-    /// Signed.
-    fn greater(self, a: Self::V, b: Self::V) -> Self::M;
     fn and(self, a: Self::V, b: Self::V) -> Self::V;
 }
 
@@ -183,7 +190,14 @@ pub(crate) trait Integers32: Adds<i32> {
     /// in every rounding mode of the thread: a whole quotient is an `f32` and so has no error; any other is at least `1/c`
     /// away from a whole number, and its error, below `q·2⁻²³`, is less than that while `q·c = sum < 2²³`.
     fn quotient(self, sum: Self::V, divisor: Self::V, away: bool) -> Self::V;
+
+    /// Each sum as an `f32` times the `f32` whose bits stand in the lane of `multiplier`, which is no NaN: cut to ±[`FAR`],
+    /// then rounded to nearest, ties to even, in every rounding mode of the thread.
+    fn scaled(self, sum: Self::V, multiplier: Self::V) -> Self::V;
 }
+
+/// Beyond every byte, whatever zero point is added: see [`Integers32::scaled`].
+pub(crate) const FAR: f32 = 1024.0;
 
 /// Lanes of `A` that memory holds as `T`.
 pub(crate) trait Widen<T: bytemuck::Pod, A: Lane>: Lanes<A> {

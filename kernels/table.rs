@@ -4,21 +4,25 @@ use alloc::boxed::Box;
 use core::marker::PhantomData;
 use core::ops::Range;
 
+use super::clamp;
 use super::reduce::extreme::{Careful, Ends, Flipped, Largest, Smallest, Watched, Whole};
 #[cfg(feature = "half")]
 use super::reduce::keys::Keys;
+use super::reduce::lp::{Lp, Plain, Power};
 use super::reduce::mean::Mean;
 use super::reduce::mean_int::{Extent, Integer, Long, Short, Width};
+use super::reduce::quantized::QuantizedMean;
 use super::simd::{Adds, Floats, Integers16, Integers32, Lane, Lanes, MOST_LANES, Reduce, Simd, Widen};
 use super::token::{Portable, Scalar};
 use super::walk::bands::{Bands, Tiling};
 use super::walk::divisors::Divisors;
+use super::walk::find::{self, Find, Finder, Indices, Seek};
 use super::walk::global::Global;
 use super::walk::pixels::Pixels;
 use super::walk::rows::{Rows, Shape};
 use super::walk::{Io, Layer, Walk};
 use crate::geometry::Geometry;
-use crate::{Rounding, Tier};
+use crate::{Index, IndexKind, Rounding, Tier};
 
 #[cfg(lanepool_neon)]
 use super::token::Neon;
@@ -26,7 +30,7 @@ use super::token::Neon;
 use super::token::{Avx2, Avx512};
 
 /// What is done with the taps of a window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Operation {
     Max,
     Min,
@@ -35,6 +39,26 @@ pub enum Operation {
     MinNumber,
     /// Also the sum, which divides by 1. Only integers have ties to be rounded one way or the other.
     Mean(Rounding),
+    /// `(Σ |x|^p / divisor)^(1/p)` for a positive p, infinity too. Of floats.
+    Lp(f64),
+    /// The mean of bytes `ratio·(q − zero_in)`, rounded, plus `zero_out`. Both zero points lie in the element's range.
+    QuantizedMean {
+        zero_in: i32,
+        zero_out: i32,
+        ratio: f64,
+    },
+}
+
+impl Operation {
+    /// Whether it divides by a number that the layer's count says.
+    pub(crate) const fn divides(self) -> bool {
+        matches!(self, Self::Mean(_) | Self::Lp(_) | Self::QuantizedMean { .. })
+    }
+}
+
+/// Whether NaN wins.
+fn propagates(operation: Operation) -> bool {
+    matches!(operation, Operation::Max | Operation::Min)
 }
 
 /// Which walk visits the windows. Plain data: a test can ask what a shape gets without running it.
@@ -210,15 +234,98 @@ where
     }
 }
 
+/// Bounds of a layer's outputs, and the tier's way to keep them.
+pub type Clamp<T> = Box<dyn Fn(&mut [T]) + Send + Sync>;
+
+/// A finder and the safe way to run it: as [`Bound`].
+pub struct BoundFind<T> {
+    finder: Box<dyn Finder>,
+    input_len: usize,
+    units: usize,
+    unit_len: usize,
+    element: PhantomData<fn(&[T])>,
+}
+
+impl<T: bytemuck::Pod> BoundFind<T> {
+    fn new(finder: Box<dyn Finder>, layer: &Layer) -> Option<Self> {
+        let geometry = &layer.geometry;
+        let (input_len, units, unit_len) = (geometry.input_len(), geometry.rows(), geometry.row_len());
+        (finder.element_bytes() == size_of::<T>()).then_some(Self {
+            finder,
+            input_len,
+            units,
+            unit_len,
+            element: PhantomData,
+        })
+    }
+}
+
+impl<T> BoundFind<T> {
+    pub(crate) fn units(&self) -> usize {
+        self.units
+    }
+
+    pub(crate) fn unit_len(&self) -> usize {
+        self.unit_len
+    }
+
+    /// Computes `units`, whose indices are `indices` and whose values, where wanted, `dst`. `None` where a length is wrong.
+    pub(crate) fn run<I: Index>(
+        &self,
+        src: &[T],
+        dst: Option<&mut [T]>,
+        indices: &mut [I],
+        units: Range<usize>,
+    ) -> Option<()> {
+        let need = units.len().checked_mul(self.unit_len)?;
+        let is_whole = src.len() == self.input_len && units.end <= self.units && indices.len() == need;
+        if !is_whole || dst.as_ref().is_some_and(|dst| dst.len() != need) {
+            return None;
+        }
+        let wants_values = dst.is_some();
+        let src = src.as_ptr_range();
+        let dst = dst.map_or(core::ptr::null_mut()..core::ptr::null_mut(), <[T]>::as_mut_ptr_range);
+        let io = Io { src: src.start, src_end: src.end, dst: dst.start, dst_end: dst.end };
+        let to = indices.as_mut_ptr();
+        let to = if size_of::<I>() == size_of::<i32>() { Indices::Short(to.cast()) } else { Indices::Long(to.cast()) };
+        // SAFETY: as for `Bound::run`, and `indices`, of one of the two types, has an element for each output.
+        unsafe { self.finder.run(io.cast(), wants_values, to, units) };
+        Some(())
+    }
+}
+
+/// Puts an extreme on the walk that finds it.
+fn find<A, S, R>(token: S, walk: Find<R>) -> Box<dyn Finder>
+where
+    A: Lane,
+    S: Lanes<A>,
+    R: Seek<A, S>,
+{
+    Box::new(find::OnTier::<A, S, R> { token, walk, lane: PhantomData })
+}
+
 /// Elements that have kernels. Sealed: implemented below.
 pub trait Pooled: Sized {
-    /// `None` where this build has no kernels for the tier, or no lane holds the sums.
+    /// `None` where this build has no kernels for the tier, no lane holds the sums, or the operation is none of this element.
     #[doc(hidden)]
     fn bind(choice: Choice, operation: Operation, layer: &Layer) -> Option<Bound<Self>>;
 
+    /// `None` where this build has no kernels for the tier, or the operation is no extreme.
+    #[doc(hidden)]
+    fn bind_find(tier: Tier, operation: Operation, kind: IndexKind, layer: &Layer) -> Option<BoundFind<Self>>;
+
+    /// `None` where this build has no kernels for the tier.
+    #[doc(hidden)]
+    fn bind_clamp(tier: Tier, low: Self, high: Self) -> Option<Clamp<Self>>;
+
+    /// The least element from `low` on and the greatest up to `high`; floats: the nearest ones. `None` where nothing lies
+    /// between them.
+    #[doc(hidden)]
+    fn bounds(low: f64, high: f64) -> Option<(Self, Self)>;
+
     /// Whether some lane holds the sum of every window.
     #[doc(hidden)]
-    fn sums_fit(_layer: &Layer) -> bool {
+    fn sums_fit(_layer: &Layer, _operation: Operation) -> bool {
         true
     }
 
@@ -227,10 +334,10 @@ pub trait Pooled: Sized {
     fn identity(operation: Operation) -> Self;
 }
 
-/// Enters the tier of `choice` with its token. `None` where the CPU does not have it, which `Plan` has asked before.
+/// Enters a tier with its token. `None` where the CPU does not have it, which `Plan` has asked before.
 macro_rules! on_tier {
-    ($choice:expr, $bind:ident($($argument:expr),*)) => {
-        match $choice.tier {
+    ($tier:expr, $bind:ident($($argument:expr),*)) => {
+        match $tier {
             Tier::Scalar => $bind(Scalar::detect()?, $($argument),*),
             Tier::Portable => $bind(Portable::detect()?, $($argument),*),
             #[cfg(lanepool_x86)]
@@ -245,11 +352,45 @@ macro_rules! on_tier {
     };
 }
 
+/// The p-norm of elements whose mean, in lanes `$lane`, is `$mean`.
+macro_rules! lp {
+    ($lane:ty, $S:ty, $s:expr, $p:expr, $mean:expr, $layer:expr, $kind:expr) => {{
+        let mean = $mean;
+        let norm = match $p {
+            1.0 => Plain::Sum,
+            2.0 => Plain::Squares,
+            f64::INFINITY => Plain::Most,
+            // Powers take their time on every tier: all run the scalar one's code.
+            p => return Some(walk::<$lane, Scalar, _>(Scalar::detect()?, Lp { mean, norm: Power(p) }, $layer, $kind)),
+        };
+        walk::<$lane, $S, _>($s, Lp { mean, norm }, $layer, $kind)
+    }};
+}
+
 /// f32 and f64: `$type` is element and lane.
 macro_rules! floats {
-    ($($type:ty: $bind:ident),+ $(,)?) => { $(
-        fn $bind<S: Floats<$type>>(s: S, kind: WalkKind, operation: Operation, layer: &Layer) -> Box<dyn Kernel> {
+    ($($type:ty: $bind:ident, $find:ident);+ $(;)?) => { $(
+        fn $find<S: Floats<$type>>(s: S, operation: Operation, kind: IndexKind, layer: &Layer) -> Option<Box<dyn Finder>> {
+            let ignore = !propagates(operation);
+            Some(match operation {
+                Operation::Max | Operation::MaxNumber => {
+                    find::<$type, S, _>(s, Find::new(Careful::<Largest>::new(ignore), kind, layer))
+                }
+                Operation::Min | Operation::MinNumber => {
+                    find::<$type, S, _>(s, Find::new(Careful::<Smallest>::new(ignore), kind, layer))
+                }
+                Operation::Mean(_) | Operation::Lp(_) | Operation::QuantizedMean { .. } => return None,
+            })
+        }
+
+        fn $bind<S: Floats<$type>>(
+            s: S, kind: WalkKind, operation: Operation, layer: &Layer,
+        ) -> Option<Box<dyn Kernel>> {
             type Element = $type;
+            let mean = || {
+                let exact_reciprocal = Divisors::<Element>::are_powers_of_two(layer);
+                Mean { element: PhantomData::<Element>, exact_reciprocal }
+            };
             macro_rules! extreme {
                 ($direction:ty, ignoring: $ignore:expr) => {{
                     let careful = Careful::<$direction>::new($ignore);
@@ -260,30 +401,44 @@ macro_rules! floats {
                     }
                 }};
             }
-            match operation {
+            Some(match operation {
                 Operation::Max | Operation::MaxNumber => {
-                    extreme!(Largest, ignoring: operation == Operation::MaxNumber)
+                    extreme!(Largest, ignoring: !propagates(operation))
                 }
                 Operation::Min | Operation::MinNumber => {
-                    extreme!(Smallest, ignoring: operation == Operation::MinNumber)
+                    extreme!(Smallest, ignoring: !propagates(operation))
                 }
-                Operation::Mean(_) => {
-                    let exact_reciprocal = Divisors::<Element>::are_powers_of_two(layer);
-                    walk::<Element, S, _>(s, Mean { element: PhantomData, exact_reciprocal }, layer, kind)
-                }
-            }
+                Operation::Mean(_) => walk::<Element, S, _>(s, mean(), layer, kind),
+                Operation::Lp(p) => lp!(Element, S, s, p, mean(), layer, kind),
+                Operation::QuantizedMean { .. } => return None,
+            })
         }
 
         impl Pooled for $type {
             fn bind(choice: Choice, operation: Operation, layer: &Layer) -> Option<Bound<Self>> {
-                Bound::new(on_tier!(choice, $bind(choice.walk, operation, layer)), layer)
+                Bound::new(on_tier!(choice.tier, $bind(choice.walk, operation, layer))?, layer)
+            }
+
+            fn bind_find(tier: Tier, operation: Operation, kind: IndexKind, layer: &Layer) -> Option<BoundFind<Self>> {
+                BoundFind::new(on_tier!(tier, $find(operation, kind, layer))?, layer)
+            }
+
+            fn bind_clamp(tier: Tier, low: Self, high: Self) -> Option<Clamp<Self>> {
+                fn bind<S: Floats<$type>>(s: S, low: $type, high: $type) -> Clamp<$type> {
+                    Box::new(move |dst| clamp::floats(s, dst, low, high))
+                }
+                Some(on_tier!(tier, bind(low, high)))
+            }
+
+            fn bounds(low: f64, high: f64) -> Option<(Self, Self)> {
+                (low <= high).then_some((low as $type, high as $type))
             }
 
             fn identity(operation: Operation) -> Self {
                 match operation {
                     Operation::Max | Operation::MaxNumber => <$type as Ends>::LOWEST,
                     Operation::Min | Operation::MinNumber => <$type as Ends>::HIGHEST,
-                    Operation::Mean(_) => 0.0,
+                    Operation::Mean(_) | Operation::Lp(_) | Operation::QuantizedMean { .. } => 0.0,
                 }
             }
         }
@@ -291,45 +446,79 @@ macro_rules! floats {
 }
 
 floats! {
-    f32: bind_f32,
-    f64: bind_f64,
+    f32: bind_f32, find_f32;
+    f64: bind_f64, find_f64;
 }
 
 /// The 16-bit floats: extremes in one integer kernel for both, means in f32 lanes.
 #[cfg(feature = "half")]
 macro_rules! halves {
-    ($($type:ty: $bind:ident),+ $(,)?) => { $(
+    ($($type:ty: $bind:ident, $find:ident);+ $(;)?) => { $(
+        fn $find<S: Integers16>(s: S, operation: Operation, kind: IndexKind, layer: &Layer) -> Option<Box<dyn Finder>> {
+            let (nan, infinity) = (<$type>::NAN.to_bits(), <$type>::INFINITY.to_bits());
+            let wins = propagates(operation);
+            Some(match operation {
+                Operation::Max | Operation::MaxNumber => {
+                    let keys = Keys::<Largest>::new(nan, infinity, wins, wins);
+                    find::<i16, S, _>(s, Find::new(keys, kind, layer))
+                }
+                Operation::Min | Operation::MinNumber => {
+                    let keys = Keys::<Smallest>::new(nan, infinity, !wins, wins);
+                    find::<i16, S, _>(s, Find::new(keys, kind, layer))
+                }
+                Operation::Mean(_) | Operation::Lp(_) | Operation::QuantizedMean { .. } => return None,
+            })
+        }
+
         fn $bind<S: Integers16 + Floats<f32> + Widen<$type, f32>>(
             s: S, kind: WalkKind, operation: Operation, layer: &Layer,
-        ) -> Box<dyn Kernel> {
+        ) -> Option<Box<dyn Kernel>> {
+            let mean = || {
+                let exact_reciprocal = Divisors::<f32>::are_powers_of_two(layer);
+                Mean { element: PhantomData::<$type>, exact_reciprocal }
+            };
             let (nan, infinity) = (<$type>::NAN.to_bits(), <$type>::INFINITY.to_bits());
-            match operation {
+            Some(match operation {
                 Operation::Max | Operation::MaxNumber => {
-                    let keys = Keys::<Largest>::new(nan, infinity, operation == Operation::Max);
+                    let keys = Keys::<Largest>::new(nan, infinity, propagates(operation), propagates(operation));
                     walk::<i16, S, _>(s, keys, layer, kind)
                 }
                 Operation::Min | Operation::MinNumber => {
-                    let keys = Keys::<Smallest>::new(nan, infinity, operation == Operation::MinNumber);
+                    let keys = Keys::<Smallest>::new(nan, infinity, !propagates(operation), propagates(operation));
                     walk::<i16, S, _>(s, keys, layer, kind)
                 }
-                Operation::Mean(_) => {
-                    let exact_reciprocal = Divisors::<f32>::are_powers_of_two(layer);
-                    let mean = Mean { element: PhantomData::<$type>, exact_reciprocal };
-                    walk::<f32, S, _>(s, mean, layer, kind)
-                }
-            }
+                Operation::Mean(_) => walk::<f32, S, _>(s, mean(), layer, kind),
+                Operation::Lp(p) => lp!(f32, S, s, p, mean(), layer, kind),
+                Operation::QuantizedMean { .. } => return None,
+            })
         }
 
         impl Pooled for $type {
             fn bind(choice: Choice, operation: Operation, layer: &Layer) -> Option<Bound<Self>> {
-                Bound::new(on_tier!(choice, $bind(choice.walk, operation, layer)), layer)
+                Bound::new(on_tier!(choice.tier, $bind(choice.walk, operation, layer))?, layer)
+            }
+
+            fn bind_find(tier: Tier, operation: Operation, kind: IndexKind, layer: &Layer) -> Option<BoundFind<Self>> {
+                BoundFind::new(on_tier!(tier, $find(operation, kind, layer))?, layer)
+            }
+
+            fn bind_clamp(tier: Tier, low: Self, high: Self) -> Option<Clamp<Self>> {
+                fn bind<S: Integers16>(s: S, low: $type, high: $type) -> Clamp<$type> {
+                    let [low, high, nan] = [low, high, <$type>::NAN].map(|x| x.to_bits() as i16);
+                    Box::new(move |dst| clamp::halves(s, bytemuck::cast_slice_mut(dst), low, high, nan))
+                }
+                Some(on_tier!(tier, bind(low, high)))
+            }
+
+            fn bounds(low: f64, high: f64) -> Option<(Self, Self)> {
+                (low <= high).then_some((<$type>::from_f64_const(low), <$type>::from_f64_const(high)))
             }
 
             fn identity(operation: Operation) -> Self {
                 match operation {
                     Operation::Max | Operation::MaxNumber => <$type>::NEG_INFINITY,
                     Operation::Min | Operation::MinNumber => <$type>::INFINITY,
-                    Operation::Mean(_) => <$type>::ZERO,
+                    Operation::Mean(_) | Operation::Lp(_) | Operation::QuantizedMean { .. } => <$type>::ZERO,
                 }
             }
         }
@@ -338,8 +527,8 @@ macro_rules! halves {
 
 #[cfg(feature = "half")]
 halves! {
-    half::f16: bind_f16,
-    half::bf16: bind_bf16,
+    half::f16: bind_f16, find_f16;
+    half::bf16: bind_bf16, find_bf16;
 }
 
 /// The mean of long integers.
@@ -380,10 +569,32 @@ where
     }
 }
 
+/// The mean of quantised bytes; of other integers there is none.
+fn quantized_mean<T, S>(s: S, kind: WalkKind, operation: Operation, layer: &Layer) -> Option<Box<dyn Kernel>>
+where
+    T: Integer + TryFrom<i32>,
+    S: Integers32 + Widen<T, i32>,
+{
+    let Operation::QuantizedMean { zero_in, zero_out, ratio } = operation else { return None };
+    Extent::new(layer).fits_quantized::<T>().then(|| {
+        let mean = QuantizedMean::<T>::new(zero_in, zero_out, ratio);
+        walk::<i32, S, _>(s, mean, layer, kind)
+    })
+}
+
 /// Integers: an extreme is the largest of lanes `$lane` after flipping bits, those of `$max` or `$min`. The maximum of bytes,
 /// which quantised networks are full of, has code of its own.
 macro_rules! integers {
-    ($($type:ty: $bind:ident, max by $max:expr, min by $min:expr, $lane:ty, mean by $mean:ident in $($sum:ty)|+);+ $(;)?) => { $(
+    ($($type:ty: $bind:ident, $find:ident, max by $max:expr, min by $min:expr, $lane:ty, mean by $mean:ident in $($sum:ty)|+
+        $(, quantized by $quantized:ident)?);+ $(;)?) => { $(
+        fn $find<S: Lanes<$lane>>(s: S, operation: Operation, kind: IndexKind, layer: &Layer) -> Option<Box<dyn Finder>> {
+            Some(match operation {
+                Operation::Max | Operation::MaxNumber => find::<$lane, S, _>(s, Find::new($max, kind, layer)),
+                Operation::Min | Operation::MinNumber => find::<$lane, S, _>(s, Find::new($min, kind, layer)),
+                Operation::Mean(_) | Operation::Lp(_) | Operation::QuantizedMean { .. } => return None,
+            })
+        }
+
         fn $bind<S>(s: S, kind: WalkKind, operation: Operation, layer: &Layer) -> Option<Box<dyn Kernel>>
         where
             S: Lanes<i8> + Lanes<u8> + Integers16 + Integers32 + Adds<i64>,
@@ -393,23 +604,51 @@ macro_rules! integers {
                 Operation::Max | Operation::MaxNumber => Some(walk::<$lane, S, _>(s, $max, layer, kind)),
                 Operation::Min | Operation::MinNumber => Some(walk::<$lane, S, _>(s, $min, layer, kind)),
                 Operation::Mean(rounding) => $mean::<$type, S>(s, kind, rounding, layer),
+                Operation::Lp(_) => None,
+                Operation::QuantizedMean { .. } => None$( .or_else(|| $quantized::<$type, S>(s, kind, operation, layer)) )?,
             }
         }
 
         impl Pooled for $type {
             fn bind(choice: Choice, operation: Operation, layer: &Layer) -> Option<Bound<Self>> {
-                Bound::new(on_tier!(choice, $bind(choice.walk, operation, layer))?, layer)
+                Bound::new(on_tier!(choice.tier, $bind(choice.walk, operation, layer))?, layer)
             }
 
-            fn sums_fit(layer: &Layer) -> bool {
-                Extent::new(layer).width::<$type>(layer).is_some()
+            fn bind_find(tier: Tier, operation: Operation, kind: IndexKind, layer: &Layer) -> Option<BoundFind<Self>> {
+                BoundFind::new(on_tier!(tier, $find(operation, kind, layer))?, layer)
+            }
+
+            fn bind_clamp(tier: Tier, low: Self, high: Self) -> Option<Clamp<Self>> {
+                fn bind<S: Lanes<$lane>>(s: S, low: $type, high: $type) -> Clamp<$type> {
+                    let (low, high, flip) = (low as $lane, high as $lane, (<$type>::MIN as $lane) ^ <$lane>::MIN);
+                    Box::new(move |dst| clamp::integers::<$lane, S>(s, bytemuck::cast_slice_mut(dst), low, high, flip))
+                }
+                Some(on_tier!(tier, bind(low, high)))
+            }
+
+            fn bounds(low: f64, high: f64) -> Option<(Self, Self)> {
+                // `as` cuts towards zero and saturates.
+                let (least, most) = (low as $type, high as $type);
+                let least = if f64::from(least) < low { least.saturating_add(1) } else { least };
+                let most = if f64::from(most) > high { most.saturating_sub(1) } else { most };
+                (f64::from(least) >= low && f64::from(most) <= high && least <= most).then_some((least, most))
+            }
+
+            fn sums_fit(layer: &Layer, operation: Operation) -> bool {
+                let extent = Extent::new(layer);
+                match operation {
+                    Operation::QuantizedMean { .. } => extent.fits_quantized::<$type>(),
+                    _ => extent.width::<$type>(layer).is_some(),
+                }
             }
 
             fn identity(operation: Operation) -> Self {
                 match operation {
                     Operation::Max | Operation::MaxNumber => <$type>::MIN,
                     Operation::Min | Operation::MinNumber => <$type>::MAX,
-                    Operation::Mean(_) => 0,
+                    Operation::Mean(_) | Operation::Lp(_) => 0,
+                    // The real 0.
+                    Operation::QuantizedMean { zero_out, .. } => zero_out.try_into().unwrap_or(0),
                 }
             }
         }
@@ -417,9 +656,9 @@ macro_rules! integers {
 }
 
 integers! {
-    i8: bind_i8, max by Whole(PhantomData::<Largest>), min by Flipped(-1), i8, mean by short_mean in i16 | i32 | i64;
-    u8: bind_u8, max by Whole(PhantomData::<Largest>), min by Flipped(0xff), u8, mean by short_mean in i16 | i32 | i64;
-    i16: bind_i16, max by Flipped(0), min by Flipped(-1), i16, mean by long_mean in i32 | i64;
-    u16: bind_u16, max by Flipped(i16::MIN), min by Flipped(i16::MAX), i16, mean by long_mean in i32 | i64;
-    i32: bind_i32, max by Flipped(0), min by Flipped(-1), i32, mean by longest_mean in i64;
+    i8: bind_i8, find_i8, max by Whole(PhantomData::<Largest>), min by Flipped(-1), i8, mean by short_mean in i16 | i32 | i64, quantized by quantized_mean;
+    u8: bind_u8, find_u8, max by Whole(PhantomData::<Largest>), min by Flipped(0xff), u8, mean by short_mean in i16 | i32 | i64, quantized by quantized_mean;
+    i16: bind_i16, find_i16, max by Flipped(0), min by Flipped(-1), i16, mean by long_mean in i32 | i64;
+    u16: bind_u16, find_u16, max by Flipped(i16::MIN), min by Flipped(i16::MAX), i16, mean by long_mean in i32 | i64;
+    i32: bind_i32, find_i32, max by Flipped(0), min by Flipped(-1), i32, mean by longest_mean in i64;
 }

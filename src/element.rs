@@ -3,9 +3,12 @@
 use core::fmt;
 
 use crate::kernels;
+use crate::variable::scalar;
 
 /// An element type of a tensor. Sealed: the kernels know these types and no others.
-pub trait Element: kernels::Pooled + bytemuck::Pod + PartialEq + fmt::Debug + Send + Sync + 'static {
+pub trait Element:
+    kernels::Pooled + scalar::Scalar + bytemuck::Pod + PartialEq + fmt::Debug + Send + Sync + 'static
+{
     /// The type as a value.
     const DTYPE: DType;
     /// The type's short name, as in a plan's description: `"f32"`.

@@ -32,11 +32,11 @@ impl PerAxis {
     }
 
     /// The number for spatial axis `axis`, which is below `MAX_RANK`.
-    fn at(&self, axis: usize) -> usize {
+    pub(crate) fn at(&self, axis: usize) -> usize {
         self.values.get(axis).copied().unwrap_or(1)
     }
 
-    fn check_rank(&self, what: &'static str, need: usize) -> Result<()> {
+    pub(crate) fn check_rank(&self, what: &'static str, need: usize) -> Result<()> {
         if self.given == need { Ok(()) } else { Err(Error::Rank { what, got: self.given, need }) }
     }
 }
@@ -56,6 +56,20 @@ pub enum Padding {
     },
 }
 
+/// Which windows ceil mode keeps: see [`Pool::ceil_rule`](crate::Pool::ceil_rule).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CeilRule {
+    /// Those that begin before the end of the input, or in the padding before it: PyTorch, Caffe, ONNX in its present text
+    /// ("Sliding windows that would start in the right padded region are ignored").
+    #[default]
+    StartsInside,
+    /// All that the formula `⌈(n + b + e − span) / stride⌉ + 1` counts, with the ones that begin in the padding after the
+    /// input, or past it, and have no valid tap: ONNX's older text, and ONNX Runtime until
+    /// [its pull request 16752](https://github.com/microsoft/onnxruntime/pull/16752).
+    EveryWindow,
+}
+
 /// A window as the caller describes it, for tensors of any size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
@@ -65,6 +79,7 @@ pub struct Window {
     pub(crate) dilation: Option<PerAxis>,
     pub(crate) padding: Option<Padding>,
     pub(crate) ceil: bool,
+    pub(crate) ceil_rule: CeilRule,
     pub(crate) allow_empty: bool,
     /// The caller asked for two kinds of padding at once.
     pub(crate) padding_conflict: bool,
@@ -168,9 +183,13 @@ impl Axis {
             Some(Padding::Same { .. }) => input.div_ceil(stride),
             _ if window.ceil => {
                 let steps = free.div_ceil(stride);
-                // Drop a last window that would start at or past the end of the input (PyTorch, ONNX ≥ 19).
+                // Drop a last window that would start at or past the end of the input, if the rule says so.
                 let starts_outside = steps.checked_mul(stride).is_none_or(|start| start >= input.saturating_add(begin));
-                if starts_outside && steps > 0 { steps } else { steps.checked_add(1).ok_or_else(overflow)? }
+                if starts_outside && steps > 0 && window.ceil_rule == CeilRule::StartsInside {
+                    steps
+                } else {
+                    steps.checked_add(1).ok_or_else(overflow)?
+                }
             }
             _ => free.checked_div(stride).and_then(|steps| steps.checked_add(1)).ok_or_else(overflow)?,
         };
@@ -225,6 +244,45 @@ impl Axis {
     }
 }
 
+/// Batch, channels and the 1 to 3 spatial lengths of a shape `N, C, spatial…`.
+pub(crate) fn split_shape(shape: &[usize]) -> Result<(usize, usize, &[usize])> {
+    match shape {
+        [batch, channels, spatial @ ..] if (1..=MAX_RANK).contains(&spatial.len()) => Ok((*batch, *channels, spatial)),
+        _ => Err(Error::Rank { what: "shape", got: shape.len(), need: 0 }),
+    }
+}
+
+/// Whether a tensor fits the address space. Zeros count as ones, so that an empty batch never hides the overflow of the rest.
+pub(crate) fn check_size(
+    what: &'static str,
+    bytes: usize,
+    batch: usize,
+    channels: usize,
+    lengths: [usize; MAX_RANK],
+) -> Result<()> {
+    let sizes = [bytes, batch, channels].into_iter().chain(lengths);
+    let total = sizes.map(|n| n.max(1)).try_fold(1_usize, usize::checked_mul);
+    if total.is_none_or(|total| isize::try_from(total).is_err()) { Err(Error::SizeOverflow { what }) } else { Ok(()) }
+}
+
+/// The interval that output `o` of adaptive pooling covers, `[⌊o·n/m⌋, ⌈(o+1)·n/m⌉)` for `n` inputs and `m` outputs: never
+/// empty where neither is 0. As PyTorch has it, in arithmetic that no length overflows.
+///
+/// The rule is its own mirror image: the outputs whose interval holds input `i` are `adaptive_window(i, m, n)`.
+pub(crate) fn adaptive_window(o: usize, input: usize, output: usize) -> core::ops::Range<usize> {
+    // ⌊a·b/c⌋, or rounded up. The product of two lengths may need 128 bits; a division of 64 is many times faster.
+    let scaled = |a: usize, up: bool| {
+        if let Some(product) = a.checked_mul(input) {
+            let quotient = if up { Some(product.div_ceil(output.max(1))) } else { product.checked_div(output) };
+            return quotient.unwrap_or(0);
+        }
+        let (product, by) = ((a as u128).saturating_mul(input as u128), output.max(1) as u128);
+        let quotient = if up { product.div_ceil(by) } else { product.checked_div(by).unwrap_or(0) };
+        usize::try_from(quotient).unwrap_or(usize::MAX)
+    };
+    scaled(o, false)..scaled(o.saturating_add(1), true)
+}
+
 /// A whole layer: `outer × spatial × inner` and the window on each of three spatial axes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Geometry {
@@ -241,12 +299,8 @@ pub struct Geometry {
 impl Geometry {
     /// Validates a window against a tensor of shape `N, C, spatial…`. `bytes` is an element's size.
     pub(crate) fn new(window: &Window, layout: Layout, shape: &[usize], bytes: usize) -> Result<Self> {
-        let wrong_rank = Error::Rank { what: "shape", got: shape.len(), need: 0 };
-        let [batch, channels, spatial @ ..] = shape else { return Err(wrong_rank) };
+        let (batch, channels, spatial) = split_shape(shape)?;
         let rank = spatial.len();
-        if rank == 0 || rank > MAX_RANK {
-            return Err(wrong_rank);
-        }
         for (what, given) in [("kernel", window.kernel), ("stride", window.stride), ("dilation", window.dilation)] {
             given.map_or(Ok(()), |given| given.check_rank(what, rank))?;
         }
@@ -276,8 +330,8 @@ impl Geometry {
         for ((axis, to), &input) in axes.iter_mut().skip(absent).enumerate().zip(spatial) {
             *to = Axis::new(input, window, axis, AxisName::spatial(axis, rank))?;
         }
-        let (outer, inner) = layout.split(*batch, *channels)?;
-        let geometry = Self { outer, inner, axes, rank, batch: *batch, channels: *channels };
+        let (outer, inner) = layout.split(batch, channels)?;
+        let geometry = Self { outer, inner, axes, rank, batch, channels };
         let taps = axes.iter().try_fold(1_usize, |taps, axis| taps.checked_mul(axis.kernel));
         if taps.is_none_or(|taps| isize::try_from(taps).is_err()) {
             return Err(Error::SizeOverflow { what: "the number of taps of a window" });
@@ -285,12 +339,7 @@ impl Geometry {
         for (what, lengths) in
             [("the input", axes.map(|axis| axis.input)), ("the output", axes.map(|axis| axis.output))]
         {
-            // Zeros count as ones, so that an empty batch never hides the overflow of the rest.
-            let sizes = [bytes, *batch, *channels].into_iter().chain(lengths);
-            let total = sizes.map(|n| n.max(1)).try_fold(1_usize, usize::checked_mul);
-            if total.is_none_or(|total| isize::try_from(total).is_err()) {
-                return Err(Error::SizeOverflow { what });
-            }
+            check_size(what, bytes, batch, channels, lengths)?;
         }
         Ok(geometry)
     }
@@ -352,8 +401,8 @@ impl Axis {
     /// Whether a window could be empty at all, cheaply: it lies wholly in padding, or steps over a short input.
     fn may_be_empty(&self) -> bool {
         self.begin.max(self.end) >= self.span() || self.dilation > self.input
-            // What ceil mode appends begins inside the input or its padding, never past it; a window that begins
-            // in the end padding is empty only if the padding is as long as the window.
+            // What ceil mode appends begins inside the input, unless its rule keeps every window; one that begins in
+            // the end padding is empty.
             || self.output.saturating_sub(1).saturating_mul(self.stride) >= self.begin.saturating_add(self.input)
     }
 }

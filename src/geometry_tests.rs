@@ -11,6 +11,7 @@ fn window(kernel: usize, stride: usize, dilation: usize, begin: usize, end: usiz
         dilation: Some(PerAxis::new(&[dilation])),
         padding: Some(Padding::Explicit { begin: PerAxis::new(&[begin]), end: PerAxis::new(&[end]) }),
         ceil: false,
+        ceil_rule: CeilRule::StartsInside,
         allow_empty: false,
         padding_conflict: false,
     }
@@ -72,6 +73,29 @@ fn output_lengths_follow_the_formula() {
     assert!(accepted > 10_000, "{accepted}");
 }
 
+/// "`EveryWindow`: all that the formula counts": the formula without its second half, and the windows it adds are empty.
+#[test]
+fn every_window_of_the_formula_can_be_kept() {
+    let mut more = 0;
+    for (n, window) in small().filter(|(_, window)| window.ceil) {
+        let (kept, dropped) = (axis(n, &Window { ceil_rule: CeilRule::EveryWindow, ..window }), axis(n, &window));
+        let Ok(kept) = kept else {
+            assert_eq!(kept, dropped);
+            continue;
+        };
+        let free = (n + kept.begin + kept.end) as i64 - kept.span() as i64;
+        let s = kept.stride as i64;
+        assert_eq!(kept.output as i64, (free + s - 1).div_euclid(s) + 1, "{n} {window:?}");
+        let dropped = dropped.unwrap();
+        for o in dropped.output..kept.output {
+            assert_eq!(kept.taps(o).count, 0, "{kept:?} output {o}");
+            more += 1;
+        }
+        assert_eq!(Axis { output: dropped.output, ..kept }, dropped);
+    }
+    assert!(more > 1000, "{more}");
+}
+
 /// "Output o has taps at o·s − b + i·d for i = 0..k; those in [0, n) are valid."
 #[test]
 fn taps_are_the_valid_positions() {
@@ -126,6 +150,7 @@ fn a_global_window_is_the_plane() {
         dilation: None,
         padding: None,
         ceil: false,
+        ceil_rule: CeilRule::StartsInside,
         allow_empty: false,
         padding_conflict: false,
     };

@@ -16,19 +16,20 @@
 //! ```
 //!
 //! Shapes are always `N, C, spatial…` with 1 to 3 spatial axes; [`Layout`] says how memory holds them. What every result
-//! is, to the bit, stands at the operations: [`MaxPool`], [`MinPool`], [`AvgPool`], [`SumPool`]. Elements are the types that
+//! is, to the bit, stands at the operations: [`MaxPool`], [`MinPool`], [`AvgPool`], [`SumPool`], [`LpPool`], [`QuantizedAvgPool`],
+//! [`QuantizedMaxPool`]. Elements are the types that
 //! [`DType`] lists: a [`Plan`] knows its type, an [`AnyPlan`] is told at run time and pools bytes. No public function
 //! panics; every mistake is an [`Error`] that says what is wrong, with the axis and the numbers.
 //!
 //! # Floating-point state
 //!
-//! Integers do not depend on it. Results of floats are promised for the default state of the floating-point unit: rounding to nearest, subnormals kept. The crate
-//! neither reads nor writes that state: Rust's own arithmetic counts on the default, and a program that has changed it
+//! Integers do not depend on it, but for the product of a quantised average. Results of floats are promised for the default
+//! state of the floating-point unit: rounding to nearest, subnormals kept. The crate neither reads nor writes that state: Rust's own arithmetic counts on the default, and a program that has changed it
 //! (through a C library, say) gets what its CPU makes of it:
 //!
 //! - A maximum or minimum of floats is the same in every state, unless it is zero or subnormal: flush-to-zero and
 //!   denormals-are-zero may make it zero, and that zero may be −0, as it may when rounding down.
-//! - A float average or sum is computed in the state of the thread that runs it. All tiers still agree with each other on
+//! - A float average, sum or norm is computed in the state of the thread that runs it. All tiers still agree with each other on
 //!   numbers that are not flushed.
 //! - `Plan::run_parallel` computes in the state of the pool's threads, whatever the calling thread's is; a layer too small
 //!   to be cut runs on the calling thread. A pool's threads keep the state that they were started in.
@@ -59,10 +60,16 @@
 
 extern crate alloc;
 
+mod adaptive;
 mod any;
+mod backward;
 mod element;
 mod error;
+mod fractional;
 mod geometry;
+pub mod import;
+mod index;
+mod indexed;
 #[allow(unsafe_code, reason = "the fence: all unsafe code is in there")]
 #[allow(
     clippy::indexing_slicing,
@@ -72,19 +79,32 @@ mod geometry;
 #[path = "../kernels/mod.rs"]
 mod kernels;
 mod layout;
+mod lp;
 mod plan;
 mod pool;
+mod quantized;
 mod selftest;
 mod tier;
+mod unpool;
+mod variable;
 
+pub use adaptive::{AdaptiveAvgPool, AdaptiveIndexPlan, AdaptiveMaxPool, AdaptivePlan};
 pub use any::{Any, AnyPlan};
+pub use backward::{AvgBackward, Float, LpBackward, MaxBackward};
 pub use element::{DType, Element, ElementVisitor};
-pub use error::{AxisName, Error, Result};
+pub use error::{AttributeProblem, AxisName, Error, Result};
+pub use fractional::{FractionalIndexPlan, FractionalMaxPool, FractionalPlan, Sample, Sampled};
+pub use geometry::CeilRule;
+pub use index::{Index, IndexKind};
+pub use indexed::{Extreme, IndexPlan};
 pub use layout::Layout;
+pub use lp::{Lp, LpPool};
 pub use plan::Plan;
 pub use pool::{Avg, AvgPool, Max, MaxPool, Min, MinPool, NanPolicy, Pool, PoolOperation, Rounding, Sum, SumPool};
+pub use quantized::{Quantization, QuantizedAvg, QuantizedAvgPool, QuantizedMax, QuantizedMaxPool};
 pub use selftest::{Digest, selftest};
 pub use tier::Tier;
+pub use unpool::{MaxUnpool, Unpool};
 
 /// Which kernels have run, for the test of that: no part of the interface.
 #[cfg(feature = "count-runs")]

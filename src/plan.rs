@@ -1,13 +1,16 @@
 //! A plan: a layer validated once, bound to a tier, run many times.
 
 use core::fmt;
+use core::ops::Range;
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::geometry::{Count, Geometry, Window};
-use crate::kernels::{Bound, Choice, Layer, Operation};
+use crate::geometry::{Count, Geometry};
+use crate::kernels::{Bound, Choice, Clamp, Layer, Operation};
+use crate::pool::Parts;
 use crate::{Element, Error, Layout, Result, Tier};
 
 /// Outputs whose divisors a plan tables at most: those whose windows padding cuts. No layer anybody runs comes near it.
@@ -20,6 +23,17 @@ const TASK_BYTES: usize = 256 << 10;
 /// Tasks for each thread at most, so that one that is held up does not hold up the others.
 #[cfg(feature = "rayon")]
 const TASKS_A_THREAD: usize = 4;
+
+/// Bytes of output that are clamped at a time: they stay in a cache, and are long enough for rows to share their work.
+const CLAMPED_BYTES: usize = 64 << 10;
+
+/// What keeps outputs between bounds, if they have any.
+pub(crate) fn clamp_between<T: Element>(bounds: Option<[f64; 2]>, tier: Tier) -> Result<Option<Clamp<T>>> {
+    let Some([low, high]) = bounds else { return Ok(None) };
+    let (least, most) = T::bounds(low, high).ok_or(Error::BadClamp { low, high })?;
+    let unavailable = Error::TierUnavailable { tier, why: "this build has no kernels for it" };
+    T::bind_clamp(tier, least, most).ok_or(unavailable).map(Some)
+}
 
 /// A pooling layer for tensors of one shape and layout: validated, immutable, cheap to clone, shareable between threads.
 ///
@@ -38,10 +52,16 @@ pub struct Plan<T> {
     shared: Arc<Shared<T>>,
 }
 
+/// A byte for each byte.
+pub(crate) type ByteMap = [u8; 256];
+
 struct Shared<T> {
     kernel: Bound<T>,
+    clamp: Option<Clamp<T>>,
     choice: Choice,
     geometry: Geometry,
+    /// What becomes of each byte of the result.
+    bytes: Option<Box<ByteMap>>,
     empty_windows: Option<T>,
     name: &'static str,
     layout: Layout,
@@ -55,38 +75,52 @@ impl<T> Clone for Plan<T> {
 }
 
 impl<T: Element> Plan<T> {
-    pub(crate) fn new(
-        window: &Window,
-        operation: Operation,
-        count: Count,
-        name: &'static str,
-        layout: Layout,
-        shape: &[usize],
-        tier: Option<Tier>,
-    ) -> Result<Self> {
+    pub(crate) fn new(parts: &Parts<'_>, layout: Layout, shape: &[usize]) -> Result<Self> {
+        let Parts { window, operation, count, name, tier, bounds } = *parts;
         let geometry = Geometry::new(window, layout, shape, size_of::<T>())?;
         if count == Count::Fixed(0) {
             return Err(Error::BadDivisor);
         }
         let layer = Layer { geometry, count };
-        let divides = matches!(operation, Operation::Mean(_));
+        let divides = operation.divides();
         if divides && layer.divisor_entries() > MOST_DIVISORS {
             return Err(Error::SizeOverflow {
                 what: "the table of divisors: too many windows are cut by the padding, and",
             });
         }
-        if divides && !T::sums_fit(&layer) {
+        if divides && !T::sums_fit(&layer, operation) {
             let taps = geometry.axes.iter().map(|axis| axis.kernel.min(axis.input)).fold(1, usize::saturating_mul);
-            return Err(Error::SumOverflow { element: T::NAME, taps });
+            // A quantised sum is exact in 32 bits before it is scaled.
+            let bits = if let Operation::QuantizedMean { .. } = operation { 32 } else { 64 };
+            return Err(Error::SumOverflow { element: T::NAME, taps, bits });
         }
         let tier = tier.unwrap_or_else(Tier::best).check()?;
         let choice = Choice::new(tier, &geometry);
         let unavailable = Error::TierUnavailable { tier, why: "this build has no kernels for it" };
         let kernel = T::bind(choice, operation, &layer).ok_or(unavailable)?;
+        let clamp = clamp_between(bounds, tier)?;
         let empty_windows = geometry.may_have_empty_windows().then(|| T::identity(operation));
         Ok(Self {
-            shared: Arc::new(Shared { kernel, choice, geometry, empty_windows, name, layout, shape: shape.to_vec() }),
+            shared: Arc::new(Shared {
+                kernel,
+                clamp,
+                choice,
+                geometry,
+                bytes: None,
+                empty_windows,
+                name,
+                layout,
+                shape: shape.to_vec(),
+            }),
         })
+    }
+
+    /// The same plan, whose results are looked up in a table: for elements of one byte, before it is shared.
+    pub(crate) fn mapped(mut self, table: Option<Box<ByteMap>>) -> Self {
+        if let Some(shared) = Arc::get_mut(&mut self.shared) {
+            shared.bytes = table;
+        }
+        self
     }
 
     /// Pools `src` into `dst`. Allocates nothing, locks nothing; every element of `dst` is written.
@@ -163,8 +197,23 @@ impl<T: Element> Plan<T> {
         if need == got { Ok(()) } else { Err(Error::SrcLen { need, got }) }
     }
 
-    /// Computes units of the output into `dst`, which is their part of it and nothing else.
-    fn run_units(&self, src: &[T], dst: &mut [T], units: core::ops::Range<usize>) -> Result<()> {
+    /// Computes units of the output into `dst`, which is their part of it and nothing else. A layer with bounds is computed
+    /// piece by piece, so that each is clamped while the cache holds it.
+    fn run_units(&self, src: &[T], dst: &mut [T], units: Range<usize>) -> Result<()> {
+        let Some(clamp) = &self.shared.clamp else { return self.run_piece(src, dst, units) };
+        let unit_len = self.shared.kernel.unit_len();
+        let piece = CLAMPED_BYTES.checked_div(unit_len.saturating_mul(size_of::<T>())).unwrap_or(0).max(1);
+        let mut first = units.start;
+        for dst in dst.chunks_mut(piece.saturating_mul(unit_len).max(1)) {
+            let end = first.saturating_add(piece).min(units.end);
+            self.run_piece(src, dst, first..end)?;
+            clamp(dst);
+            first = end;
+        }
+        Ok(())
+    }
+
+    fn run_piece(&self, src: &[T], dst: &mut [T], units: Range<usize>) -> Result<()> {
         if dst.is_empty() {
             return Ok(());
         }
@@ -173,6 +222,11 @@ impl<T: Element> Plan<T> {
         let wrong = Error::DstLen { need, got: dst.len() };
         let first = units.start.saturating_mul(shared.kernel.unit_len());
         shared.kernel.run(src, dst, units).ok_or(wrong)?;
+        if let Some(table) = &shared.bytes {
+            for byte in bytemuck::cast_slice_mut::<T, u8>(dst) {
+                *byte = table.get(usize::from(*byte)).copied().unwrap_or(*byte);
+            }
+        }
         if let Some(identity) = shared.empty_windows {
             self.fill_empty(dst, first, identity);
         }

@@ -4,7 +4,7 @@ use core::marker::PhantomData;
 
 use alloc::vec::Vec;
 
-use crate::geometry::{Count, Geometry, Padding, PerAxis, Window};
+use crate::geometry::{CeilRule, Count, Geometry, Padding, PerAxis, Window};
 use crate::kernels::Operation;
 use crate::{Element, Layout, Plan, Result, Tier};
 
@@ -32,7 +32,8 @@ pub enum Rounding {
 }
 
 /// A pooling layer without its tensor: window, operation `O`, element `T`. Named by what it does: [`MaxPool`], [`MinPool`],
-/// [`AvgPool`], [`SumPool`].
+/// [`AvgPool`], [`SumPool`], [`LpPool`](crate::LpPool), [`QuantizedAvgPool`](crate::QuantizedAvgPool),
+/// [`QuantizedMaxPool`](crate::QuantizedMaxPool).
 ///
 /// Every attribute takes one number for each spatial axis, in the order of the shape: `[height, width]` for images. What
 /// is not set is 1 for stride and dilation and 0 for padding. Nothing is checked before [`Pool::plan`], which checks
@@ -41,9 +42,20 @@ pub enum Rounding {
 #[must_use = "a builder does nothing until `plan` is called"]
 pub struct Pool<O, T> {
     window: Window,
-    operation: O,
+    pub(crate) operation: O,
     tier: Option<Tier>,
+    bounds: Option<[f64; 2]>,
     element: PhantomData<T>,
+}
+
+/// A layer without its tensor, resolved.
+pub(crate) struct Parts<'a> {
+    pub(crate) window: &'a Window,
+    pub(crate) operation: Operation,
+    pub(crate) count: Count,
+    pub(crate) name: &'static str,
+    pub(crate) tier: Option<Tier>,
+    pub(crate) bounds: Option<[f64; 2]>,
 }
 
 /// The largest value of each window.
@@ -100,13 +112,13 @@ pub type SumPool<T> = Pool<Sum, T>;
 /// The operation of [`MaxPool`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Max {
-    nan: NanPolicy,
+    pub(crate) nan: NanPolicy,
 }
 
 /// The operation of [`MinPool`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Min {
-    nan: NanPolicy,
+    pub(crate) nan: NanPolicy,
 }
 
 /// The operation of [`AvgPool`].
@@ -121,19 +133,35 @@ pub struct Avg {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sum(());
 
-/// An operation that a [`Pool`] can have. Sealed: the four above.
+/// An operation that a [`Pool`] can have. Sealed: those of this crate.
 pub trait PoolOperation: Copy + Default + sealed::Sealed {
     /// The operation's short name, as in a plan's description: `"max"`.
     const NAME: &'static str;
 }
 
-mod sealed {
+pub(crate) mod sealed {
+    use alloc::boxed::Box;
+
     use crate::geometry::Count;
     use crate::kernels::Operation;
+    use crate::plan::ByteMap;
+    use crate::{DType, Result};
 
     pub trait Sealed {
         #[doc(hidden)]
         fn resolve(&self) -> (Operation, Count);
+
+        /// Whether the operation is one of elements of this type, and its numbers are what they must be.
+        #[doc(hidden)]
+        fn check(&self, _dtype: DType) -> Result<()> {
+            Ok(())
+        }
+
+        /// What becomes of each byte of a result, for elements of one byte of this type, unless it stays what it is.
+        #[doc(hidden)]
+        fn byte_map(&self, _dtype: DType) -> Option<Box<ByteMap>> {
+            None
+        }
     }
 }
 
@@ -209,16 +237,32 @@ impl<O: PoolOperation, T> Pool<O, T> {
             dilation: None,
             padding: None,
             ceil: false,
+            ceil_rule: CeilRule::default(),
             allow_empty: false,
             padding_conflict: false,
         };
-        Self { window, operation: O::default(), tier: None, element: PhantomData }
+        Self { window, operation: O::default(), tier: None, bounds: None, element: PhantomData }
+    }
+
+    /// The window, for what runs over it in another way than a [`Plan`].
+    pub(crate) fn window(&self) -> &Window {
+        &self.window
+    }
+
+    /// The operation with its own attributes.
+    pub(crate) fn operation(&self) -> &O {
+        &self.operation
+    }
+
+    /// What an average divides by.
+    pub(crate) fn count(&self) -> Count {
+        self.operation.resolve().1
     }
 
     /// The same layer for elements of another type.
     pub fn with_element<U>(self) -> Pool<O, U> {
-        let Self { window, operation, tier, .. } = self;
-        Pool { window, operation, tier, element: PhantomData }
+        let Self { window, operation, tier, bounds, .. } = self;
+        Pool { window, operation, tier, bounds, element: PhantomData }
     }
 
     /// How far the window moves from one output to the next.
@@ -269,9 +313,24 @@ impl<O: PoolOperation, T> Pool<O, T> {
     }
 
     /// Rounds the output length up instead of down: the last window may overhang the padding. One that would begin past
-    /// the input is dropped (PyTorch, ONNX from opset 19).
+    /// the input is dropped (PyTorch, ONNX from opset 19), unless [`Pool::ceil_rule`] says otherwise.
     pub fn ceil_mode(mut self, ceil: bool) -> Self {
         self.window.ceil = ceil;
+        self
+    }
+
+    /// Which windows ceil mode keeps. Without ceil mode it changes nothing.
+    ///
+    /// ```
+    /// use lanepool::{CeilRule, MaxPool};
+    /// // Nine elements between two and two of padding: windows begin at -2, 2, 6, and at 10, past the input.
+    /// let pool = MaxPool::<f32>::new([4]).stride([4]).padding([2]).ceil_mode(true);
+    /// assert_eq!(pool.output_shape([1, 1, 9])?, [1, 1, 3]);
+    /// assert_eq!(pool.ceil_rule(CeilRule::EveryWindow).output_shape([1, 1, 9])?, [1, 1, 4]);
+    /// # Ok::<(), lanepool::Error>(())
+    /// ```
+    pub fn ceil_rule(mut self, rule: CeilRule) -> Self {
+        self.window.ceil_rule = rule;
         self
     }
 
@@ -280,6 +339,31 @@ impl<O: PoolOperation, T> Pool<O, T> {
     pub fn allow_empty_windows(mut self, allow: bool) -> Self {
         self.window.allow_empty = allow;
         self
+    }
+
+    /// Bounds every output: the activation that often follows (XNNPACK's `output_min` and `output_max`). Values below `low`
+    /// become `low`, those above `high` become `high`; NaN stays NaN, and a zero becomes +0. An infinite bound does not
+    /// bind. Bounds between elements are moved inward for integers and to the nearest element for floats.
+    ///
+    /// ```
+    /// use lanepool::{AvgPool, Layout};
+    /// let relu6 = AvgPool::<f32>::new([2]).stride([2]).clamp(0.0, 6.0);
+    /// assert_eq!(relu6.run_once(Layout::Nchw, [1, 1, 6], &[-3.0, 1.0, 2.0, 3.0, 7.0, 9.0])?, [0.0, 2.5, 6.0]);
+    /// # Ok::<(), lanepool::Error>(())
+    /// ```
+    pub fn clamp(mut self, low: f64, high: f64) -> Self {
+        self.bounds = Some([low, high]);
+        self
+    }
+
+    /// [`Pool::clamp`] to what is not negative.
+    pub fn relu(self) -> Self {
+        self.clamp(0.0, f64::INFINITY)
+    }
+
+    /// [`Pool::clamp`] from 0 to 6.
+    pub fn relu6(self) -> Self {
+        self.clamp(0.0, 6.0)
     }
 
     /// Runs on this tier, or makes [`Pool::plan`] fail with [`Error::TierUnavailable`](crate::Error::TierUnavailable).
@@ -312,10 +396,17 @@ impl<O: PoolOperation, T: Element> Pool<O, T> {
     /// Batch 0 and channels 0 are fine: such a plan runs and writes nothing.
     ///
     /// # Errors
-    /// Whatever is wrong with the window, the shape, the divisor or the tier: see [`Error`](crate::Error).
+    /// Whatever is wrong with the window, the shape, the operation's numbers, the element type or the tier: see [`Error`](crate::Error).
     pub fn plan(&self, layout: Layout, shape: impl AsRef<[usize]>) -> Result<Plan<T>> {
+        self.operation.check(T::DTYPE)?;
+        let plan = Plan::new(&self.parts(), layout, shape.as_ref())?;
+        Ok(plan.mapped(self.operation.byte_map(T::DTYPE)))
+    }
+
+    /// What a plan is made of.
+    pub(crate) fn parts(&self) -> Parts<'_> {
         let (operation, count) = self.operation.resolve();
-        Plan::new(&self.window, operation, count, O::NAME, layout, shape.as_ref(), self.tier)
+        Parts { window: &self.window, operation, count, name: O::NAME, tier: self.tier, bounds: self.bounds }
     }
 
     /// Plans and runs in one step: for scripts and tests. An engine plans once and runs many times.

@@ -9,10 +9,16 @@
 mod common;
 #[path = "bad_input/geometry.rs"]
 mod geometry;
+#[path = "bad_input/indices.rs"]
+mod indices;
+#[path = "bad_input/quantized.rs"]
+mod quantized;
 #[path = "bad_input/sizes.rs"]
 mod sizes;
 #[path = "bad_input/values.rs"]
 mod values;
+#[path = "bad_input/variable.rs"]
+mod variable;
 
 use common::check::poison;
 use common::layer::{LAYOUTS, OPS};
@@ -23,12 +29,17 @@ use lanepool::{Any, DType, Error, Layout, MaxPool, Plan, Tier};
 const ROWS: &str = include_str!("bad_input/rows.txt");
 
 /// The sources whose tests count.
-const SOURCES: [&str; 5] = [
+const SOURCES: [&str; 10] = [
     include_str!("bad_input.rs"),
+    include_str!("clamp.rs"),
     include_str!("host_state.rs"),
+    include_str!("indices.rs"),
     include_str!("bad_input/geometry.rs"),
+    include_str!("bad_input/quantized.rs"),
+    include_str!("bad_input/indices.rs"),
     include_str!("bad_input/sizes.rs"),
     include_str!("bad_input/values.rs"),
+    include_str!("bad_input/variable.rs"),
 ];
 
 /// The names of all tests.

@@ -3,7 +3,7 @@
 use core::arch::x86_64::*;
 
 use crate::kernels::reduce::mean_int::Integer;
-use crate::kernels::simd::{Adds, Floats, Integers16, Integers32, Lanes, Widen};
+use crate::kernels::simd::{Adds, FAR, Floats, Integers16, Integers32, Lanes, Widen};
 use crate::kernels::token::Avx2;
 
 /// The mask of the first `n` lanes of 32 bits.
@@ -53,6 +53,8 @@ impl Lanes<f32> for Avx2 {
         fn pick(self, m: __m256, yes: __m256, no: __m256) -> __m256 { _mm256_blendv_ps(no, yes, m) }
         fn max(self, a: __m256, b: __m256) -> __m256 { _mm256_max_ps(a, b) }
         fn min(self, a: __m256, b: __m256) -> __m256 { _mm256_min_ps(a, b) }
+        fn greater(self, a: __m256, b: __m256) -> __m256 { _mm256_cmp_ps::<_CMP_GT_OQ>(a, b) }
+        fn or(self, a: __m256, b: __m256) -> __m256 { _mm256_or_ps(a, b) }
         fn xor(self, a: __m256, b: __m256) -> __m256 { _mm256_xor_ps(a, b) }
         fn unzip(self, a: __m256, b: __m256) -> (__m256, __m256) {{
             // Within 128-bit halves: a0 a2 b0 b2 | a4 a6 b4 b6; then the middle quarters change places.
@@ -101,8 +103,9 @@ impl Floats<f32> for Avx2 {
     instructions! {
         fn mul(self, a: __m256, b: __m256) -> __m256 { _mm256_mul_ps(a, b) }
         fn div(self, a: __m256, b: __m256) -> __m256 { _mm256_div_ps(a, b) }
+        fn sqrt(self, a: __m256) -> __m256 { _mm256_sqrt_ps(a) }
+        fn abs(self, a: __m256) -> __m256 { _mm256_andnot_ps(_mm256_set1_ps(-0.0), a) }
         fn unordered(self, a: __m256, b: __m256) -> __m256 { _mm256_cmp_ps::<_CMP_UNORD_Q>(a, b) }
-        fn or(self, a: __m256, b: __m256) -> __m256 { _mm256_or_ps(a, b) }
         fn any(self, m: __m256) -> bool { _mm256_movemask_ps(m) != 0 }
     }
 }
@@ -118,6 +121,8 @@ impl Lanes<f64> for Avx2 {
         fn pick(self, m: __m256d, yes: __m256d, no: __m256d) -> __m256d { _mm256_blendv_pd(no, yes, m) }
         fn max(self, a: __m256d, b: __m256d) -> __m256d { _mm256_max_pd(a, b) }
         fn min(self, a: __m256d, b: __m256d) -> __m256d { _mm256_min_pd(a, b) }
+        fn greater(self, a: __m256d, b: __m256d) -> __m256d { _mm256_cmp_pd::<_CMP_GT_OQ>(a, b) }
+        fn or(self, a: __m256d, b: __m256d) -> __m256d { _mm256_or_pd(a, b) }
         fn xor(self, a: __m256d, b: __m256d) -> __m256d { _mm256_xor_pd(a, b) }
         fn unzip(self, a: __m256d, b: __m256d) -> (__m256d, __m256d) {{
             let order = |v| _mm256_permute4x64_pd::<0b11_01_10_00>(v);
@@ -161,8 +166,9 @@ impl Floats<f64> for Avx2 {
     instructions! {
         fn mul(self, a: __m256d, b: __m256d) -> __m256d { _mm256_mul_pd(a, b) }
         fn div(self, a: __m256d, b: __m256d) -> __m256d { _mm256_div_pd(a, b) }
+        fn sqrt(self, a: __m256d) -> __m256d { _mm256_sqrt_pd(a) }
+        fn abs(self, a: __m256d) -> __m256d { _mm256_andnot_pd(_mm256_set1_pd(-0.0), a) }
         fn unordered(self, a: __m256d, b: __m256d) -> __m256d { _mm256_cmp_pd::<_CMP_UNORD_Q>(a, b) }
-        fn or(self, a: __m256d, b: __m256d) -> __m256d { _mm256_or_pd(a, b) }
         fn any(self, m: __m256d) -> bool { _mm256_movemask_pd(m) != 0 }
     }
 }
@@ -249,8 +255,16 @@ fn min_64(a: __m256i, b: __m256i) -> __m256i {
     _mm256_blendv_epi8(a, b, _mm256_cmpgt_epi64(a, b))
 }
 
+// Unsigned bytes are compared as signed ones with the sign bit flipped.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn greater_u8(a: __m256i, b: __m256i) -> __m256i {
+    let flip = _mm256_set1_epi8(i8::MIN);
+    _mm256_cmpgt_epi8(_mm256_xor_si256(a, flip), _mm256_xor_si256(b, flip))
+}
+
 macro_rules! integers {
-    ($($A:ty, $N:literal of $BYTES:literal: $splat:ident as $P:ty, $first:ident, $unzip:ident, $broadcast:ident, $max:ident, $min:ident);+ $(;)?) => { $(
+    ($($A:ty, $N:literal of $BYTES:literal: $splat:ident as $P:ty, $first:ident, $unzip:ident, $broadcast:ident, $max:ident, $min:ident, $greater:ident);+ $(;)?) => { $(
         impl Lanes<$A> for Avx2 {
             type V = __m256i;
             type M = __m256i;
@@ -267,6 +281,8 @@ macro_rules! integers {
                 fn upper(self, v: __m256i, half: usize) -> __m256i { upper(v, half * $BYTES) }
                 fn max(self, a: __m256i, b: __m256i) -> __m256i { $max(a, b) }
                 fn min(self, a: __m256i, b: __m256i) -> __m256i { $min(a, b) }
+                fn greater(self, a: __m256i, b: __m256i) -> __m256i { $greater(a, b) }
+                fn or(self, a: __m256i, b: __m256i) -> __m256i { _mm256_or_si256(a, b) }
                 fn xor(self, a: __m256i, b: __m256i) -> __m256i { _mm256_xor_si256(a, b) }
             }
 
@@ -286,11 +302,11 @@ macro_rules! integers {
 }
 
 integers! {
-    i8, 32 of 1: _mm256_set1_epi8 as i8, first_8, unzip_8, _mm256_broadcastb_epi8, _mm256_max_epi8, _mm256_min_epi8;
-    u8, 32 of 1: _mm256_set1_epi8 as i8, first_8, unzip_8, _mm256_broadcastb_epi8, _mm256_max_epu8, _mm256_min_epu8;
-    i16, 16 of 2: _mm256_set1_epi16 as i16, first_16, unzip_16, _mm256_broadcastw_epi16, _mm256_max_epi16, _mm256_min_epi16;
-    i32, 8 of 4: _mm256_set1_epi32 as i32, first_32, unzip_32, _mm256_broadcastd_epi32, _mm256_max_epi32, _mm256_min_epi32;
-    i64, 4 of 8: _mm256_set1_epi64x as i64, first_64, unzip_64, _mm256_broadcastq_epi64, max_64, min_64;
+    i8, 32 of 1: _mm256_set1_epi8 as i8, first_8, unzip_8, _mm256_broadcastb_epi8, _mm256_max_epi8, _mm256_min_epi8, _mm256_cmpgt_epi8;
+    u8, 32 of 1: _mm256_set1_epi8 as i8, first_8, unzip_8, _mm256_broadcastb_epi8, _mm256_max_epu8, _mm256_min_epu8, greater_u8;
+    i16, 16 of 2: _mm256_set1_epi16 as i16, first_16, unzip_16, _mm256_broadcastw_epi16, _mm256_max_epi16, _mm256_min_epi16, _mm256_cmpgt_epi16;
+    i32, 8 of 4: _mm256_set1_epi32 as i32, first_32, unzip_32, _mm256_broadcastd_epi32, _mm256_max_epi32, _mm256_min_epi32, _mm256_cmpgt_epi32;
+    i64, 4 of 8: _mm256_set1_epi64x as i64, first_64, unzip_64, _mm256_broadcastq_epi64, max_64, min_64, _mm256_cmpgt_epi64;
 }
 
 adds! { Avx2:
@@ -308,7 +324,6 @@ impl Integers16 for Avx2 {
         fn shift_right(self, a: __m256i, bits: u32) -> __m256i { _mm256_srl_epi16(a, _mm_cvtsi32_si128(bits as i32)) }
         fn sign(self, a: __m256i) -> __m256i { _mm256_srai_epi16::<15>(a) }
         fn equal(self, a: __m256i, b: __m256i) -> __m256i { _mm256_cmpeq_epi16(a, b) }
-        fn greater(self, a: __m256i, b: __m256i) -> __m256i { _mm256_cmpgt_epi16(a, b) }
         fn and(self, a: __m256i, b: __m256i) -> __m256i { _mm256_and_si256(a, b) }
     }
 }
@@ -324,6 +339,11 @@ impl Integers32 for Avx2 {
             let on_tie = _mm256_and_si256(_mm256_or_si256(q, _mm256_set1_epi32(away.into())), _mm256_set1_epi32(1));
             let up = _mm256_cmpgt_epi32(_mm256_add_epi32(over, on_tie), _mm256_setzero_si256());
             _mm256_sign_epi32(_mm256_sub_epi32(q, up), sum)
+        }}
+        fn scaled(self, sum: __m256i, multiplier: __m256i) -> __m256i {{
+            let product = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), _mm256_castsi256_ps(multiplier));
+            let near = _mm256_min_ps(_mm256_max_ps(product, _mm256_set1_ps(-FAR)), _mm256_set1_ps(FAR));
+            _mm256_cvttps_epi32(_mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(near))
         }}
     }
 }

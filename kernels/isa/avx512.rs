@@ -2,7 +2,7 @@
 
 use core::arch::x86_64::*;
 
-use crate::kernels::simd::{Adds, Floats, Integers16, Integers32, Lanes, Widen};
+use crate::kernels::simd::{Adds, FAR, Floats, Integers16, Integers32, Lanes, Widen};
 use crate::kernels::token::Avx512;
 
 /// Loads and stores, whole and masked. A masked one touches only the lanes of its mask, even beside an unmapped page.
@@ -52,6 +52,8 @@ impl Lanes<f32> for Avx512 {
         fn pick(self, m: __mmask16, yes: __m512, no: __m512) -> __m512 { _mm512_mask_blend_ps(m, no, yes) }
         fn max(self, a: __m512, b: __m512) -> __m512 { _mm512_max_ps(a, b) }
         fn min(self, a: __m512, b: __m512) -> __m512 { _mm512_min_ps(a, b) }
+        fn greater(self, a: __m512, b: __m512) -> __mmask16 { _mm512_cmp_ps_mask::<_CMP_GT_OQ>(a, b) }
+        fn or(self, a: __mmask16, b: __mmask16) -> __mmask16 { a | b }
         fn xor(self, a: __m512, b: __m512) -> __m512 { _mm512_xor_ps(a, b) }
         fn unzip(self, a: __m512, b: __m512) -> (__m512, __m512) {{
             let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
@@ -80,8 +82,9 @@ impl Floats<f32> for Avx512 {
     instructions! {
         fn mul(self, a: __m512, b: __m512) -> __m512 { _mm512_mul_ps(a, b) }
         fn div(self, a: __m512, b: __m512) -> __m512 { _mm512_div_ps(a, b) }
+        fn sqrt(self, a: __m512) -> __m512 { _mm512_sqrt_ps(a) }
+        fn abs(self, a: __m512) -> __m512 { _mm512_abs_ps(a) }
         fn unordered(self, a: __m512, b: __m512) -> __mmask16 { _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(a, b) }
-        fn or(self, a: __mmask16, b: __mmask16) -> __mmask16 { a | b }
         fn any(self, m: __mmask16) -> bool { m != 0 }
     }
 }
@@ -97,6 +100,8 @@ impl Lanes<f64> for Avx512 {
         fn pick(self, m: __mmask8, yes: __m512d, no: __m512d) -> __m512d { _mm512_mask_blend_pd(m, no, yes) }
         fn max(self, a: __m512d, b: __m512d) -> __m512d { _mm512_max_pd(a, b) }
         fn min(self, a: __m512d, b: __m512d) -> __m512d { _mm512_min_pd(a, b) }
+        fn greater(self, a: __m512d, b: __m512d) -> __mmask8 { _mm512_cmp_pd_mask::<_CMP_GT_OQ>(a, b) }
+        fn or(self, a: __mmask8, b: __mmask8) -> __mmask8 { a | b }
         fn xor(self, a: __m512d, b: __m512d) -> __m512d { _mm512_xor_pd(a, b) }
         fn unzip(self, a: __m512d, b: __m512d) -> (__m512d, __m512d) {{
             let even = _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14);
@@ -124,8 +129,9 @@ impl Floats<f64> for Avx512 {
     instructions! {
         fn mul(self, a: __m512d, b: __m512d) -> __m512d { _mm512_mul_pd(a, b) }
         fn div(self, a: __m512d, b: __m512d) -> __m512d { _mm512_div_pd(a, b) }
+        fn sqrt(self, a: __m512d) -> __m512d { _mm512_sqrt_pd(a) }
+        fn abs(self, a: __m512d) -> __m512d { _mm512_abs_pd(a) }
         fn unordered(self, a: __m512d, b: __m512d) -> __mmask8 { _mm512_cmp_pd_mask::<_CMP_UNORD_Q>(a, b) }
-        fn or(self, a: __mmask8, b: __mmask8) -> __mmask8 { a | b }
         fn any(self, m: __mmask8) -> bool { m != 0 }
     }
 }
@@ -208,7 +214,7 @@ fn unzip_64(a: __m512i, b: __m512i) -> (__m512i, __m512i) {
 }
 
 macro_rules! integers {
-    ($($A:ty, $N:literal of $BYTES:literal / $REST:literal, mask $M:ty: $splat:ident as $P:ty, $mask_load:ident, $mask_store:ident, $blend:ident, $unzip:ident, $broadcast:ident, $max:ident, $min:ident);+ $(;)?) => { $(
+    ($($A:ty, $N:literal of $BYTES:literal / $REST:literal, mask $M:ty: $splat:ident as $P:ty, $mask_load:ident, $mask_store:ident, $blend:ident, $unzip:ident, $broadcast:ident, $max:ident, $min:ident, $greater:ident);+ $(;)?) => { $(
         impl Lanes<$A> for Avx512 {
             type V = __m512i;
             type M = $M;
@@ -255,6 +261,8 @@ macro_rules! integers {
                 fn upper(self, v: __m512i, half: usize) -> __m512i { upper(v, half * $BYTES) }
                 fn max(self, a: __m512i, b: __m512i) -> __m512i { $max(a, b) }
                 fn min(self, a: __m512i, b: __m512i) -> __m512i { $min(a, b) }
+                fn greater(self, a: __m512i, b: __m512i) -> $M { $greater(a, b) }
+                fn or(self, a: $M, b: $M) -> $M { a | b }
                 fn xor(self, a: __m512i, b: __m512i) -> __m512i { _mm512_xor_si512(a, b) }
             }
         }
@@ -263,15 +271,15 @@ macro_rules! integers {
 
 integers! {
     i8, 64 of 1 / 15, mask __mmask64: _mm512_set1_epi8 as i8, _mm512_mask_loadu_epi8, _mm512_mask_storeu_epi8,
-        _mm512_mask_blend_epi8, unzip_8, _mm512_broadcastb_epi8, _mm512_max_epi8, _mm512_min_epi8;
+        _mm512_mask_blend_epi8, unzip_8, _mm512_broadcastb_epi8, _mm512_max_epi8, _mm512_min_epi8, _mm512_cmpgt_epi8_mask;
     u8, 64 of 1 / 15, mask __mmask64: _mm512_set1_epi8 as i8, _mm512_mask_loadu_epi8, _mm512_mask_storeu_epi8,
-        _mm512_mask_blend_epi8, unzip_8, _mm512_broadcastb_epi8, _mm512_max_epu8, _mm512_min_epu8;
+        _mm512_mask_blend_epi8, unzip_8, _mm512_broadcastb_epi8, _mm512_max_epu8, _mm512_min_epu8, _mm512_cmpgt_epu8_mask;
     i16, 32 of 2 / 14, mask __mmask32: _mm512_set1_epi16 as i16, _mm512_mask_loadu_epi16, _mm512_mask_storeu_epi16,
-        _mm512_mask_blend_epi16, unzip_16, _mm512_broadcastw_epi16, _mm512_max_epi16, _mm512_min_epi16;
+        _mm512_mask_blend_epi16, unzip_16, _mm512_broadcastw_epi16, _mm512_max_epi16, _mm512_min_epi16, _mm512_cmpgt_epi16_mask;
     i32, 16 of 4 / 12, mask __mmask16: _mm512_set1_epi32 as i32, _mm512_mask_loadu_epi32, _mm512_mask_storeu_epi32,
-        _mm512_mask_blend_epi32, unzip_32, _mm512_broadcastd_epi32, _mm512_max_epi32, _mm512_min_epi32;
+        _mm512_mask_blend_epi32, unzip_32, _mm512_broadcastd_epi32, _mm512_max_epi32, _mm512_min_epi32, _mm512_cmpgt_epi32_mask;
     i64, 8 of 8 / 8, mask __mmask8: _mm512_set1_epi64 as i64, _mm512_mask_loadu_epi64, _mm512_mask_storeu_epi64,
-        _mm512_mask_blend_epi64, unzip_64, _mm512_broadcastq_epi64, _mm512_max_epi64, _mm512_min_epi64;
+        _mm512_mask_blend_epi64, unzip_64, _mm512_broadcastq_epi64, _mm512_max_epi64, _mm512_min_epi64, _mm512_cmpgt_epi64_mask;
 }
 
 adds! { Avx512:
@@ -289,7 +297,6 @@ impl Integers16 for Avx512 {
         fn shift_right(self, a: __m512i, bits: u32) -> __m512i { _mm512_srl_epi16(a, _mm_cvtsi32_si128(bits as i32)) }
         fn sign(self, a: __m512i) -> __m512i { _mm512_srai_epi16::<15>(a) }
         fn equal(self, a: __m512i, b: __m512i) -> __mmask32 { _mm512_cmpeq_epi16_mask(a, b) }
-        fn greater(self, a: __m512i, b: __m512i) -> __mmask32 { _mm512_cmpgt_epi16_mask(a, b) }
         fn and(self, a: __m512i, b: __m512i) -> __m512i { _mm512_and_si512(a, b) }
     }
 }
@@ -307,6 +314,11 @@ impl Integers32 for Avx512 {
             let up = _mm512_cmpgt_epi32_mask(_mm512_add_epi32(over, on_tie), _mm512_setzero_si512());
             let q = _mm512_mask_add_epi32(q, up, q, one);
             _mm512_mask_sub_epi32(q, _mm512_movepi32_mask(sum), _mm512_setzero_si512(), q)
+        }}
+        fn scaled(self, sum: __m512i, multiplier: __m512i) -> __m512i {{
+            let product = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_castsi512_ps(multiplier));
+            let near = _mm512_min_ps(_mm512_max_ps(product, _mm512_set1_ps(-FAR)), _mm512_set1_ps(FAR));
+            _mm512_cvt_roundps_epi32::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(near)
         }}
     }
 }

@@ -80,3 +80,37 @@ fn quotient_32(sum: i32, divisor: i32, away: bool) -> i32 {
     let q = q.wrapping_add(up.into());
     if sum < 0 { -q } else { q }
 }
+
+/// One lane of [`Integers32::scaled`](super::simd::Integers32::scaled).
+#[inline(always)]
+pub(crate) fn scaled_32(sum: i32, multiplier: i32) -> i32 {
+    let x = (sum as f32 * f32::from_bits(multiplier as u32)).clamp(-super::simd::FAR, super::simd::FAR);
+    // Cut, so that the rest is exact, whatever the rounding mode.
+    let whole = x as i32;
+    let rest = x - whole as f32;
+    if rest.abs() > 0.5 || rest.abs() == 0.5 && whole & 1 != 0 {
+        whole + if rest < 0.0 { -1 } else { 1 }
+    } else {
+        whole
+    }
+}
+
+/// The square root of one lane, correctly rounded: `core` has none. Apart from the loops: only tiers that are not for speed
+/// come here. (`libm` takes the CPU's instruction where it has one, so a thread's rounding mode holds as on other tiers.)
+trait Root {
+    fn root(self) -> Self;
+}
+
+impl Root for f32 {
+    #[inline(never)]
+    fn root(self) -> Self {
+        libm::sqrtf(self)
+    }
+}
+
+impl Root for f64 {
+    #[inline(never)]
+    fn root(self) -> Self {
+        libm::sqrt(self)
+    }
+}

@@ -3,7 +3,7 @@
 use core::arch::aarch64::*;
 
 use crate::kernels::reduce::mean_int::Integer;
-use crate::kernels::simd::{Adds, Floats, Integers16, Integers32, Lanes, Widen};
+use crate::kernels::simd::{Adds, FAR, Floats, Integers16, Integers32, Lanes, Widen};
 use crate::kernels::token::Neon;
 
 macro_rules! memory {
@@ -34,6 +34,8 @@ impl Lanes<f32> for Neon {
         fn pick(self, m: uint32x4_t, yes: float32x4_t, no: float32x4_t) -> float32x4_t { vbslq_f32(m, yes, no) }
         fn max(self, a: float32x4_t, b: float32x4_t) -> float32x4_t { vmaxq_f32(a, b) }
         fn min(self, a: float32x4_t, b: float32x4_t) -> float32x4_t { vminq_f32(a, b) }
+        fn greater(self, a: float32x4_t, b: float32x4_t) -> uint32x4_t { vcgtq_f32(a, b) }
+        fn or(self, a: uint32x4_t, b: uint32x4_t) -> uint32x4_t { vorrq_u32(a, b) }
         fn xor(self, a: float32x4_t, b: float32x4_t) -> float32x4_t {
             vreinterpretq_f32_u32(veorq_u32(vreinterpretq_u32_f32(a), vreinterpretq_u32_f32(b)))
         }
@@ -54,10 +56,11 @@ impl Floats<f32> for Neon {
     instructions! {
         fn mul(self, a: float32x4_t, b: float32x4_t) -> float32x4_t { vmulq_f32(a, b) }
         fn div(self, a: float32x4_t, b: float32x4_t) -> float32x4_t { vdivq_f32(a, b) }
+        fn sqrt(self, a: float32x4_t) -> float32x4_t { vsqrtq_f32(a) }
+        fn abs(self, a: float32x4_t) -> float32x4_t { vabsq_f32(a) }
         fn unordered(self, a: float32x4_t, b: float32x4_t) -> uint32x4_t {
             vmvnq_u32(vandq_u32(vceqq_f32(a, a), vceqq_f32(b, b)))
         }
-        fn or(self, a: uint32x4_t, b: uint32x4_t) -> uint32x4_t { vorrq_u32(a, b) }
         fn any(self, m: uint32x4_t) -> bool { vmaxvq_u32(m) != 0 }
     }
 }
@@ -74,6 +77,8 @@ impl Lanes<f64> for Neon {
         fn pick(self, m: uint64x2_t, yes: float64x2_t, no: float64x2_t) -> float64x2_t { vbslq_f64(m, yes, no) }
         fn max(self, a: float64x2_t, b: float64x2_t) -> float64x2_t { vmaxq_f64(a, b) }
         fn min(self, a: float64x2_t, b: float64x2_t) -> float64x2_t { vminq_f64(a, b) }
+        fn greater(self, a: float64x2_t, b: float64x2_t) -> uint64x2_t { vcgtq_f64(a, b) }
+        fn or(self, a: uint64x2_t, b: uint64x2_t) -> uint64x2_t { vorrq_u64(a, b) }
         fn xor(self, a: float64x2_t, b: float64x2_t) -> float64x2_t {
             vreinterpretq_f64_u64(veorq_u64(vreinterpretq_u64_f64(a), vreinterpretq_u64_f64(b)))
         }
@@ -89,11 +94,12 @@ impl Floats<f64> for Neon {
     instructions! {
         fn mul(self, a: float64x2_t, b: float64x2_t) -> float64x2_t { vmulq_f64(a, b) }
         fn div(self, a: float64x2_t, b: float64x2_t) -> float64x2_t { vdivq_f64(a, b) }
+        fn sqrt(self, a: float64x2_t) -> float64x2_t { vsqrtq_f64(a) }
+        fn abs(self, a: float64x2_t) -> float64x2_t { vabsq_f64(a) }
         fn unordered(self, a: float64x2_t, b: float64x2_t) -> uint64x2_t {{
             let ordered = vandq_u64(vceqq_f64(a, a), vceqq_f64(b, b));
             veorq_u64(ordered, vdupq_n_u64(u64::MAX))
         }}
-        fn or(self, a: uint64x2_t, b: uint64x2_t) -> uint64x2_t { vorrq_u64(a, b) }
         fn any(self, m: uint64x2_t) -> bool { vmaxvq_u32(vreinterpretq_u32_u64(m)) != 0 }
     }
 }
@@ -112,7 +118,7 @@ fn min_64(a: int64x2_t, b: int64x2_t) -> int64x2_t {
 
 macro_rules! integers {
     ($($A:ty as $V:ident, $N:literal, mask $M:ident: $load:ident, $store:ident, $splat:ident, $pick:ident, $unzip1:ident, $unzip2:ident,
-        $ext:ident, $broadcast:ident, $max:ident, $min:ident, $xor:ident, $greater:ident, $lanes:expr);+ $(;)?) => { $(
+        $ext:ident, $broadcast:ident, $max:ident, $min:ident, $xor:ident, $greater:ident, $or:ident, $lanes:expr);+ $(;)?) => { $(
         impl Lanes<$A> for Neon {
             type V = $V;
             type M = $M;
@@ -132,6 +138,8 @@ macro_rules! integers {
                 fn splat_first(self, v: $V) -> $V { $broadcast::<0>(v) }
                 fn max(self, a: $V, b: $V) -> $V { $max(a, b) }
                 fn min(self, a: $V, b: $V) -> $V { $min(a, b) }
+                fn greater(self, a: $V, b: $V) -> $M { $greater(a, b) }
+                fn or(self, a: $M, b: $M) -> $M { $or(a, b) }
                 fn xor(self, a: $V, b: $V) -> $V { $xor(a, b) }
             }
         }
@@ -140,15 +148,15 @@ macro_rules! integers {
 
 integers! {
     i8 as int8x16_t, 16, mask uint8x16_t: vld1q_s8, vst1q_s8, vdupq_n_s8, vbslq_s8, vuzp1q_s8, vuzp2q_s8, vextq_s8, vdupq_laneq_s8,
-        vmaxq_s8, vminq_s8, veorq_s8, vcgtq_s8, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
+        vmaxq_s8, vminq_s8, veorq_s8, vcgtq_s8, vorrq_u8, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
     u8 as uint8x16_t, 16, mask uint8x16_t: vld1q_u8, vst1q_u8, vdupq_n_u8, vbslq_u8, vuzp1q_u8, vuzp2q_u8, vextq_u8, vdupq_laneq_u8,
-        vmaxq_u8, vminq_u8, veorq_u8, vcgtq_u8, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
+        vmaxq_u8, vminq_u8, veorq_u8, vcgtq_u8, vorrq_u8, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
     i16 as int16x8_t, 8, mask uint16x8_t: vld1q_s16, vst1q_s16, vdupq_n_s16, vbslq_s16, vuzp1q_s16, vuzp2q_s16, vextq_s16,
-        vdupq_laneq_s16, vmaxq_s16, vminq_s16, veorq_s16, vcgtq_s16, [0, 1, 2, 3, 4, 5, 6, 7];
+        vdupq_laneq_s16, vmaxq_s16, vminq_s16, veorq_s16, vcgtq_s16, vorrq_u16, [0, 1, 2, 3, 4, 5, 6, 7];
     i32 as int32x4_t, 4, mask uint32x4_t: vld1q_s32, vst1q_s32, vdupq_n_s32, vbslq_s32, vuzp1q_s32, vuzp2q_s32, vextq_s32,
-        vdupq_laneq_s32, vmaxq_s32, vminq_s32, veorq_s32, vcgtq_s32, [0, 1, 2, 3];
+        vdupq_laneq_s32, vmaxq_s32, vminq_s32, veorq_s32, vcgtq_s32, vorrq_u32, [0, 1, 2, 3];
     i64 as int64x2_t, 2, mask uint64x2_t: vld1q_s64, vst1q_s64, vdupq_n_s64, vbslq_s64, vuzp1q_s64, vuzp2q_s64, vextq_s64,
-        vdupq_laneq_s64, max_64, min_64, veorq_s64, vcgtq_s64, [0, 1];
+        vdupq_laneq_s64, max_64, min_64, veorq_s64, vcgtq_s64, vorrq_u64, [0, 1];
 }
 
 adds! { Neon:
@@ -173,7 +181,6 @@ impl Integers16 for Neon {
         }
         fn sign(self, a: int16x8_t) -> int16x8_t { vshrq_n_s16::<15>(a) }
         fn equal(self, a: int16x8_t, b: int16x8_t) -> uint16x8_t { vceqq_s16(a, b) }
-        fn greater(self, a: int16x8_t, b: int16x8_t) -> uint16x8_t { vcgtq_s16(a, b) }
         fn and(self, a: int16x8_t, b: int16x8_t) -> int16x8_t { vandq_s16(a, b) }
     }
 }
@@ -190,6 +197,10 @@ impl Integers32 for Neon {
             let up = vcgtzq_s32(vaddq_s32(over, on_tie));
             let q = vsubq_s32(q, vreinterpretq_s32_u32(up));
             vbslq_s32(vcltzq_s32(sum), vnegq_s32(q), q)
+        }}
+        fn scaled(self, sum: int32x4_t, multiplier: int32x4_t) -> int32x4_t {{
+            let product = vmulq_f32(vcvtq_f32_s32(sum), vreinterpretq_f32_s32(multiplier));
+            vcvtnq_s32_f32(vminq_f32(vmaxq_f32(product, vdupq_n_f32(-FAR)), vdupq_n_f32(FAR)))
         }}
     }
 }

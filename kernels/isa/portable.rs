@@ -9,6 +9,9 @@ use wide::{f32x8, f64x4, i8x32, i16x16, i32x8, i64x4, u8x32, u16x16};
 use crate::kernels::simd::{Adds, Floats, Integers16, Integers32, Lanes, Widen};
 use crate::kernels::token::Portable;
 
+/// Whether `wide` takes square roots by an instruction, which rounds correctly; elsewhere it computes its own.
+const ROOTS: bool = cfg!(any(target_feature = "sse2", target_feature = "simd128", target_arch = "aarch64"));
+
 /// Lanes whose vector type is `$V`, an array of `$N` lanes of `$A` to `bytemuck`. A mask is a vector of all-ones lanes.
 macro_rules! lanes {
     ($($A:ty as $V:ty, $N:literal, $max:ident, $min:ident, $set:expr);+ $(;)?) => { $(
@@ -85,6 +88,16 @@ macro_rules! lanes {
             }
 
             #[inline(always)]
+            fn greater(self, a: $V, b: $V) -> $V {
+                a.simd_gt(b)
+            }
+
+            #[inline(always)]
+            fn or(self, a: $V, b: $V) -> $V {
+                a | b
+            }
+
+            #[inline(always)]
             fn xor(self, a: $V, b: $V) -> $V {
                 a ^ b
             }
@@ -113,15 +126,24 @@ macro_rules! floats {
             }
 
             #[inline(always)]
+            fn sqrt(self, a: $V) -> $V {
+                if ROOTS {
+                    a.sqrt()
+                } else {
+                    <$V>::from(a.to_array().map(super::Root::root))
+                }
+            }
+
+            #[inline(always)]
+            fn abs(self, a: $V) -> $V {
+                a & <$V>::splat(<$A>::from_bits(!0 >> 1))
+            }
+
+            #[inline(always)]
             fn unordered(self, a: $V, b: $V) -> $V {
                 // `wide` has no unordered compare; a sum is NaN where a term is, and where infinities cancel, so the
                 // two are asked apart.
                 a.is_nan() | b.is_nan()
-            }
-
-            #[inline(always)]
-            fn or(self, a: $V, b: $V) -> $V {
-                a | b
             }
 
             #[inline(always)]
@@ -191,11 +213,6 @@ impl Integers16 for Portable {
     }
 
     #[inline(always)]
-    fn greater(self, a: i16x16, b: i16x16) -> i16x16 {
-        a.simd_gt(b)
-    }
-
-    #[inline(always)]
     fn and(self, a: i16x16, b: i16x16) -> i16x16 {
         a & b
     }
@@ -206,6 +223,12 @@ impl Integers32 for Portable {
     fn quotient(self, sum: i32x8, divisor: i32x8, away: bool) -> i32x8 {
         let (sum, divisor) = (sum.to_array(), divisor.to_array());
         i32x8::from(core::array::from_fn::<i32, 8, _>(|i| super::quotient_32(sum[i], divisor[i], away)))
+    }
+
+    #[inline(always)]
+    fn scaled(self, sum: i32x8, multiplier: i32x8) -> i32x8 {
+        let (sum, multiplier) = (sum.to_array(), multiplier.to_array());
+        i32x8::from(core::array::from_fn::<i32, 8, _>(|i| super::scaled_32(sum[i], multiplier[i])))
     }
 }
 
@@ -344,13 +367,13 @@ mod tests {
                         continue;
                     }
                     let f = half::f16::from_f32_const(number).to_bits();
-                    assert_eq!(one(narrow_f16, number.to_bits()), f.into(), "{number:e}");
+                    assert_eq!(one(narrow_f16, number.to_bits()), u32::from(f), "{number:e}");
                     let b = half::bf16::from_f32_const(number).to_bits();
-                    assert_eq!(one(narrow_bf16, number.to_bits()), b.into(), "{number:e}");
+                    assert_eq!(one(narrow_bf16, number.to_bits()), u32::from(b), "{number:e}");
                 }
             }
         }
-        assert_eq!(one(narrow_f16, f32::NAN.to_bits()), half::f16::NAN.to_bits().into());
-        assert_eq!(one(narrow_bf16, f32::NAN.to_bits()), half::bf16::NAN.to_bits().into());
+        assert_eq!(one(narrow_f16, f32::NAN.to_bits()), u32::from(half::f16::NAN.to_bits()));
+        assert_eq!(one(narrow_bf16, f32::NAN.to_bits()), u32::from(half::bf16::NAN.to_bits()));
     }
 }

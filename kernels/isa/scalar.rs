@@ -69,6 +69,16 @@ macro_rules! lanes {
             }
 
             #[inline(always)]
+            fn greater(self, a: $A, b: $A) -> bool {
+                a > b
+            }
+
+            #[inline(always)]
+            fn or(self, a: bool, b: bool) -> bool {
+                a | b
+            }
+
+            #[inline(always)]
             fn xor(self, a: $A, b: $A) -> $A {
                 <$A>::from_ne_bytes(core::array::from_fn(|i| a.to_ne_bytes()[i] ^ b.to_ne_bytes()[i]))
             }
@@ -97,13 +107,18 @@ macro_rules! floats {
             }
 
             #[inline(always)]
-            fn unordered(self, a: $A, b: $A) -> bool {
-                a.is_nan() | b.is_nan()
+            fn sqrt(self, a: $A) -> $A {
+                super::Root::root(a)
             }
 
             #[inline(always)]
-            fn or(self, a: bool, b: bool) -> bool {
-                a | b
+            fn abs(self, a: $A) -> $A {
+                a.abs()
+            }
+
+            #[inline(always)]
+            fn unordered(self, a: $A, b: $A) -> bool {
+                a.is_nan() | b.is_nan()
             }
 
             #[inline(always)]
@@ -157,11 +172,6 @@ impl Integers16 for Scalar {
     }
 
     #[inline(always)]
-    fn greater(self, a: i16, b: i16) -> bool {
-        a > b
-    }
-
-    #[inline(always)]
     fn and(self, a: i16, b: i16) -> i16 {
         a & b
     }
@@ -171,6 +181,11 @@ impl Integers32 for Scalar {
     #[inline(always)]
     fn quotient(self, sum: i32, divisor: i32, away: bool) -> i32 {
         super::quotient_32(sum, divisor, away)
+    }
+
+    #[inline(always)]
+    fn scaled(self, sum: i32, multiplier: i32) -> i32 {
+        super::scaled_32(sum, multiplier)
     }
 }
 

@@ -12,6 +12,7 @@ use core::marker::PhantomData;
 
 use super::{as_in_memory, undivided, unwatched};
 use crate::kernels::simd::{Floats, Lane, Lanes, Reduce};
+use crate::kernels::walk::find::Seek;
 
 /// Which end of the order is wanted.
 pub(crate) trait Direction<A>: Copy + Send + Sync + 'static {
@@ -20,6 +21,10 @@ pub(crate) trait Direction<A>: Copy + Send + Sync + 'static {
     /// Whether it is rarely asked for: see [`Reduce::LEAN`].
     const LEAN: bool;
     fn of<S: Lanes<A>>(s: S, a: S::V, b: S::V) -> S::V
+    where
+        A: Lane;
+    /// Where `a` is strictly further that way than `b`; nowhere where either is NaN.
+    fn beyond<S: Lanes<A>>(s: S, a: S::V, b: S::V) -> S::M
     where
         A: Lane;
 }
@@ -59,6 +64,11 @@ impl<A: Ends> Direction<A> for Largest {
     fn of<S: Lanes<A>>(s: S, a: S::V, b: S::V) -> S::V {
         s.max(a, b)
     }
+
+    #[inline(always)]
+    fn beyond<S: Lanes<A>>(s: S, a: S::V, b: S::V) -> S::M {
+        s.greater(a, b)
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -71,6 +81,11 @@ impl<A: Ends> Direction<A> for Smallest {
     #[inline(always)]
     fn of<S: Lanes<A>>(s: S, a: S::V, b: S::V) -> S::V {
         s.min(a, b)
+    }
+
+    #[inline(always)]
+    fn beyond<S: Lanes<A>>(s: S, a: S::V, b: S::V) -> S::M {
+        s.greater(b, a)
     }
 }
 
@@ -188,6 +203,15 @@ impl<A: FloatLane, S: Floats<A>, D: Direction<A>> Reduce<A, S> for Careful<D> {
     }
 }
 
+impl<A: FloatLane, S: Floats<A>, D: Direction<A>> Seek<A, S> for Careful<D> {
+    /// NaN takes every place or, where it is ignored, gives every place up: the last NaN of a window is named.
+    #[inline(always)]
+    fn beats(self, s: S, tap: S::V, best: S::V) -> S::M {
+        let weak = if self.ignore { best } else { tap };
+        s.or(D::beyond(s, tap, best), s.unordered(weak, weak))
+    }
+}
+
 /// The extreme of integers.
 #[derive(Clone, Copy)]
 pub(crate) struct Whole<D>(pub(crate) PhantomData<D>);
@@ -211,6 +235,13 @@ impl<A: Ends, S: Lanes<A>, D: Direction<A>> Reduce<A, S> for Whole<D> {
     #[inline(always)]
     fn finish(self, _s: S, v: S::V, _divisor: ()) -> S::V {
         v
+    }
+}
+
+impl<A: Ends, S: Lanes<A>, D: Direction<A>> Seek<A, S> for Whole<D> {
+    #[inline(always)]
+    fn beats(self, s: S, tap: S::V, best: S::V) -> S::M {
+        D::beyond(s, tap, best)
     }
 }
 
@@ -269,5 +300,12 @@ impl<A: Ends + core::ops::BitXor<Output = A>, S: Lanes<A>> Reduce<A, S> for Flip
     unsafe fn store_first(self, s: S, p: *mut A, n: usize, v: S::V) {
         // SAFETY: the same contract.
         unsafe { s.store_first(p, n, v) }
+    }
+}
+
+impl<A: Ends + core::ops::BitXor<Output = A>, S: Lanes<A>> Seek<A, S> for Flipped<A> {
+    #[inline(always)]
+    fn beats(self, s: S, tap: S::V, best: S::V) -> S::M {
+        s.greater(tap, best)
     }
 }

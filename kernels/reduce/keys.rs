@@ -17,6 +17,7 @@ use core::marker::PhantomData;
 use super::extreme::Direction;
 use super::{undivided, unwatched};
 use crate::kernels::simd::{Integers16, Reduce};
+use crate::kernels::walk::find::Seek;
 
 /// The extreme of 16-bit floats.
 #[derive(Clone, Copy)]
@@ -29,24 +30,26 @@ pub(crate) struct Keys<D> {
     low: i16,
     /// The bits of the canonical NaN.
     nan: i16,
+    /// NaN is at the end that wins.
+    wins: bool,
 }
 
 impl<D> Keys<D> {
     /// For a format whose canonical NaN and whose infinity have these bits. `is_high` puts NaN at the upper end, where it
-    /// wins a maximum and loses a minimum.
-    pub(crate) fn new(nan: u16, infinity: u16, is_high: bool) -> Self {
+    /// `wins` a maximum and loses a minimum.
+    pub(crate) fn new(nan: u16, infinity: u16, is_high: bool, wins: bool) -> Self {
         // NaNs of one sign.
         let nans = (0x7fff - infinity) as i16;
         let end = 2 * nans;
         let (rotation, high, low) =
             if is_high { (-nans, i16::MAX - end, i16::MIN) } else { (nans, i16::MAX, i16::MIN + end) };
-        Self { direction: PhantomData, rotation, high, low, nan: nan as i16 }
+        Self { direction: PhantomData, rotation, high, low, nan: nan as i16, wins }
     }
 }
 
 /// Orders the bits of floats, or makes bits of ordered integers: its own inverse.
 #[inline(always)]
-fn turn<S: Integers16>(s: S, v: S::V) -> S::V {
+pub(crate) fn turn<S: Integers16>(s: S, v: S::V) -> S::V {
     s.xor(v, s.and(s.sign(v), s.splat(0x7fff)))
 }
 
@@ -105,5 +108,24 @@ impl<D: Direction<i16>, S: Integers16> Reduce<i16, S> for Keys<D> {
     unsafe fn store_first(self, s: S, p: *mut i16, n: usize, v: S::V) {
         // SAFETY: the same contract.
         unsafe { s.store_first(p, n, v) }
+    }
+}
+
+/// Keys of which the two zeros are one: a later zero of the other sign does not beat the first.
+#[inline(always)]
+fn level<S: Integers16>(s: S, key: S::V, rotation: i16) -> S::V {
+    let negative_zero = s.splat(rotation.wrapping_sub(1));
+    s.pick(s.equal(key, negative_zero), s.splat(rotation), key)
+}
+
+impl<D: Direction<i16>, S: Integers16> Seek<i16, S> for Keys<D> {
+    /// NaN takes every place or, where it is ignored, gives every place up: the last NaN of a window is named.
+    #[inline(always)]
+    fn beats(self, s: S, tap: S::V, best: S::V) -> S::M {
+        // NaN is at the end that wins, of the newcomer's, or at the end that loses, of the best's.
+        let weak = if self.wins { tap } else { best };
+        let is_nan = s.or(s.greater(weak, s.splat(self.high)), s.greater(s.splat(self.low), weak));
+        let beyond = D::beyond(s, level(s, tap, self.rotation), level(s, best, self.rotation));
+        s.or(beyond, is_nan)
     }
 }

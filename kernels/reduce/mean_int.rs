@@ -110,6 +110,12 @@ impl Extent {
         self.taps.saturating_mul(T::MAGNITUDE)
     }
 
+    /// Whether 32 bits hold the sums of quantised elements, which are as far from their zero point as the type is wide.
+    pub(crate) fn fits_quantized<T: Integer>(&self) -> bool {
+        let spread = if T::SIGNED { T::MAGNITUDE.saturating_mul(2).saturating_sub(1) } else { T::MAGNITUDE };
+        self.taps.saturating_mul(spread) <= i32::MAX as u64
+    }
+
     /// `None` where a sum could overflow the widest lanes.
     pub(crate) fn width<T: Integer>(&self, layer: &Layer) -> Option<Width> {
         // Where taps are counted, there are never more of them than the divisor says.

@@ -6,12 +6,16 @@
 //! | [`keys`] | max and min of f16 and bf16, as ordered 16-bit integers |
 //! | [`mean`] | mean and sum of floats, f16 and bf16 widened |
 //! | [`mean_int`] | mean and sum of integers, exact |
+//! | [`quantized`] | mean of quantised bytes, to other scales |
+//! | [`lp`] | p-norms of floats: means of powers |
 
 pub(crate) mod extreme;
 #[cfg(feature = "half")]
 pub(crate) mod keys;
+pub(crate) mod lp;
 pub(crate) mod mean;
 pub(crate) mod mean_int;
+pub(crate) mod quantized;
 
 /// What `load` and `store` are where memory holds the very lanes: the same bodies for every such operation.
 macro_rules! as_in_memory {

@@ -9,9 +9,11 @@
 //! | [`bands`] | a band of output rows: down the window's columns into scratch rows, then across them | every other layer whose scratch row fits; long windows |
 //! | [`pixels`] | a pixel at a time, lanes are its inner elements | channels-last and blocked; whatever `bands` cannot hold |
 //! | [`global`] | a plane as one run | one window that is the whole plane, planar |
+//! | [`find`] | a row of outputs or the inner elements of one, and keeps where | maxima and minima with indices |
 
 pub(crate) mod bands;
 pub(crate) mod divisors;
+pub(crate) mod find;
 pub(crate) mod global;
 pub(crate) mod pixels;
 pub(crate) mod rows;

@@ -1,6 +1,7 @@
 //! G: kernels, strides, dilations and paddings that do not go together, or that overflow.
 
-use lanepool::{AvgPool, Error, Layout, MaxPool, SumPool};
+use lanepool::import::onnx::{self, Attributes};
+use lanepool::{AttributeProblem, AvgPool, Error, Layout, MaxPool, SumPool};
 
 use crate::common::layer::OPS;
 use crate::common::{Fill, Layer, Nan, Op, Pad, Rng, check};
@@ -57,6 +58,29 @@ fn g04_negative_values_arrive_huge() {
         // A stride that leaves the input after the first window is one window.
         let plan = MaxPool::<f32>::new([2]).stride([huge]).plan(Layout::Nchw, [1, 1, 4]).expect("one window");
         assert_eq!(plan.run_vec(&[1.0, 3.0, 9.0, 9.0]), Ok(vec![3.0]));
+    }
+}
+
+/// A model's file can hold them: its importer names the attribute, before anything is cast.
+#[test]
+fn g04_negative_numbers_of_a_model() {
+    for (negative, text) in [(-1, "-1"), (-576_936_867, "-576936867"), (i64::MIN, "-9223372036854775808")] {
+        let two: &[i64] = &[2, 2];
+        let list = [2, negative];
+        let pads = [0, 0, 0, negative];
+        let attributes = Attributes { kernel_shape: two, ..Attributes::default() };
+        let bad = [
+            ("kernel_shape", Attributes { kernel_shape: &list, ..attributes }),
+            ("strides", Attributes { strides: Some(&list), ..attributes }),
+            ("dilations", Attributes { dilations: Some(&list), ..attributes }),
+            ("pads", Attributes { pads: Some(&pads), ..attributes }),
+        ];
+        for (name, attributes) in bad {
+            let error = onnx::max_pool::<f32>(&attributes, 22).expect_err("a negative number");
+            let why = AttributeProblem::Number { got: negative, least: 0 };
+            assert_eq!(error, Error::BadAttribute { attribute: name, why });
+            says(&error, &[name, text]);
+        }
     }
 }
 

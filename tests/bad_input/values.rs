@@ -223,7 +223,7 @@ fn v13_sums_of_longer_integers() {
         for op in [Op::Avg, Op::AvgAway, Op::Sum] {
             let layer = Layer::global(op, Layout::Nchw, &[1, 1, taps]);
             let error = layer.plan::<i32>(Some(tier)).expect_err("sums of 2^62");
-            assert_eq!(error, Error::SumOverflow { element: "i32", taps }, "{layer}");
+            assert_eq!(error, Error::SumOverflow { element: "i32", taps, bits: 64 }, "{layer}");
             says(&error, &["sum", "i32", "2147483648", "64 bits"]);
         }
         // An extreme has no sum.

@@ -1,6 +1,6 @@
 //! A layer on every tier against the specification, to the bit.
 
-use lanepool::{Layout, Tier};
+use lanepool::{Layout, Plan, Tier};
 
 use super::elements::Sample;
 use super::layer::Layer;
@@ -41,6 +41,34 @@ pub fn check<T: Sample>(layer: &Layer, src: &[T]) {
         compare(layer, tier, kernel, &want.shape, &got, &want.values);
         tiers::note(tier, got.len());
     }
+}
+
+/// Runs a plan whole and in parts, which must give the same bytes and touch nothing beside their output.
+///
+/// # Panics
+/// Where they do not.
+pub fn run<T: Sample>(plan: &Plan<T>, src: &[T]) -> Vec<T> {
+    const MARGIN: usize = 70;
+    let len = plan.output_len();
+    let within = |run: &dyn Fn(&mut [T])| {
+        let mut memory = vec![poison::<T>(); len + 2 * MARGIN];
+        run(&mut memory[MARGIN..MARGIN + len]);
+        let (before, rest) = memory.split_at(MARGIN);
+        let (inside, behind) = rest.split_at(len);
+        let is_untouched = before.iter().chain(behind).all(|x| x.bits() == poison::<T>().bits());
+        assert!(is_untouched, "{plan} wrote beside its output");
+        inside.to_vec()
+    };
+    let whole = within(&|dst| plan.run(src, dst).unwrap_or_else(|error| panic!("{plan}: {error}")));
+    let parts = within(&|dst| {
+        let part_len = plan.part_len(3);
+        for (i, part) in dst.chunks_mut(part_len).enumerate() {
+            plan.run_part(src, part, i * part_len).unwrap_or_else(|error| panic!("{plan}: {error}"));
+        }
+    });
+    let is_same = whole.iter().zip(&parts).all(|(whole, part)| whole.bits() == part.bits());
+    assert!(is_same, "{plan} in parts gives other bytes");
+    whole
 }
 
 /// Whether two walks visit the windows in the same order: `rows` gives way to `bands` where it has no loops.

@@ -3,10 +3,14 @@
 use std::fmt;
 
 use lanepool::{
-    AvgPool, Element, Error, Layout, MaxPool, MinPool, NanPolicy, Plan, Pool, PoolOperation, Rounding, SumPool, Tier,
+    AvgPool, Element, Error, Index, IndexKind, IndexPlan, Layout, MaxPool, MinPool, NanPolicy, Plan, Pool,
+    PoolOperation, Rounding, SumPool, Tier,
 };
 
+use super::check::channels;
+use super::data::Rng;
 use super::elements::Sample;
+use super::oracle;
 
 /// What NaN does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,6 +150,30 @@ impl Layer {
         Self { allow_empty: true, ..self }
     }
 
+    /// A valid layer of any rank and any attributes, with windows that are short, long, or the whole plane.
+    pub fn random(op: Op, layout: Layout, rng: &mut Rng) -> Self {
+        loop {
+            let rank = rng.within(1, 3);
+            let spatial: Vec<usize> = (0..rank).map(|_| rng.within(1, [40, 14, 7][rank - 1])).collect();
+            let channels = channels(layout, rng.within(1, 5));
+            let shape = [&[rng.within(1, 2), channels], &spatial[..]].concat();
+            if rng.one_in(8) {
+                return Self::global(op, layout, &shape);
+            }
+            let mut axis = |most: usize| (0..rank).map(|_| rng.within(0, most)).collect::<Vec<_>>();
+            let kernel: Vec<usize> = axis([10, 8, 3][rank - 1]).iter().map(|k| k + 1).collect();
+            let stride: Vec<usize> = axis(2).iter().map(|s| s + 1).collect();
+            let (begin, end) = (axis(2), axis(2));
+            let layer = Self::new(op, layout, &shape, &kernel).stride(&stride).padding_unequal(&begin, &end);
+            let layer = if rng.one_in(4) { layer.dilation(&vec![2; rank]) } else { layer };
+            let layer = layer.ceil(rng.one_in(3));
+            let layer = if rng.one_in(4) { layer.allow_empty() } else { layer };
+            if oracle::axes(&layer).is_some() {
+                return layer;
+            }
+        }
+    }
+
     pub fn spatial(&self) -> &[usize] {
         &self.shape[2..]
     }
@@ -178,15 +206,39 @@ impl Layer {
         }
     }
 
-    fn base<O: PoolOperation, T: Element>(&self) -> Pool<O, T> {
+    /// The plan of a maximum or minimum with its indices.
+    ///
+    /// # Panics
+    /// For other operations.
+    pub fn indexed<T: Element, I: Index>(&self, kind: IndexKind, tier: Option<Tier>) -> Result<IndexPlan<T, I>, Error> {
+        let (layout, shape) = (self.layout, &self.shape);
+        match self.op {
+            Op::Max(nan) => {
+                self.dressed((self.base() as MaxPool<T>).nan(nan.policy()), tier).plan_indexed(kind, layout, shape)
+            }
+            Op::Min(nan) => {
+                self.dressed((self.base() as MinPool<T>).nan(nan.policy()), tier).plan_indexed(kind, layout, shape)
+            }
+            other => panic!("{other:?} finds nothing"),
+        }
+    }
+
+    /// Its window without its attributes.
+    pub fn base<O: PoolOperation, T: Element>(&self) -> Pool<O, T> {
         self.kernel.as_ref().map_or_else(Pool::global, Pool::new)
     }
 
-    fn plan_of<O: PoolOperation, T: Element>(
+    /// The plan of a pool that was made by [`Layer::base`].
+    pub fn plan_of<O: PoolOperation, T: Element>(
         &self,
-        mut pool: Pool<O, T>,
+        pool: Pool<O, T>,
         tier: Option<Tier>,
     ) -> Result<Plan<T>, Error> {
+        self.dressed(pool, tier).plan(self.layout, &self.shape)
+    }
+
+    /// The builder with every attribute of the layer.
+    fn dressed<O: PoolOperation, T: Element>(&self, mut pool: Pool<O, T>, tier: Option<Tier>) -> Pool<O, T> {
         if self.stride.iter().any(|s| *s != 1) {
             pool = pool.stride(&self.stride);
         }
@@ -204,7 +256,7 @@ impl Layer {
         if let Some(tier) = tier {
             pool = pool.tier(tier);
         }
-        pool.plan(self.layout, &self.shape)
+        pool
     }
 }
 

@@ -4,9 +4,12 @@
 //! one can pass while the other is unsupported. **To add an operation**: an arm in [`checks`], a variant of
 //! [`Operation`], and an arm in `run.rs`; where its results may differ from the engine's, a rule in `compare.rs`.
 
+use lanepool::IndexKind;
+use safetensors::Dtype;
 use serde_json::{Map, Value};
 
 use super::cases::{self, Case, Tensor};
+use super::run_variable::Variable;
 
 /// One result of a case, to be computed and compared.
 pub struct Check<'a> {
@@ -23,7 +26,40 @@ pub struct Work<'a> {
     pub operation: Operation,
     pub window: Window,
     pub input: &'a Tensor,
+    /// The random samples of fractional pooling.
+    pub samples: Option<&'a Tensor>,
     pub expected: &'a Tensor,
+    pub pass: Pass<'a>,
+}
+
+/// Which way an operation is run.
+#[derive(Clone, Debug)]
+pub enum Pass<'a> {
+    Forward,
+    /// From the gradient of the output to that of the input. A maximum's comes from the indices, or from the input where
+    /// there are none. `adaptive`: the windows are given by the lengths of the two.
+    Backward {
+        grad_output: &'a Tensor,
+        indices: Option<&'a Tensor>,
+        adaptive: bool,
+    },
+    /// Max unpooling of the input. The output's spatial lengths, where they are given: PyTorch's indices count in it, ONNX's
+    /// in the plane that the window gives.
+    Unpool {
+        indices: &'a Tensor,
+        output: Option<Vec<usize>>,
+        onnx: bool,
+    },
+}
+
+impl Work<'_> {
+    /// The type of the result: the input's, or that of indices.
+    pub fn result_dtype(&self) -> Dtype {
+        match self.operation {
+            Operation::Variable(variable) if variable.is_index() => Dtype::I64,
+            _ => self.input.dtype,
+        }
+    }
 }
 
 /// What is done with the taps of a window.
@@ -32,7 +68,23 @@ pub enum Operation {
     Max,
     Min,
     Sum,
-    Average { include_pad: bool, divisor: Option<usize> },
+    Average {
+        include_pad: bool,
+        divisor: Option<usize>,
+    },
+    /// With `scales_overhang`, the engine scaled windows that overhang the input up to the whole kernel (PyTorch).
+    Lp {
+        p: f64,
+        scales_overhang: bool,
+    },
+    /// Scale and zero point of the input, then of the output.
+    QuantizedAverage {
+        input: (f32, i32),
+        output: (f32, i32),
+        include_pad: bool,
+    },
+    /// Windows that are no [`Window`]: see `run_variable.rs`.
+    Variable(Variable),
 }
 
 /// Where the windows lie. One number for each spatial axis.
@@ -68,7 +120,8 @@ pub fn checks(case: &Case) -> Result<Vec<Check<'_>>, String> {
         return Err(format!("shapes {input:?} and {output:?} are not N, C and the same 1 to 3 spatial axes"));
     }
 
-    let work = |operation, window| Ok(Work { operation, window, input, expected: output });
+    let work =
+        |operation, window| Ok(Work { operation, window, input, samples: None, expected: output, pass: Pass::Forward });
     let lacking = |what: &str| Err(format!("the library has no {what} yet"));
     let average = || -> Result<Operation, String> {
         Ok(Operation::Average {
@@ -76,6 +129,28 @@ pub fn checks(case: &Case) -> Result<Vec<Check<'_>>, String> {
             divisor: attributes.number("divisor_override")?,
         })
     };
+    // Adaptive and fractional pooling have windows of their own, and all that they give is checked.
+    if let Some(variable) = Variable::of(op) {
+        let window = Window::global(input);
+        let mut checks = Vec::new();
+        for (row, role, operation) in variable.results(op) {
+            if let Some(expected) = case.find(role) {
+                let kernel = attributes.numbers("kernel", input.shape.len() - 2)?;
+                let samples = if variable.has_samples() { Some(case.tensor("random_samples")?) } else { None };
+                let work = Work {
+                    operation: Operation::Variable(operation),
+                    window: Window { kernel, ..window.clone() },
+                    input,
+                    samples,
+                    expected,
+                    pass: Pass::Forward,
+                };
+                checks.push(Check { row, element: cases::name(input.dtype), work: Ok(work) });
+            }
+        }
+        checks.extend(gradients(case, op, attributes, input));
+        return Ok(checks);
+    }
     let values = match op {
         "max" => work(Operation::Max, attributes.torch(input)?),
         "min" => work(Operation::Min, attributes.torch(input)?),
@@ -89,24 +164,79 @@ pub fn checks(case: &Case) -> Result<Vec<Check<'_>>, String> {
         }
         "GlobalMaxPool" => work(Operation::Max, Window::global(input)),
         "GlobalAveragePool" => work(Operation::Average { include_pad: false, divisor: None }, Window::global(input)),
-        "adaptive_max" | "adaptive_avg" => lacking("adaptive pooling"),
-        "fractional_max" => lacking("fractional pooling"),
-        "lp" | "LpPool" | "GlobalLpPool" => lacking("Lp pooling"),
-        "unpool" | "MaxUnpool" => lacking("unpooling"),
-        "QLinearAveragePool" | "QLinearGlobalAveragePool" => lacking("quantised average"),
+        "lp" => work(Operation::Lp { p: attributes.real("p")?, scales_overhang: true }, attributes.torch(input)?),
+        "LpPool" | "GlobalLpPool" => {
+            let onnx = attributes.object("attributes")?;
+            // ONNX's default.
+            let p = if onnx.0.contains_key("p") { onnx.real("p")? } else { 2.0 };
+            let window = if op == "LpPool" { onnx.onnx(input)? } else { Window::global(input) };
+            work(Operation::Lp { p, scales_overhang: false }, window)
+        }
+        "unpool" | "MaxUnpool" => attributes.unpool(case, input, output),
+        "QLinearAveragePool" => work(attributes.quantized()?, attributes.torch(input)?),
+        "QLinearGlobalAveragePool" => work(attributes.quantized()?, Window::global(input)),
         other => lacking(&format!("operation {other}")),
     };
 
     let element = cases::name(input.dtype);
     let check = |row: String, work| Check { row, element: element.clone(), work };
     let mut checks = vec![check(op.to_owned(), values)];
-    if case.find("indices").is_some() && !op.contains("unpool") || case.find("output1").is_some() {
-        checks.push(check(format!("{op}, indices"), lacking("indices of maxima")));
+    // PyTorch's indices count in the plane, ONNX's in the tensor, by either order.
+    let found = match op {
+        "max" => case.find("indices").map(|indices| (indices, IndexKind::Plane)),
+        "MaxPool" => {
+            let is_column_major = attributes.object("attributes")?.flag("storage_order")?;
+            let kind = if is_column_major { IndexKind::TensorColumnMajor } else { IndexKind::Tensor };
+            case.find("output1").map(|indices| (indices, kind))
+        }
+        _ => None,
+    };
+    if let Some((expected, kind)) = found {
+        let window =
+            if op == "max" { attributes.torch(input)? } else { attributes.object("attributes")?.onnx(input)? };
+        let operation = Operation::Variable(Variable::MaxIndices(kind));
+        let work = Work { operation, window, input, samples: None, expected, pass: Pass::Forward };
+        checks.push(check(format!("{op}, indices"), Ok(work)));
     }
-    if case.find("grad_input").is_some() {
-        checks.push(check(format!("{op}, backward"), lacking("backward pass")));
-    }
+    checks.extend(gradients(case, op, attributes, input));
     Ok(checks)
+}
+
+/// The checks of a case's gradient, where it has one.
+fn gradients<'a>(case: &'a Case, op: &str, attributes: Attributes<'_>, input: &Tensor) -> Vec<Check<'a>> {
+    let check = |row: String, work| Check { row, element: cases::name(input.dtype), work };
+    let mut checks = Vec::new();
+    if case.find("grad_input").is_some() {
+        checks.push(check(format!("{op}, backward"), backward(case, op, attributes, true)));
+        if case.find("indices").is_some() {
+            checks.push(check(format!("{op}, backward from the input"), backward(case, op, attributes, false)));
+        }
+    }
+    checks
+}
+
+/// The backward pass of a case of PyTorch's: a maximum's from the indices, if it is to be, or from the input.
+fn backward<'a>(case: &'a Case, op: &str, attributes: Attributes<'_>, from_indices: bool) -> Result<Work<'a>, String> {
+    let (input, expected, grad_output) =
+        (case.tensor("input")?, case.tensor("grad_input")?, case.tensor("grad_output")?);
+    let indices = case.find("indices").filter(|_| from_indices);
+    let average = |include_pad, divisor| -> Result<_, String> { Ok(Operation::Average { include_pad, divisor }) };
+    let (operation, adaptive) = match op {
+        "max" => (Operation::Max, false),
+        "avg" => (average(attributes.flag("count_include_pad")?, attributes.number("divisor_override")?)?, false),
+        "adaptive_max" => (Operation::Max, true),
+        "adaptive_avg" => (average(false, None)?, true),
+        other => return Err(format!("the library has no backward pass of {other} yet")),
+    };
+    let window = if adaptive { Window::global(input) } else { attributes.torch(input)? };
+    Ok(Work {
+        operation,
+        window,
+        input,
+        samples: None,
+        expected,
+        pass: Pass::Backward { grad_output, indices, adaptive },
+    })
 }
 
 impl Window {
@@ -119,6 +249,11 @@ impl Window {
             padding: Padding::Explicit { begin: vec![0; spatial], end: vec![0; spatial] },
             ceil: false,
         }
+    }
+
+    /// Taps of a whole window on a tensor of `shape`, valid or not.
+    pub fn taps(&self, shape: &[usize]) -> usize {
+        self.kernel.as_deref().unwrap_or(&shape[2..]).iter().product()
     }
 
     /// The window's length, stride, dilation and padding before the input on one spatial axis of `input` elements.
@@ -193,6 +328,23 @@ impl<'a> Attributes<'a> {
         Ok(window)
     }
 
+    /// Max unpooling, by PyTorch's attributes or ONNX's.
+    fn unpool<'b>(self, case: &'b Case, input: &'b Tensor, expected: &'b Tensor) -> Result<Work<'b>, String> {
+        let spatial = input.shape.len() - 2;
+        let (window, pass) = if self.0.contains_key("attributes") {
+            // The input `output_shape` is N, C, spatial.
+            let lengths =
+                |tensor: &Tensor| tensor.values().map(|all| all.iter().skip(2).map(|&n| n as usize).collect());
+            let output = case.find("input2").and_then(lengths);
+            let window = self.object("attributes")?.onnx(input)?;
+            (window, Pass::Unpool { indices: case.tensor("input1")?, output, onnx: true })
+        } else {
+            let output = self.numbers("output", spatial)?;
+            (self.torch(input)?, Pass::Unpool { indices: case.tensor("indices")?, output, onnx: false })
+        };
+        Ok(Work { operation: Operation::Max, window, input, samples: None, expected, pass })
+    }
+
     fn window(
         self,
         (kernel, stride, dilation): (&str, &str, &str),
@@ -228,6 +380,24 @@ impl<'a> Attributes<'a> {
             }
             Some(other) => Err(format!("the attribute {key} is {other}, which is no truth value")),
         }
+    }
+
+    fn real(self, key: &str) -> Result<f64, String> {
+        self.0.get(key).and_then(Value::as_f64).ok_or_else(|| format!("the attribute {key} is not a number"))
+    }
+
+    /// ONNX Runtime's quantised average.
+    fn quantized(self) -> Result<Operation, String> {
+        let pair = |scale: &str, zero: &str| -> Result<(f32, i32), String> {
+            let zero_point = self.0.get(zero).and_then(Value::as_i64).and_then(|zero| i32::try_from(zero).ok());
+            let zero_point = zero_point.ok_or_else(|| format!("the attribute {zero} is not a whole number"))?;
+            Ok((self.real(scale)? as f32, zero_point))
+        };
+        Ok(Operation::QuantizedAverage {
+            input: pair("scale_in", "zero_in")?,
+            output: pair("scale_out", "zero_out")?,
+            include_pad: self.flag("count_include_pad")?,
+        })
     }
 
     fn number(self, key: &str) -> Result<Option<usize>, String> {

@@ -1,11 +1,12 @@
 //! When a result agrees with an engine's.
 //!
 //! Maxima, minima, indices and integers must be equal by value: −0 is +0 and any NaN is any other. Averages of floats
-//! may differ by what another order of additions can change, and 16-bit floats by where they are rounded.
+//! may differ by what another order of additions can change, and 16-bit floats by where they are rounded. Norms are
+//! compared by what the engine's rule makes of a window that overhangs the input, quantised averages by what is exact.
 
 use safetensors::Dtype;
 
-use super::checks::{Operation, Work};
+use super::checks::{Operation, Pass, Work};
 
 /// How far a result may be from the engine's.
 pub enum Rule {
@@ -13,39 +14,102 @@ pub enum Rule {
     Exact,
     /// A few units in the last place of the largest magnitude in the window, which is given for each output; and a unit of
     /// the last decimal, where the values were typed in with a few decimals.
-    Average { largest: Vec<f64>, typed: f64 },
+    ///
+    /// `narrow`: the engine sums 16-bit floats in their own precision, not in f32.
+    Average { largest: Vec<f64>, typed: f64, narrow: bool },
+    /// A few units in the last place: terms of one sign cannot cancel. Each result is multiplied by its factor before.
+    Norm { factors: Vec<f64> },
+    /// Equal, or 1 apart where the exact value, which is given for each output, lies next to a tie.
+    Quantized { exact: Vec<f64> },
 }
 
 /// Units in the last place of the window's largest magnitude by which two averages may differ, in the format that they
 /// are summed in.
 const FEW: f64 = 4.0;
 
+/// How near to a tie a quantised result may be rounded either way.
+const NEAR: f64 = 1e-3;
+
 impl Rule {
     /// The rule for a piece of work, `input` and `expected` being its tensors' elements.
     pub fn new(work: &Work<'_>, input: &[f64], expected: &[f64]) -> Self {
-        let average = |divisor| Self::Average { largest: largest(work, input, divisor), typed: typed(input, expected) };
+        match &work.pass {
+            Pass::Forward => {}
+            Pass::Unpool { .. } => return Self::Exact,
+            // Sums of whole gradients, in the order in which everybody visits the windows.
+            Pass::Backward { .. } if work.operation == Operation::Max => return Self::Exact,
+            // Shares of gradients: no more windows hold an element, roughly, than a window has taps to share with.
+            Pass::Backward { grad_output, .. } => {
+                let gradients = grad_output.values().unwrap_or_default();
+                let most = gradients.iter().fold(0.0_f64, |most, gradient| most.max(gradient.abs()));
+                return Self::Average { largest: vec![most; expected.len()], typed: 0.0, narrow: false };
+            }
+        }
+        let average = |divisor| Self::Average {
+            largest: largest(work, input, divisor),
+            typed: typed(input, expected),
+            narrow: false,
+        };
         match work.operation {
             Operation::Max | Operation::Min => Self::Exact,
             Operation::Sum | Operation::Average { .. } if Format::of(work.input.dtype).is_none() => Self::Exact,
+            Operation::Variable(variable) => match variable.average_windows(work) {
+                Some(windows) if Format::of(work.input.dtype).is_some() => {
+                    let largest = windows_in(input, spatial(&work.input.shape), &windows, magnitude);
+                    // PyTorch's adaptive average of three axes is `sum / kT / kH / kW` in the element's type; that of fewer axes
+                    // accumulates in f32, as its other averages do.
+                    let narrow = work.input.shape.len() == 5;
+                    Self::Average { largest, typed: typed(input, expected), narrow }
+                }
+                _ => Self::Exact,
+            },
             Operation::Sum => average(Some(1)),
             Operation::Average { divisor, .. } => average(divisor),
+            Operation::Lp { p, scales_overhang } => {
+                let whole = work.window.taps(&work.input.shape) as f64;
+                let factor =
+                    |taps: &[f64]| if scales_overhang { (whole / taps.len() as f64).powf(p.recip()) } else { 1.0 };
+                Self::Norm { factors: windows(work, input, factor) }
+            }
+            Operation::QuantizedAverage { input: (scale, zero), output: (scale_out, zero_out), include_pad } => {
+                let ratio = f64::from(scale) / f64::from(scale_out);
+                // The files hold no ceil mode, so that a whole window lies within the padded input.
+                let whole = work.window.taps(&work.input.shape);
+                let exact = |taps: &[f64]| {
+                    let divisor = if include_pad { whole } else { taps.len() };
+                    let sum: f64 = taps.iter().map(|tap| tap - f64::from(zero)).sum();
+                    sum * ratio / divisor as f64 + f64::from(zero_out)
+                };
+                Self::Quantized { exact: windows(work, input, exact) }
+            }
         }
     }
 
     /// Whether output number `at` agrees.
     fn agrees(&self, dtype: Dtype, at: usize, expected: f64, got: f64) -> bool {
+        let got = match self {
+            Self::Norm { factors } => got * factors.get(at).copied().unwrap_or(1.0),
+            _ => got,
+        };
         if expected == got || expected.is_nan() && got.is_nan() {
             return true;
         }
         match (self, Format::of(dtype)) {
-            (Self::Average { largest, typed }, Some(format)) if expected.is_finite() && got.is_finite() => {
+            (Self::Average { largest, typed, narrow }, Some(format)) if expected.is_finite() && got.is_finite() => {
                 let largest = largest.get(at).copied().unwrap_or(0.0);
                 // 16-bit floats are summed in f32, and rounded to their own precision at the end.
                 let (sums, last) = match dtype {
-                    Dtype::F16 | Dtype::BF16 => (F32, format.ulp(expected)),
+                    Dtype::F16 | Dtype::BF16 if !narrow => (F32, format.ulp(expected)),
                     _ => (format, 0.0),
                 };
                 largest.is_finite() && (expected - got).abs() <= last + typed + FEW * sums.ulp(largest)
+            }
+            (Self::Norm { .. }, Some(format)) if expected.is_finite() && got.is_finite() => {
+                (expected - got).abs() <= FEW * format.ulp(expected)
+            }
+            (Self::Quantized { exact }, None) => {
+                let is_near_tie = |exact: f64| (exact - exact.floor() - 0.5).abs() <= NEAR;
+                (expected - got).abs() <= 1.0 && exact.get(at).is_some_and(|exact| is_near_tie(*exact))
             }
             _ => false,
         }
@@ -108,13 +172,28 @@ fn typed(input: &[f64], expected: &[f64]) -> f64 {
     }
 }
 
+/// Depth, height and width of a shape, absent ones 1.
+pub fn spatial(shape: &[usize]) -> [usize; 3] {
+    let mut axes = [1; 3];
+    axes[5 - shape.len()..].copy_from_slice(&shape[2..]);
+    axes
+}
+
+/// The largest magnitude. `max` drops NaN, which decides nothing here: its average is NaN, and that is compared first.
+fn magnitude(taps: &[f64]) -> f64 {
+    taps.iter().fold(0.0, |most, tap| f64::max(most, tap.abs()))
+}
+
 /// For each output the largest magnitude in its window, times what a divisor smaller than the window makes of it.
 fn largest(work: &Work<'_>, input: &[f64], divisor: Option<usize>) -> Vec<f64> {
-    let spatial = |shape: &[usize]| {
-        let mut axes = [1; 3];
-        axes[5 - shape.len()..].copy_from_slice(&shape[2..]);
-        axes
-    };
+    windows(work, input, |taps| {
+        let gain = divisor.map_or(1.0, |divisor| (taps.len() as f64 / divisor as f64).max(1.0));
+        magnitude(taps) * gain
+    })
+}
+
+/// For each output, what `of` makes of the valid taps of its window.
+fn windows(work: &Work<'_>, input: &[f64], of: impl Fn(&[f64]) -> f64) -> Vec<f64> {
     let absent = 5 - work.input.shape.len();
     let [depth, height, width] = spatial(&work.input.shape);
     let outputs = spatial(&work.expected.shape);
@@ -125,27 +204,32 @@ fn largest(work: &Work<'_>, input: &[f64], divisor: Option<usize>) -> Vec<f64> {
         }
     };
     let taps = [0, 1, 2].map(|axis| (0..outputs[axis]).map(|o| taps(axis, o)).collect::<Vec<_>>());
+    windows_in(input, [depth, height, width], &taps, of)
+}
 
+/// The taps of each output, on each of three axes.
+pub type Taps = [Vec<Vec<usize>>; 3];
+
+/// The same where the taps are given.
+fn windows_in(input: &[f64], axes: [usize; 3], taps: &Taps, of: impl Fn(&[f64]) -> f64) -> Vec<f64> {
+    let [depth, height, width] = axes;
     let plane = depth * height * width;
-    let mut largest = Vec::new();
+    let (mut results, mut window) = (Vec::new(), Vec::new());
     for plane in input.chunks_exact(plane.max(1)) {
         for z in &taps[0] {
             for y in &taps[1] {
                 for x in &taps[2] {
-                    let mut most = 0.0_f64;
+                    window.clear();
                     for (z, y) in z.iter().flat_map(|z| y.iter().map(move |y| (z, y))) {
                         let row = &plane[(z * height + y) * width..][..width];
-                        // `max` drops NaN, which decides nothing here: its average is NaN, and that is compared first.
-                        most = x.iter().fold(most, |most, &x| most.max(row[x].abs()));
+                        window.extend(x.iter().map(|&x| row[x]));
                     }
-                    let count = (z.len() * y.len() * x.len()) as f64;
-                    let gain = divisor.map_or(1.0, |divisor| (count / divisor as f64).max(1.0));
-                    largest.push(most * gain);
+                    results.push(of(&window));
                 }
             }
         }
     }
-    largest
+    results
 }
 
 #[cfg(test)]
@@ -153,7 +237,7 @@ mod tests {
     use super::*;
 
     fn average(largest: f64) -> Rule {
-        Rule::Average { largest: vec![largest], typed: 0.0 }
+        Rule::Average { largest: vec![largest], typed: 0.0, narrow: false }
     }
 
     #[test]
@@ -189,6 +273,33 @@ mod tests {
             assert!(average(1.0).agrees(dtype, 0, 1.0, 1.0 + ulp));
             assert!(!average(1.0).agrees(dtype, 0, 1.0, 1.0 + 2.0 * ulp));
         }
+    }
+
+    #[test]
+    fn norms_are_compared_by_the_engines_rule_and_closely() {
+        let ulp = f64::from(f32::EPSILON);
+        let norm = |factor| Rule::Norm { factors: vec![factor] };
+        assert!(norm(1.0).agrees(Dtype::F32, 0, 1.0, 1.0 + 4.0 * ulp));
+        assert!(!norm(1.0).agrees(Dtype::F32, 0, 1.0, 1.0 + 5.0 * ulp));
+        assert!(norm(1.5).agrees(Dtype::F32, 0, 3.0, 2.0));
+        assert!(!norm(1.5).agrees(Dtype::F32, 0, 2.0, 2.0));
+        assert!(!norm(1.0).agrees(Dtype::F32, 0, f64::INFINITY, 2.0));
+    }
+
+    #[test]
+    fn quantised_results_may_differ_by_one_beside_a_tie_only() {
+        let near = |exact, expected, got| Rule::Quantized { exact: vec![exact] }.agrees(Dtype::U8, 0, expected, got);
+        assert!(near(2.4995, 2.0, 3.0) && near(2.5005, 3.0, 2.0) && near(-2.5, -3.0, -2.0));
+        assert!(!near(2.49, 2.0, 3.0) && !near(3.0, 3.0, 4.0));
+        assert!(!near(2.5, 2.0, 4.0));
+    }
+
+    #[test]
+    fn an_engine_that_sums_in_16_bits_may_differ_by_a_few_of_their_units() {
+        let rule = Rule::Average { largest: vec![1.0], typed: 0.0, narrow: true };
+        let ulp = 2.0_f64.powi(-10);
+        assert!(rule.agrees(Dtype::F16, 0, 0.25, 0.25 + 4.0 * ulp));
+        assert!(!rule.agrees(Dtype::F16, 0, 0.25, 0.25 + 4.25 * ulp));
     }
 
     #[test]

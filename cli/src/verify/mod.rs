@@ -9,6 +9,8 @@ mod checks;
 mod compare;
 mod report;
 mod run;
+mod run_guided;
+mod run_variable;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -104,11 +106,11 @@ fn judge_one(work: &Work<'_>, outcome: Outcome, scalar: &Outcome, layout: Layout
         Outcome::Lacking => return Verdict::Unsupported(run::lacking(work.input.dtype)),
         Outcome::Refused(error) => return failed(format!("no result: {error}")),
     };
-    if shape != work.expected.shape || work.expected.dtype != work.input.dtype {
+    let dtype = work.result_dtype();
+    if shape != work.expected.shape || work.expected.dtype != dtype {
         let (need, dtype) = (&work.expected.shape, cases::name(work.expected.dtype));
         return failed(format!("the output has shape {shape:?}, where {dtype} of shape {need:?} was expected"));
     }
-    let dtype = work.input.dtype;
     let (Some(input), Some(expected), Some(got)) =
         (work.input.values(), work.expected.values(), cases::values(dtype, &bytes))
     else {

@@ -1,10 +1,14 @@
 //! Doing a piece of work with the library, in any layout.
 
-use lanepool::{Avg, Element, Layout, Max, Min, Plan, Pool, PoolOperation, Sum, Tier};
+use lanepool::{
+    Avg, Element, Layout, Lp, LpPool, Max, Min, Plan, Pool, PoolOperation, Quantization, QuantizedAvg,
+    QuantizedAvgPool, Sampled, Sum, Tier,
+};
 use safetensors::Dtype;
 
 use super::cases;
-use super::checks::{Operation, Padding, Window, Work};
+use super::checks::{Operation, Padding, Pass, Window, Work};
+use super::run_guided;
 
 /// What came of a piece of work.
 pub enum Outcome {
@@ -34,7 +38,15 @@ pub fn run(work: &Work<'_>, tier: Tier, layout: Layout) -> Outcome {
     )
 }
 
-fn run_element<T: Element>(work: &Work<'_>, tier: Tier, layout: Layout) -> Outcome {
+fn run_element<T: Sampled>(work: &Work<'_>, tier: Tier, layout: Layout) -> Outcome {
+    match &work.pass {
+        Pass::Forward => {}
+        Pass::Unpool { .. } => return run_guided::unpool::<T>(work, layout),
+        Pass::Backward { .. } => return run_guided::backward(work, layout),
+    }
+    if let Operation::Variable(variable) = work.operation {
+        return variable.run::<T>(work, tier, layout).unwrap_or_else(Outcome::Refused);
+    }
     let result = plan::<T>(work, tier, layout).and_then(|plan| {
         let input = reorder(&elements::<T>(&work.input.bytes), &work.input.shape, layout, Direction::Into);
         let output = plan.run_vec(&input)?;
@@ -48,6 +60,7 @@ fn run_element<T: Element>(work: &Work<'_>, tier: Tier, layout: Layout) -> Outco
 fn plan<T: Element>(work: &Work<'_>, tier: Tier, layout: Layout) -> lanepool::Result<Plan<T>> {
     let Work { operation, window, input, .. } = work;
     match *operation {
+        Operation::Variable(_) => Err(lanepool::Error::Unsupported { why: "variable windows have plans of their own" }),
         Operation::Max => pool::<Max, T>(window).tier(tier).plan(layout, &input.shape),
         Operation::Min => pool::<Min, T>(window).tier(tier).plan(layout, &input.shape),
         Operation::Sum => pool::<Sum, T>(window).tier(tier).plan(layout, &input.shape),
@@ -59,10 +72,21 @@ fn plan<T: Element>(work: &Work<'_>, tier: Tier, layout: Layout) -> lanepool::Re
             }
             .plan(layout, &input.shape)
         }
+        Operation::Lp { p, .. } => {
+            let norm = pool::<Lp, T>(window).tier(tier);
+            LpPool::p(norm, p).plan(layout, &input.shape)
+        }
+        Operation::QuantizedAverage { input: (scale, zero), output: (scale_out, zero_out), include_pad } => {
+            let average: QuantizedAvgPool<T> = pool::<QuantizedAvg, T>(window).tier(tier);
+            average
+                .quantization(Quantization::new(scale, zero), Quantization::new(scale_out, zero_out))
+                .count_include_pad(include_pad)
+                .plan(layout, &input.shape)
+        }
     }
 }
 
-fn pool<O: PoolOperation, T: Element>(window: &Window) -> Pool<O, T> {
+pub fn pool<O: PoolOperation, T: Element>(window: &Window) -> Pool<O, T> {
     // A global window takes no other attribute.
     let Some(kernel) = &window.kernel else { return Pool::<O, T>::global() };
     let pool = Pool::<O, T>::new(kernel).stride(&window.stride).dilation(&window.dilation).ceil_mode(window.ceil);
@@ -85,13 +109,13 @@ pub fn layouts(channels: usize) -> Vec<Layout> {
 
 /// Which way a tensor is reordered: from N, C, spatial into a layout, or back.
 #[derive(Clone, Copy)]
-enum Direction {
+pub enum Direction {
     Into,
     OutOf,
 }
 
 /// Reorders a tensor of shape N, C, spatial.
-fn reorder<T: Copy>(tensor: &[T], shape: &[usize], layout: Layout, direction: Direction) -> Vec<T> {
+pub fn reorder<T: Copy>(tensor: &[T], shape: &[usize], layout: Layout, direction: Direction) -> Vec<T> {
     let (channels, spatial) = (shape[1], shape[2..].iter().product::<usize>());
     // Every layout is blocked: channels last is one block of them all.
     let block = match layout {
@@ -113,7 +137,7 @@ fn reorder<T: Copy>(tensor: &[T], shape: &[usize], layout: Layout, direction: Di
 }
 
 /// Elements from little-endian bytes.
-fn elements<T: Element>(bytes: &[u8]) -> Vec<T> {
+pub fn elements<T: bytemuck::Pod>(bytes: &[u8]) -> Vec<T> {
     let native = |bytes: &[u8]| {
         let mut bytes = bytes.to_vec();
         if cfg!(target_endian = "big") {
@@ -125,7 +149,7 @@ fn elements<T: Element>(bytes: &[u8]) -> Vec<T> {
 }
 
 /// Little-endian bytes of elements.
-fn bytes<T: Element>(elements: &[T]) -> Vec<u8> {
+pub fn bytes<T: bytemuck::Pod>(elements: &[T]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(size_of_val(elements));
     for element in elements {
         let native = bytemuck::bytes_of(element);

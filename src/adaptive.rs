@@ -1,0 +1,433 @@
+//! Adaptive pooling: the caller says how long the output is, and the windows follow.
+
+use core::fmt;
+use core::marker::PhantomData;
+use core::ops::Range;
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use crate::geometry::{MAX_RANK, PerAxis};
+use crate::variable::find::{self, Numbering};
+use crate::variable::fold;
+use crate::variable::scalar::{Largest, Mean};
+use crate::variable::{Extent, Windows};
+use crate::{
+    AvgPool, Element, Error, Index, IndexKind, Layout, MaxPool, NanPolicy, Plan, Pool, PoolOperation, Result, Rounding,
+    Tier,
+};
+
+/// The windows of an axis of `input` elements that is cut into `output`.
+#[derive(Clone, Copy, Debug)]
+struct Cuts {
+    input: usize,
+    output: usize,
+}
+
+impl Windows for Cuts {
+    /// Output `o` covers `⌊o·n/m⌋ .. ⌈(o+1)·n/m⌉`, here by counting `n/m` up: no product that could overflow, no division
+    /// but the first, no table.
+    fn windows(self) -> impl Iterator<Item = Range<usize>> {
+        let Self { input: n, output: m } = self;
+        let (step, more) = (n.checked_div(m).unwrap_or(0), n.checked_rem(m).unwrap_or(0));
+        // o·n/m = whole + part/m.
+        let (mut whole, mut part) = (0_usize, 0_usize);
+        (0..m).map(move |_| {
+            let start = whole;
+            whole = whole.saturating_add(step);
+            // Both are below m, which is at most `isize::MAX`.
+            part = part.saturating_add(more);
+            if let Some(carried) = part.checked_sub(m) {
+                (whole, part) = (whole.saturating_add(1), carried);
+            }
+            start..whole.saturating_add(usize::from(part > 0))
+        })
+    }
+}
+
+impl Cuts {
+    /// The longest window is at most this long: one element more on one side than its share.
+    fn longest(self) -> usize {
+        self.input.div_ceil(self.output.max(1)).saturating_add(1).min(self.input)
+    }
+}
+
+/// What is done with a window.
+#[derive(Clone, Copy, Debug)]
+enum Operation {
+    Max(NanPolicy),
+    Mean(Rounding),
+}
+
+impl Operation {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Max(_) => "max",
+            Self::Mean(_) => "avg",
+        }
+    }
+}
+
+/// The largest value of each window, where the output's length is given and the windows follow: PyTorch's
+/// `AdaptiveMaxPool1d`, `2d` and `3d`.
+///
+/// On an axis of `n` elements and `m` outputs, output `o` covers `⌊o·n/m⌋ .. ⌈(o+1)·n/m⌉`, in exact arithmetic. No window is empty;
+/// neighbours may share an element, and `m` may be larger than `n`: elements are then repeated.
+///
+/// NaN, zeros and −inf are those of [`MaxPool`]; [`AdaptiveMaxPool::plan_indexed`] also says where each maximum was.
+///
+/// ```
+/// use lanepool::{AdaptiveMaxPool, Layout};
+/// let plan = AdaptiveMaxPool::<f32>::new([3]).plan(Layout::Nchw, [1, 1, 7])?;
+/// // 0..3, 2..5 and 4..7.
+/// assert_eq!(plan.run_vec(&[1.0, 5.0, 2.0, -1.0, 3.0, 0.0, 4.0])?, [5.0, 3.0, 4.0]);
+/// # Ok::<(), lanepool::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[must_use = "a builder does nothing until `plan` is called"]
+pub struct AdaptiveMaxPool<T> {
+    output: PerAxis,
+    nan: NanPolicy,
+    tier: Option<Tier>,
+    element: PhantomData<T>,
+}
+
+/// The mean of each window, where the output's length is given and the windows follow: PyTorch's `AdaptiveAvgPool1d`, `2d` and
+/// `3d`. The windows are those of [`AdaptiveMaxPool`].
+///
+/// - **Divisor**: the elements of the window.
+/// - **Order**: a window's columns are summed one by one, each in scan order, and then added from left to right: in `f32` for
+///   `f32`, `f16` and `bf16`, in `f64` for `f64`, exactly for integers. Where the output's length divides the input's on every
+///   axis, all windows are equal and the layer *is* the [`AvgPool`] of that window and stride, with its order and its speed: long
+///   windows in blocks, a planar plane averaged whole in 16 partial sums.
+/// - **Rounding**: once, at the end; integers by [`Rounding`].
+///
+/// ```
+/// use lanepool::{AdaptiveAvgPool, Layout};
+/// let plan = AdaptiveAvgPool::<f32>::new([2, 2]).plan(Layout::Nchw, [1, 1, 3, 2])?;
+/// assert_eq!(plan.run_vec(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0])?, [2.0, 3.0, 4.0, 5.0]);
+/// # Ok::<(), lanepool::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[must_use = "a builder does nothing until `plan` is called"]
+pub struct AdaptiveAvgPool<T> {
+    output: PerAxis,
+    rounding: Rounding,
+    tier: Option<Tier>,
+    element: PhantomData<T>,
+}
+
+impl<T> AdaptiveMaxPool<T> {
+    /// An output of this length on each spatial axis, in the order of the shape. Nothing is checked before a plan is made.
+    pub fn new(output: impl AsRef<[usize]>) -> Self {
+        Self { output: PerAxis::new(output.as_ref()), nan: NanPolicy::default(), tier: None, element: PhantomData }
+    }
+
+    /// What NaN does.
+    pub fn nan(mut self, policy: NanPolicy) -> Self {
+        self.nan = policy;
+        self
+    }
+
+    /// Runs on this tier where all windows are equal, which alone have kernels; other windows have the same code everywhere. The
+    /// bits are the same.
+    pub fn tier(mut self, tier: Tier) -> Self {
+        self.tier = Some(tier);
+        self
+    }
+}
+
+impl<T> AdaptiveAvgPool<T> {
+    /// An output of this length on each spatial axis, in the order of the shape. Nothing is checked before a plan is made.
+    pub fn new(output: impl AsRef<[usize]>) -> Self {
+        Self { output: PerAxis::new(output.as_ref()), rounding: Rounding::default(), tier: None, element: PhantomData }
+    }
+
+    /// How integers round a mean that lies between two of them. Floats do not ask.
+    pub fn rounding(mut self, rounding: Rounding) -> Self {
+        self.rounding = rounding;
+        self
+    }
+
+    /// Runs on this tier where all windows are equal, which alone have kernels; other windows have the same code everywhere. The
+    /// bits are the same.
+    pub fn tier(mut self, tier: Tier) -> Self {
+        self.tier = Some(tier);
+        self
+    }
+}
+
+impl<T: Element> AdaptiveMaxPool<T> {
+    /// Checks the output's lengths against a tensor of shape `N, C, spatial…`, in any layout.
+    ///
+    /// # Errors
+    /// [`Error::Rank`], [`Error::EmptyInput`], [`Error::EmptyOutput`], [`Error::BadBlock`], [`Error::SizeOverflow`] and
+    /// [`Error::TierUnavailable`].
+    pub fn plan(&self, layout: Layout, shape: impl AsRef<[usize]>) -> Result<AdaptivePlan<T>> {
+        let extent = Extent::new(layout, shape.as_ref(), &self.output, size_of::<T>())?;
+        let like =
+            |window: &Uniform| window.of(MaxPool::new(window.kernel())).nan(self.nan).plan(layout, shape.as_ref());
+        AdaptivePlan::new(Operation::Max(self.nan), extent, layout, self.tier, like)
+    }
+
+    /// [`AdaptiveMaxPool::plan`] for values and their indices, of type `I` (`i32` or `i64`).
+    ///
+    /// # Errors
+    /// As for [`AdaptiveMaxPool::plan`], and [`Error::IndexTooNarrow`] where `I` cannot hold every index that may occur.
+    ///
+    /// ```
+    /// use lanepool::{AdaptiveMaxPool, IndexKind, Layout};
+    /// let pool = AdaptiveMaxPool::<f32>::new([3]);
+    /// let plan = pool.plan_indexed::<i64>(IndexKind::Plane, Layout::Nchw, [1, 1, 7])?;
+    /// let (values, indices) = plan.run_vec(&[1.0, 5.0, 2.0, -1.0, 3.0, 0.0, 4.0])?;
+    /// assert_eq!((values, indices), (vec![5.0, 3.0, 4.0], vec![1, 4, 6]));
+    /// # Ok::<(), lanepool::Error>(())
+    /// ```
+    pub fn plan_indexed<I: Index>(
+        &self,
+        kind: IndexKind,
+        layout: Layout,
+        shape: impl AsRef<[usize]>,
+    ) -> Result<AdaptiveIndexPlan<T, I>> {
+        // The slice of indices has a length in bytes too.
+        let bytes = size_of::<T>().max(size_of::<I>());
+        let extent = Extent::new(layout, shape.as_ref(), &self.output, bytes)?;
+        let taps = cuts(&extent).map(Cuts::longest).iter().fold(1, |all: usize, n| all.saturating_mul(*n));
+        let numbering = Numbering::new::<I>(kind, &extent, taps)?;
+        Ok(AdaptiveIndexPlan { values: self.plan(layout, shape)?, numbering, index: PhantomData })
+    }
+}
+
+impl<T: Element> AdaptiveAvgPool<T> {
+    /// Checks the output's lengths against a tensor of shape `N, C, spatial…`, in any layout.
+    ///
+    /// # Errors
+    /// As for [`AdaptiveMaxPool::plan`]; also where the sum of a window's integers could overflow.
+    pub fn plan(&self, layout: Layout, shape: impl AsRef<[usize]>) -> Result<AdaptivePlan<T>> {
+        let extent = Extent::new(layout, shape.as_ref(), &self.output, size_of::<T>())?;
+        let taps = cuts(&extent).iter().fold(1, |all: u64, cuts| all.saturating_mul(cuts.longest() as u64));
+        if taps.saturating_mul(T::MAGNITUDE) >= 1 << 62 {
+            return Err(Error::SizeOverflow { what: "the sum of a window's elements could overflow 64 bits, and" });
+        }
+        let like = |window: &Uniform| {
+            window.of(AvgPool::new(window.kernel())).rounding(self.rounding).plan(layout, shape.as_ref())
+        };
+        AdaptivePlan::new(Operation::Mean(self.rounding), extent, layout, self.tier, like)
+    }
+}
+
+fn cuts(extent: &Extent) -> [Cuts; MAX_RANK] {
+    let [(d, i), (e, j), (f, k)] = pairs(extent);
+    [Cuts { input: d, output: i }, Cuts { input: e, output: j }, Cuts { input: f, output: k }]
+}
+
+/// Input and output of each axis.
+fn pairs(extent: &Extent) -> [(usize, usize); MAX_RANK] {
+    let ([a, b, c], [x, y, z]) = (extent.input, extent.output);
+    [(a, x), (b, y), (c, z)]
+}
+
+/// Windows that are all equal: as long as they are apart.
+struct Uniform {
+    lengths: [usize; MAX_RANK],
+    rank: usize,
+    tier: Tier,
+}
+
+impl Uniform {
+    /// `None` where some windows differ.
+    fn new(extent: &Extent, tier: Tier) -> Option<Self> {
+        let axes = pairs(extent);
+        let is_uniform = axes.iter().all(|(n, m)| n.checked_rem(*m) == Some(0));
+        let lengths = axes.map(|(n, m)| n.checked_div(m).unwrap_or(1));
+        is_uniform.then_some(Self { lengths, rank: extent.rank, tier })
+    }
+
+    fn kernel(&self) -> &[usize] {
+        self.lengths.get(MAX_RANK.saturating_sub(self.rank)..).unwrap_or(&[])
+    }
+
+    fn of<O: PoolOperation, T>(&self, pool: Pool<O, T>) -> Pool<O, T> {
+        pool.stride(self.kernel()).tier(self.tier)
+    }
+}
+
+/// An adaptive layer for tensors of one shape and layout: validated, immutable, cheap to clone, shareable between threads.
+/// Made by [`AdaptiveMaxPool::plan`] and [`AdaptiveAvgPool::plan`].
+pub struct AdaptivePlan<T> {
+    shared: Arc<Shared<T>>,
+}
+
+struct Shared<T> {
+    operation: Operation,
+    extent: Extent,
+    layout: Layout,
+    tier: Tier,
+    /// The plan of the same layer with plain windows, where they are all equal.
+    uniform: Option<Plan<T>>,
+}
+
+impl<T> Clone for AdaptivePlan<T> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl<T: Element> AdaptivePlan<T> {
+    fn new(
+        operation: Operation,
+        extent: Extent,
+        layout: Layout,
+        tier: Option<Tier>,
+        like: impl FnOnce(&Uniform) -> Result<Plan<T>>,
+    ) -> Result<Self> {
+        let tier = tier.unwrap_or_else(Tier::best).check()?;
+        let uniform = Uniform::new(&extent, tier).map(|window| like(&window)).transpose()?;
+        Ok(Self { shared: Arc::new(Shared { operation, extent, layout, tier, uniform }) })
+    }
+
+    /// Pools `src` into `dst`. Allocates nothing; every element of `dst` is written.
+    ///
+    /// # Errors
+    /// [`Error::SrcLen`] or [`Error::DstLen`] where a slice is not exactly as long as the plan needs; nothing is written
+    /// then.
+    pub fn run(&self, src: &[T], dst: &mut [T]) -> Result<()> {
+        let Shared { operation, extent, uniform, .. } = &*self.shared;
+        extent.check(src, dst)?;
+        let axes = cuts(extent);
+        match (uniform, operation) {
+            (Some(plan), _) => return plan.run(src, dst),
+            (None, Operation::Max(NanPolicy::Propagate)) => fold::pool(Largest::<false>, extent, axes, src, dst),
+            (None, Operation::Max(NanPolicy::Ignore)) => fold::pool(Largest::<true>, extent, axes, src, dst),
+            (None, Operation::Mean(rounding)) => fold::pool(Mean::<T>::new(*rounding), extent, axes, src, dst),
+        }
+        Ok(())
+    }
+
+    /// Pools `src` into a new vector.
+    ///
+    /// # Errors
+    /// [`Error::SrcLen`] where the slice is not exactly as long as the plan needs.
+    pub fn run_vec(&self, src: &[T]) -> Result<Vec<T>> {
+        let (need, got) = (self.input_len(), src.len());
+        if need != got {
+            return Err(Error::SrcLen { need, got });
+        }
+        let mut dst = alloc::vec![T::zeroed(); self.output_len()];
+        self.run(src, &mut dst)?;
+        Ok(dst)
+    }
+}
+
+impl<T> AdaptivePlan<T> {
+    /// Elements that the input slice must have.
+    pub fn input_len(&self) -> usize {
+        self.shared.extent.input_len()
+    }
+
+    /// Elements that the output slice must have.
+    pub fn output_len(&self) -> usize {
+        self.shared.extent.output_len()
+    }
+
+    /// The input's shape, `N, C, spatial…`, whatever the layout.
+    pub fn input_shape(&self) -> Vec<usize> {
+        self.shared.extent.input_shape()
+    }
+
+    /// The output's shape, `N, C, spatial…`, whatever the layout.
+    pub fn output_shape(&self) -> Vec<usize> {
+        self.shared.extent.output_shape()
+    }
+
+    /// The layout of input and output.
+    pub fn layout(&self) -> Layout {
+        self.shared.layout
+    }
+
+    /// The tier it was planned for.
+    pub fn tier(&self) -> Tier {
+        self.shared.tier
+    }
+
+    /// What visits the windows: `"variable"`, or where they are all equal the [walk](Plan::kernel) of the plain layer.
+    pub fn kernel(&self) -> &'static str {
+        self.shared.uniform.as_ref().map_or("variable", Plan::kernel)
+    }
+}
+
+impl<T: Element> fmt::Display for AdaptivePlan<T> {
+    /// `adaptive max f32 nchw → variable, avx2`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Shared { operation, layout, tier, .. } = &*self.shared;
+        write!(f, "adaptive {} {} {layout} → {}, {tier}", operation.name(), T::NAME, self.kernel())
+    }
+}
+
+impl<T: Element> fmt::Debug for AdaptivePlan<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AdaptivePlan({self}, {:?} to {:?})", self.input_shape(), self.output_shape())
+    }
+}
+
+/// An adaptive maximum that says, beside each value, where it was found: made by [`AdaptiveMaxPool::plan_indexed`].
+///
+/// [`IndexKind`] says what an index counts and which of equals is named. The tap of [`IndexKind::Tap`] is counted in its own
+/// window, row-major.
+pub struct AdaptiveIndexPlan<T, I> {
+    values: AdaptivePlan<T>,
+    numbering: Numbering,
+    index: PhantomData<fn(&mut [I])>,
+}
+
+impl<T, I> Clone for AdaptiveIndexPlan<T, I> {
+    fn clone(&self) -> Self {
+        Self { values: self.values.clone(), numbering: self.numbering, index: PhantomData }
+    }
+}
+
+impl<T: Element, I: Index> AdaptiveIndexPlan<T, I> {
+    /// Pools `src` into `dst` and writes where each value was found into `indices`. Allocates nothing.
+    ///
+    /// # Errors
+    /// [`Error::SrcLen`], [`Error::DstLen`] or [`Error::IndexLen`] where a slice is not exactly as long as the plan needs;
+    /// nothing is written then.
+    pub fn run(&self, src: &[T], dst: &mut [T], indices: &mut [I]) -> Result<()> {
+        let extent = &self.values.shared.extent;
+        extent.check(src, dst)?;
+        extent.check_indices(indices)?;
+        self.values.run(src, dst)?;
+        find::find(self.numbering, extent, cuts(extent), src, dst, indices);
+        Ok(())
+    }
+
+    /// Pools `src` into new vectors: values and indices.
+    ///
+    /// # Errors
+    /// [`Error::SrcLen`] where the slice is not exactly as long as the plan needs.
+    pub fn run_vec(&self, src: &[T]) -> Result<(Vec<T>, Vec<I>)> {
+        let dst = self.values.run_vec(src)?;
+        let mut indices = alloc::vec![I::NONE; dst.len()];
+        let extent = &self.values.shared.extent;
+        find::find(self.numbering, extent, cuts(extent), src, &dst, &mut indices);
+        Ok((dst, indices))
+    }
+}
+
+impl<T, I> AdaptiveIndexPlan<T, I> {
+    /// The plan of the values alone.
+    pub fn values(&self) -> &AdaptivePlan<T> {
+        &self.values
+    }
+
+    /// What the indices count.
+    pub fn kind(&self) -> IndexKind {
+        self.numbering.kind()
+    }
+}
+
+impl<T: Element, I: Index> fmt::Debug for AdaptiveIndexPlan<T, I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AdaptiveIndexPlan({:?} with {} of {:?})", self.values, I::NAME, self.kind())
+    }
+}

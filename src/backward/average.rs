@@ -1,0 +1,100 @@
+//! The backward pass of averages and sums: every tap of a window gets the window's gradient over its divisor.
+
+use core::marker::PhantomData;
+
+use super::axes::Adjoint;
+use super::sealed::Sum as _;
+use super::{Float, channels};
+use crate::geometry::Count;
+use crate::{AvgPool, Error, Layout, Result, SumPool};
+
+/// The backward pass of [`AvgPool`], [`SumPool`] and adaptive average pooling.
+///
+/// `grad_input[i] = Σ grad_output[o] / divisor[o]` over the windows `o` that hold `i`, in the windows' row-major order, each term
+/// a true division; a sum divides by 1. An element that no window holds gets 0. Sums are made in `f32` (in `f64` for `f64`) and
+/// rounded once. The divisor of each window is that of the forward pass: PyTorch's `avg_pool1d` to `avg_pool3d` backward.
+///
+/// ```
+/// use lanepool::{AvgPool, Layout};
+/// let layer = AvgPool::<f32>::new([2]).stride([1]);
+/// let backward = layer.backward(Layout::Nchw, [1, 1, 4])?;
+/// let mut grad_input = vec![0.0; backward.input_len()];
+/// backward.run(&[2.0, 4.0, 6.0], &mut grad_input)?;
+/// assert_eq!(grad_input, [1.0, 3.0, 5.0, 3.0]);
+/// # Ok::<(), lanepool::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct AvgBackward<T> {
+    pub(super) layer: Adjoint,
+    count: Count,
+    element: PhantomData<fn() -> T>,
+}
+
+impl<T: Float> AvgPool<T> {
+    /// The backward pass for an input of shape `N, C, spatial…`. The tier is not asked for: it runs on all alike.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the window, the shape or the divisor, as for [`AvgPool::plan`](crate::Pool::plan).
+    pub fn backward(&self, layout: Layout, shape: impl AsRef<[usize]>) -> Result<AvgBackward<T>> {
+        AvgBackward::new(Adjoint::of_window::<T>(self.window(), layout, shape.as_ref())?, self.count())
+    }
+}
+
+impl<T: Float> SumPool<T> {
+    /// The backward pass for an input of shape `N, C, spatial…`. The tier is not asked for: it runs on all alike.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the window or the shape, as for [`SumPool::plan`](crate::Pool::plan).
+    pub fn backward(&self, layout: Layout, shape: impl AsRef<[usize]>) -> Result<AvgBackward<T>> {
+        AvgBackward::new(Adjoint::of_window::<T>(self.window(), layout, shape.as_ref())?, self.count())
+    }
+}
+
+impl<T: Float> AvgBackward<T> {
+    fn new(layer: Adjoint, count: Count) -> Result<Self> {
+        if count == Count::Fixed(0) {
+            return Err(Error::BadDivisor);
+        }
+        Ok(Self { layer, count, element: PhantomData })
+    }
+
+    /// The backward pass of adaptive average pooling to `output` lengths, for an input of shape `N, C, spatial…`: output `o` of
+    /// `m` covers `[⌊o·n/m⌋, ⌈(o+1)·n/m⌉)` of `n` inputs (PyTorch).
+    ///
+    /// ```
+    /// use lanepool::{AvgBackward, Layout};
+    /// // Three inputs to two outputs: the one in the middle belongs to both.
+    /// let backward = AvgBackward::<f64>::adaptive([2], Layout::Nchw, [1, 1, 3])?;
+    /// let mut grad_input = [0.0; 3];
+    /// backward.run(&[2.0, 4.0], &mut grad_input)?;
+    /// assert_eq!(grad_input, [1.0, 3.0, 2.0]);
+    /// # Ok::<(), lanepool::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Whatever is wrong with the shape or the output's lengths, of which none may be 0.
+    pub fn adaptive(output: impl AsRef<[usize]>, layout: Layout, shape: impl AsRef<[usize]>) -> Result<Self> {
+        Self::new(Adjoint::adaptive(output.as_ref(), layout, shape.as_ref(), size_of::<T>())?, Count::Valid)
+    }
+
+    /// Computes the gradient of the input from that of the output. Allocates nothing; every element is written.
+    ///
+    /// # Errors
+    /// [`Error::GradientLen`] where a slice is not exactly as long as the plan needs; nothing is written then.
+    pub fn run(&self, grad_output: &[T], grad_input: &mut [T]) -> Result<()> {
+        self.layer.check_gradients(grad_output, grad_input)?;
+        self.layer.gather(grad_input, |tap, sums| {
+            let axes = self.layer.axes.iter().zip(tap.window);
+            let count: usize = match self.count {
+                Count::Fixed(divisor) => divisor,
+                count => axes.map(|(axis, o)| axis.count(o, count)).fold(1, usize::saturating_mul),
+            };
+            let divisor = T::Acc::of(count);
+            let gradients = channels(grad_output, tap.output, sums.len());
+            for (sum, gradient) in sums.iter_mut().zip(gradients) {
+                *sum = sum.plus(gradient.widened().over(divisor));
+            }
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,326 @@
+//! Windows seen from the input: which of them hold a given element.
+//!
+//! A backward pass asks the question of the forward pass the other way round. For each axis the answer is an arithmetic
+//! progression of outputs, found without a search: a sliding window by a congruence, an adaptive one by its own rule.
+
+use crate::error::AxisName;
+use crate::geometry::{Axis, Count, Geometry, MAX_RANK, PerAxis, adaptive_window, check_size, split_shape};
+use crate::{Error, Layout, Result};
+
+/// The windows of one spatial axis.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Windows {
+    Sliding {
+        axis: Axis,
+        /// Windows that hold one element lie this far apart: `d / gcd(s, d)`.
+        period: usize,
+        /// `gcd(s, d)`.
+        common: usize,
+        /// The inverse of `s / gcd(s, d)` modulo the period.
+        inverse: usize,
+    },
+    Adaptive {
+        input: usize,
+        output: usize,
+    },
+}
+
+/// The outputs whose windows hold one element: `count` of them from `first` on, `step` apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Covering {
+    pub first: usize,
+    pub count: usize,
+    pub step: usize,
+}
+
+impl Covering {
+    const NONE: Self = Self { first: 0, count: 0, step: 1 };
+
+    pub fn outputs(self) -> impl Iterator<Item = usize> {
+        (0..self.count).map(move |i| self.first.saturating_add(i.saturating_mul(self.step)))
+    }
+}
+
+/// The valid taps of one window: `count` positions from `start` on, `step` apart. The first of them is tap `skipped` of
+/// `kernel`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Taps {
+    pub start: usize,
+    pub count: usize,
+    pub step: usize,
+    pub skipped: usize,
+    pub kernel: usize,
+}
+
+impl Taps {
+    /// Position and tap number of each.
+    pub fn iter(self) -> impl Iterator<Item = (usize, usize)> + Clone {
+        (0..self.count)
+            .map(move |i| (self.start.saturating_add(i.saturating_mul(self.step)), self.skipped.saturating_add(i)))
+    }
+
+    /// The number of the tap at a position.
+    pub fn number(&self, position: usize) -> Option<usize> {
+        let distance = position.checked_sub(self.start)?;
+        let is_tap = self.step == 1 || distance.checked_rem(self.step) == Some(0);
+        let i = if self.step == 1 { distance } else { distance.checked_div(self.step)? };
+        (is_tap && i < self.count).then(|| self.skipped.saturating_add(i))
+    }
+}
+
+impl Windows {
+    fn sliding(axis: Axis) -> Self {
+        // Euclid: `a` stays a multiple of s·x modulo d.
+        let (mut a, mut b) = (axis.stride as i128, axis.dilation as i128);
+        let (mut x, mut next) = (1_i128, 0_i128);
+        while b != 0 {
+            let quotient = a.checked_div(b).unwrap_or(0);
+            (a, b) = (b, a.wrapping_sub(quotient.wrapping_mul(b)));
+            (x, next) = (next, x.wrapping_sub(quotient.wrapping_mul(next)));
+        }
+        let common = usize::try_from(a).unwrap_or(1).max(1);
+        let period = axis.dilation.checked_div(common).unwrap_or(1).max(1);
+        let inverse = x.checked_rem_euclid(period as i128).and_then(|x| usize::try_from(x).ok()).unwrap_or(0);
+        Self::Sliding { axis, period, common, inverse }
+    }
+
+    pub fn input(&self) -> usize {
+        match self {
+            Self::Sliding { axis, .. } => axis.input,
+            Self::Adaptive { input, .. } => *input,
+        }
+    }
+
+    pub fn output(&self) -> usize {
+        match self {
+            Self::Sliding { axis, .. } => axis.output,
+            Self::Adaptive { output, .. } => *output,
+        }
+    }
+
+    /// The outputs whose windows have a tap at position `at`.
+    pub fn covering(&self, at: usize) -> Covering {
+        let (axis, period, common, inverse) = match *self {
+            Self::Sliding { axis, period, common, inverse } => (axis, period, common, inverse),
+            Self::Adaptive { input, output } => {
+                // The rule is its own mirror image.
+                let outputs = adaptive_window(at, output, input);
+                return Covering { first: outputs.start, count: outputs.len(), step: 1 };
+            }
+        };
+        // o·s + i·d = at + b, so o runs from ⌈(at + b − reach)/s⌉ to ⌊(at + b)/s⌋.
+        let at = at.saturating_add(axis.begin);
+        let least = at.saturating_sub(axis.span().saturating_sub(1)).div_ceil(axis.stride.max(1));
+        let end = at.checked_div(axis.stride).unwrap_or(0).saturating_add(1).min(axis.output);
+        if period == 1 && common == 1 {
+            return Covering { first: least, count: end.saturating_sub(least), step: 1 };
+        }
+        // And o·s ≡ at + b modulo d.
+        let (Some(residue), Some(0)) = (at.checked_div(common), at.checked_rem(common)) else { return Covering::NONE };
+        let wide = (residue as u128).wrapping_mul(inverse as u128);
+        let residue = wide.checked_rem(period as u128).and_then(|o| usize::try_from(o).ok()).unwrap_or(0);
+        let lead = residue.saturating_add(period).saturating_sub(least.checked_rem(period).unwrap_or(0));
+        let first = least.saturating_add(lead.checked_rem(period).unwrap_or(0));
+        Covering { first, count: end.saturating_sub(first).div_ceil(period), step: period }
+    }
+
+    /// The valid taps of output `o`.
+    pub fn taps(&self, o: usize) -> Taps {
+        match self {
+            Self::Sliding { axis, .. } => {
+                let taps = axis.taps(o);
+                let from = o.saturating_mul(axis.stride);
+                let reached = taps.start.saturating_add(axis.begin).saturating_sub(from);
+                let skipped = if axis.dilation == 1 { reached } else { reached.div_ceil(axis.dilation.max(1)) };
+                Taps { start: taps.start, count: taps.count, step: axis.dilation, skipped, kernel: axis.kernel }
+            }
+            Self::Adaptive { input, output } => {
+                let window = adaptive_window(o, *input, *output);
+                Taps { start: window.start, count: window.len(), step: 1, skipped: 0, kernel: window.len() }
+            }
+        }
+    }
+
+    /// The taps of the longest window, padding counted; for adaptive windows as many or one more.
+    pub fn most_taps(&self) -> usize {
+        match self {
+            Self::Sliding { axis, .. } => axis.kernel,
+            Self::Adaptive { input, output } => input.div_ceil((*output).max(1)).saturating_add(1).min(*input),
+        }
+    }
+
+    /// What output `o` contributes to the divisor.
+    pub fn count(&self, o: usize, count: Count) -> usize {
+        match (self, count) {
+            (Self::Sliding { axis, .. }, count) => axis.count(o, count),
+            (Self::Adaptive { .. }, Count::Fixed(_)) => 1,
+            (Self::Adaptive { input, output }, _) => adaptive_window(o, *input, *output).len(),
+        }
+    }
+}
+
+/// A whole layer, seen from the input.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Adjoint {
+    pub axes: [Windows; MAX_RANK],
+    pub outer: usize,
+    pub inner: usize,
+    pub layout: Layout,
+    batch: usize,
+    channels: usize,
+    rank: usize,
+}
+
+impl Adjoint {
+    pub fn sliding(geometry: &Geometry, layout: Layout) -> Self {
+        let Geometry { outer, inner, axes, rank, batch, channels } = *geometry;
+        Self { axes: axes.map(Windows::sliding), outer, inner, layout, batch, channels, rank }
+    }
+
+    /// Adaptive windows: `output` lengths for a tensor of shape `N, C, spatial…`.
+    pub fn adaptive(output: &[usize], layout: Layout, shape: &[usize], bytes: usize) -> Result<Self> {
+        let (batch, channels, spatial) = split_shape(shape)?;
+        let rank = spatial.len();
+        PerAxis::new(output).check_rank("output", rank)?;
+        let absent = MAX_RANK.saturating_sub(rank);
+        let mut axes = [Windows::Adaptive { input: 1, output: 1 }; MAX_RANK];
+        for (axis, (to, (&input, &output))) in axes.iter_mut().skip(absent).zip(spatial.iter().zip(output)).enumerate()
+        {
+            let name = AxisName::spatial(axis, rank);
+            if input == 0 {
+                return Err(Error::EmptyInput { axis: name });
+            }
+            if output == 0 {
+                return Err(Error::EmptyOutput { axis: name });
+            }
+            *to = Windows::Adaptive { input, output };
+        }
+        check_size("the input", bytes, batch, channels, axes.map(|axis| axis.input()))?;
+        check_size("the output", bytes, batch, channels, axes.map(|axis| axis.output()))?;
+        let (outer, inner) = layout.split(batch, channels)?;
+        Ok(Self { axes, outer, inner, layout, batch, channels, rank })
+    }
+
+    fn lengths(&self, of: fn(&Windows) -> usize) -> impl Iterator<Item = usize> {
+        self.axes.into_iter().map(move |axis| of(&axis))
+    }
+
+    fn shape(&self, of: fn(&Windows) -> usize) -> alloc::vec::Vec<usize> {
+        let absent = MAX_RANK.saturating_sub(self.rank);
+        [self.batch, self.channels].into_iter().chain(self.lengths(of).skip(absent)).collect()
+    }
+
+    pub fn input_shape(&self) -> alloc::vec::Vec<usize> {
+        self.shape(Windows::input)
+    }
+
+    pub fn output_shape(&self) -> alloc::vec::Vec<usize> {
+        self.shape(Windows::output)
+    }
+
+    /// Elements of an input plane.
+    pub fn input_plane(&self) -> usize {
+        self.lengths(Windows::input).product()
+    }
+
+    /// Elements of an output plane.
+    pub fn output_plane(&self) -> usize {
+        self.lengths(Windows::output).product()
+    }
+
+    /// Planes: batch times channels.
+    pub fn planes(&self) -> usize {
+        self.outer.saturating_mul(self.inner)
+    }
+
+    pub fn input_len(&self) -> usize {
+        self.planes().saturating_mul(self.input_plane())
+    }
+
+    pub fn output_len(&self) -> usize {
+        self.planes().saturating_mul(self.output_plane())
+    }
+}
+
+/// The offset of a place on three axes, row-major.
+pub(super) fn offset([z, y, x]: [usize; MAX_RANK], [_, height, width]: [usize; MAX_RANK]) -> usize {
+    z.saturating_mul(height).saturating_add(y).saturating_mul(width).saturating_add(x)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::geometry::{Padding, Window};
+
+    fn window(kernel: usize, stride: usize, dilation: usize, padding: usize, ceil: bool) -> Window {
+        let one = |value| PerAxis::new(&[value]);
+        Window {
+            kernel: Some(one(kernel)),
+            stride: Some(one(stride)),
+            dilation: Some(one(dilation)),
+            padding: Some(Padding::Explicit { begin: one(padding), end: one(padding / 2) }),
+            ceil,
+            ceil_rule: Default::default(),
+            allow_empty: true,
+            padding_conflict: false,
+        }
+    }
+
+    /// Both views of an axis agree: an output covers a position if and only if that is one of its taps.
+    fn agrees(windows: Windows) {
+        for at in 0..windows.input() {
+            let covering: Vec<usize> = windows.covering(at).outputs().collect();
+            let want: Vec<usize> = (0..windows.output()).filter(|&o| windows.taps(o).number(at).is_some()).collect();
+            assert_eq!(covering, want, "{windows:?} at {at}");
+        }
+        for o in 0..windows.output() {
+            for (at, number) in windows.taps(o).iter() {
+                assert_eq!(windows.taps(o).number(at), Some(number));
+                assert!(at < windows.input() && number < windows.taps(o).kernel);
+            }
+        }
+    }
+
+    #[test]
+    fn a_sliding_window_covers_what_it_taps() {
+        let mut layers = 0;
+        for input in 1..12 {
+            for (kernel, stride, dilation) in
+                (1..6).flat_map(|k| (1..8).flat_map(move |s| (1..8).map(move |d| (k, s, d))))
+            {
+                for (padding, ceil) in [(0, false), (1, true), (3, false), (4, true)] {
+                    let window = window(kernel, stride, dilation, padding, ceil);
+                    let Ok(geometry) = Geometry::new(&window, Layout::Nchw, &[1, 1, input], 4) else { continue };
+                    let [_, _, axis] = geometry.axes;
+                    let windows = Windows::sliding(axis);
+                    agrees(windows);
+                    // Tap numbers count the padding.
+                    for o in 0..axis.output {
+                        for (at, number) in windows.taps(o).iter() {
+                            assert_eq!(o * axis.stride + number * axis.dilation, at + axis.begin);
+                        }
+                    }
+                    layers += 1;
+                }
+            }
+        }
+        assert!(layers > 5000, "{layers}");
+    }
+
+    #[test]
+    fn an_adaptive_window_covers_what_it_taps() {
+        for input in 1..40 {
+            for output in 1..40 {
+                agrees(Windows::Adaptive { input, output });
+            }
+        }
+    }
+
+    #[test]
+    fn an_adaptive_window_of_any_length_is_exact() {
+        let most = isize::MAX as usize;
+        assert_eq!(adaptive_window(0, most, 1), 0..most);
+        assert_eq!(adaptive_window(most - 1, most, most), most - 1..most);
+        assert_eq!(adaptive_window(most - 1, most - 1, most), most - 2..most - 1);
+    }
+}

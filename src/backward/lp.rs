@@ -1,0 +1,67 @@
+//! The backward pass of Lp pooling with p = 2.
+
+use core::marker::PhantomData;
+
+use super::axes::Adjoint;
+use super::sealed::Sum as _;
+use super::{Float, channels};
+use crate::{Error, Layout, Pool, PoolOperation, Result};
+
+/// The backward pass of Lp pooling with `p = 2`: of `y = √Σx²`.
+///
+/// `grad_input[i] = Σ (input[i] / output[o]) · grad_output[o]` over the windows `o` that hold `i`, in the windows' row-major order.
+/// Where `output[o]` is 0 the term is 0, the gradient of least norm where there are many. The quotient comes first: it is at most 1, so that no
+/// term overflows that need not. Sums are made in `f32` (in `f64` for `f64`) and rounded once.
+///
+/// ```
+/// use lanepool::{Layout, LpBackward, SumPool};
+/// let backward = LpBackward::<f32>::of(&SumPool::new([2]).stride([2]), Layout::Nchw, [1, 1, 4])?;
+/// let mut grad_input = vec![1.0; backward.input_len()];
+/// backward.run(&[3.0, 4.0, 0.0, 0.0], &[5.0, 0.0], &[10.0, 1.0], &mut grad_input)?;
+/// assert_eq!(grad_input, [6.0, 8.0, 0.0, 0.0]);
+/// # Ok::<(), lanepool::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct LpBackward<T> {
+    pub(super) layer: Adjoint,
+    element: PhantomData<fn() -> T>,
+}
+
+impl<T: Float> LpBackward<T> {
+    /// The backward pass of the 2-norm over the windows of `layer`, whatever that itself does with them, for an input of shape
+    /// `N, C, spatial…`.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the window or the shape, as for [`Pool::plan`].
+    pub fn of<O: PoolOperation>(layer: &Pool<O, T>, layout: Layout, shape: impl AsRef<[usize]>) -> Result<Self> {
+        Ok(Self { layer: Adjoint::of_window::<T>(layer.window(), layout, shape.as_ref())?, element: PhantomData })
+    }
+
+    /// Computes the gradient of the input from the input, the output that the forward pass gave, and the output's gradient.
+    /// Allocates nothing; every element is written.
+    ///
+    /// # Errors
+    /// [`Error::SrcLen`] for the input, [`Error::DstLen`] for the output and [`Error::GradientLen`] where a slice is not exactly as
+    /// long as the plan needs; nothing is written then.
+    pub fn run(&self, input: &[T], output: &[T], grad_output: &[T], grad_input: &mut [T]) -> Result<()> {
+        let (need, need_dst) = (self.layer.input_len(), self.layer.output_len());
+        if input.len() != need {
+            return Err(Error::SrcLen { need, got: input.len() });
+        }
+        if output.len() != need_dst {
+            return Err(Error::DstLen { need: need_dst, got: output.len() });
+        }
+        self.layer.check_gradients(grad_output, grad_input)?;
+        self.layer.gather(grad_input, |tap, sums| {
+            let lanes = sums.len();
+            let outputs = channels(output, tap.output, lanes).iter().zip(channels(grad_output, tap.output, lanes));
+            for ((sum, x), (y, gradient)) in sums.iter_mut().zip(channels(input, tap.input, lanes)).zip(outputs) {
+                let (x, y) = (x.widened(), y.widened());
+                let term = x.over(y).times(gradient.widened());
+                let term = if y == T::Acc::ZERO { T::Acc::ZERO } else { term };
+                *sum = sum.plus(term);
+            }
+        });
+        Ok(())
+    }
+}

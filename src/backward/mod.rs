@@ -1,0 +1,236 @@
+//! Backward passes: from the gradient of a layer's output to the gradient of its input.
+//!
+//! All of them gather. An element of the input adds what the windows that hold it give back, in the windows' own row-major
+//! order, beginning with +0: so the order of a sum is fixed by the geometry, no two elements share one, and any division of
+//! the work among threads would give the same bits. `axes.rs` finds the windows; [`gather`](Adjoint::gather) walks; each
+//! operation says what one window gives.
+//!
+//! Sums are made in `f32` for `f32`, `f16` and `bf16` and in `f64` for `f64`, and rounded once. A NaN is the canonical one.
+
+mod average;
+mod axes;
+mod lp;
+mod max;
+
+pub use average::AvgBackward;
+pub use lp::LpBackward;
+pub use max::MaxBackward;
+
+use alloc::vec::Vec;
+
+use crate::geometry::{Geometry, MAX_RANK, Window};
+use crate::{Element, Error, Layout, Result};
+use axes::{Adjoint, offset};
+
+/// An element type that gradients can have: `f32`, `f64`, and with the feature `half` `f16` and `bf16`. Sealed.
+pub trait Float: Element + sealed::Sealed {
+    /// What gradients are summed in: `f64` for `f64`, `f32` for the others.
+    #[doc(hidden)]
+    type Acc: sealed::Sum;
+    #[doc(hidden)]
+    fn widened(self) -> Self::Acc;
+    /// To the nearest, ties to even; any NaN to the canonical one.
+    #[doc(hidden)]
+    fn narrowed(sum: Self::Acc) -> Self;
+}
+
+mod sealed {
+    pub trait Sealed {}
+
+    /// What gradients are summed in.
+    pub trait Sum: Copy + PartialOrd {
+        const ZERO: Self;
+        /// The nearest to a count.
+        fn of(count: usize) -> Self;
+        fn plus(self, other: Self) -> Self;
+        fn times(self, other: Self) -> Self;
+        fn over(self, other: Self) -> Self;
+        fn is_nan(self) -> bool;
+    }
+}
+
+use sealed::Sum;
+
+macro_rules! sums {
+    ($($type:ident),+) => { $(
+        impl Sum for $type {
+            const ZERO: Self = 0.0;
+            fn of(count: usize) -> Self {
+                count as Self
+            }
+            fn plus(self, other: Self) -> Self {
+                self + other
+            }
+            fn times(self, other: Self) -> Self {
+                self * other
+            }
+            fn over(self, other: Self) -> Self {
+                self / other
+            }
+            fn is_nan(self) -> bool {
+                <$type>::is_nan(self)
+            }
+        }
+
+        impl sealed::Sealed for $type {}
+        impl Float for $type {
+            type Acc = Self;
+            fn widened(self) -> Self {
+                self
+            }
+            fn narrowed(sum: Self) -> Self {
+                if sum.is_nan() { Self::NAN } else { sum }
+            }
+        }
+    )+ };
+}
+
+sums!(f32, f64);
+
+#[cfg(feature = "half")]
+macro_rules! halves {
+    ($($type:ident),+) => { $(
+        impl sealed::Sealed for half::$type {}
+        impl Float for half::$type {
+            type Acc = f32;
+            fn widened(self) -> f32 {
+                self.to_f32()
+            }
+            fn narrowed(sum: f32) -> Self {
+                if sum.is_nan() { Self::NAN } else { Self::from_f32(sum) }
+            }
+        }
+    )+ };
+}
+
+#[cfg(feature = "half")]
+halves!(f16, bf16);
+
+/// Channels that are summed side by side, where they lie side by side.
+const LANES: usize = 32;
+
+/// One window that holds one pixel of the input, for some neighbouring channels.
+#[derive(Clone, Copy, Debug)]
+struct Tap {
+    /// Where in the input the first channel of the pixel lies, and the first channel of the window's output in the output.
+    input: usize,
+    output: usize,
+    /// The plane of that channel.
+    plane: usize,
+    /// The pixel.
+    at: [usize; MAX_RANK],
+    /// The window.
+    window: [usize; MAX_RANK],
+}
+
+impl Adjoint {
+    /// Fills the gradient of the input. For every window that holds a pixel, in row-major order, `add` adds what it gives to
+    /// the sums of some neighbouring channels.
+    fn gather<T: Float>(&self, grad_input: &mut [T], add: impl Fn(&Tap, &mut [T::Acc])) {
+        if self.inner == 1 {
+            self.gather_by::<T, 1>(grad_input, add)
+        } else {
+            self.gather_by::<T, LANES>(grad_input, add)
+        }
+    }
+
+    fn gather_by<T: Float, const LANES: usize>(&self, grad_input: &mut [T], add: impl Fn(&Tap, &mut [T::Acc])) {
+        let [depth, height, width] = &self.axes;
+        let (inner, outputs) = (self.inner, self.axes.map(|axis| axis.output()));
+        let output_plane = self.output_plane();
+        let mut pixels = grad_input.chunks_exact_mut(inner.max(1)).enumerate();
+        for outer in 0..self.outer {
+            for z in 0..depth.input() {
+                let over_z = depth.covering(z);
+                for y in 0..height.input() {
+                    let over_y = height.covering(y);
+                    for x in 0..width.input() {
+                        let over_x = width.covering(x);
+                        let Some((pixel, channels)) = pixels.next() else { return };
+                        let mut channel = 0_usize;
+                        for block in channels.chunks_mut(LANES) {
+                            let mut sums = [T::Acc::ZERO; LANES];
+                            let sums = sums.get_mut(..block.len()).unwrap_or_default();
+                            for oz in over_z.outputs() {
+                                for oy in over_y.outputs() {
+                                    for ox in over_x.outputs() {
+                                        let window = [oz, oy, ox];
+                                        let output =
+                                            outer.saturating_mul(output_plane).saturating_add(offset(window, outputs));
+                                        let of = |pixel: usize| pixel.saturating_mul(inner).saturating_add(channel);
+                                        let tap = Tap {
+                                            input: of(pixel),
+                                            output: of(output),
+                                            plane: of(outer),
+                                            at: [z, y, x],
+                                            window,
+                                        };
+                                        add(&tap, sums);
+                                    }
+                                }
+                            }
+                            for (to, sum) in block.iter_mut().zip(sums) {
+                                *to = T::narrowed(*sum);
+                            }
+                            channel = channel.saturating_add(LANES);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn check_gradients<T>(&self, grad_output: &[T], grad_input: &[T]) -> Result<()> {
+        for (of, slice, need) in [("output", grad_output, self.output_len()), ("input", grad_input, self.input_len())] {
+            if slice.len() != need {
+                return Err(Error::GradientLen { of, need, got: slice.len() });
+            }
+        }
+        Ok(())
+    }
+
+    fn of_window<T>(window: &Window, layout: Layout, shape: &[usize]) -> Result<Self> {
+        Ok(Self::sliding(&Geometry::new(window, layout, shape, size_of::<T>())?, layout))
+    }
+}
+
+/// The elements of some neighbouring channels; none where they are not there, which the lengths exclude.
+fn channels<T>(tensor: &[T], from: usize, count: usize) -> &[T] {
+    tensor.get(from..from.saturating_add(count)).unwrap_or_default()
+}
+
+/// What every backward pass tells of itself.
+macro_rules! shapes {
+    ($type:ident<$($generic:ident),+>) => {
+        impl<$($generic),+> $type<$($generic),+> {
+            /// Elements of the layer's input, and of its gradient.
+            pub fn input_len(&self) -> usize {
+                self.layer.input_len()
+            }
+
+            /// Elements of the layer's output, and of its gradient.
+            pub fn output_len(&self) -> usize {
+                self.layer.output_len()
+            }
+
+            /// The shape of the layer's input, `N, C, spatial…`, whatever the layout.
+            pub fn input_shape(&self) -> Vec<usize> {
+                self.layer.input_shape()
+            }
+
+            /// The shape of the layer's output, `N, C, spatial…`, whatever the layout.
+            pub fn output_shape(&self) -> Vec<usize> {
+                self.layer.output_shape()
+            }
+
+            /// The layout of all tensors.
+            pub fn layout(&self) -> Layout {
+                self.layer.layout
+            }
+        }
+    };
+}
+
+shapes!(AvgBackward<T>);
+shapes!(LpBackward<T>);
+shapes!(MaxBackward<T, I>);

@@ -1,0 +1,399 @@
+//! Fractional max pooling: windows of one length, at places that the caller's random samples choose.
+
+use core::fmt::{self, Debug};
+use core::marker::PhantomData;
+use core::ops::Range;
+
+use alloc::vec::Vec;
+
+use crate::geometry::{MAX_RANK, PerAxis};
+use crate::variable::find::{self, Numbering};
+use crate::variable::fold;
+use crate::variable::scalar::Largest;
+use crate::variable::{Block, Extent, Lane, Windows};
+use crate::{Element, Error, Index, IndexKind, Layout, NanPolicy, Result};
+
+/// A type of random samples. Sealed: the float elements.
+pub trait Sample: bytemuck::Pod + Debug + PartialEq + Send + Sync + sealed::Sealed {}
+
+mod sealed {
+    pub trait Sealed: Copy {
+        /// Where the window of output `o` starts, if `free` positions are left and `last` is the last output, which is not
+        /// asked for: `⌊(o + sample)·α⌋ − ⌊sample·α⌋` with `α = free/last`, each operation rounded to this type.
+        #[doc(hidden)]
+        fn start(self, o: usize, free: usize, last: usize) -> usize;
+        #[doc(hidden)]
+        fn value(self) -> f64;
+    }
+}
+
+macro_rules! samples {
+    ($($T:ty: $from:expr, $floor:expr);+ $(;)?) => { $(
+        impl Sample for $T {}
+        impl sealed::Sealed for $T {
+            #[allow(clippy::arithmetic_side_effects, reason = "floats")]
+            fn start(self, o: usize, free: usize, last: usize) -> usize {
+                let (from, floor) = ($from, $floor);
+                let alpha: $T = from(free) / from(last);
+                floor((from(o) + self) * alpha).saturating_sub(floor(self * alpha))
+            }
+            fn value(self) -> f64 {
+                self.into()
+            }
+        }
+    )+ };
+}
+
+// `as` cuts the fraction off, and saturates.
+samples! {
+    f32: |n: usize| n as f32, |x: f32| x as usize;
+    f64: |n: usize| n as f64, |x: f64| x as usize;
+}
+
+#[cfg(feature = "half")]
+samples! {
+    half::f16: |n: usize| half::f16::from_f32(n as f32), |x: half::f16| x.to_f32() as usize;
+    half::bf16: |n: usize| half::bf16::from_f32(n as f32), |x: half::bf16| x.to_f32() as usize;
+}
+
+/// An element with the type of its random samples: its own for floats, as in PyTorch, and `f32` for integers, which PyTorch
+/// does not pool fractionally.
+pub trait Sampled: Element {
+    /// The type of the samples.
+    type Sample: Sample;
+}
+
+macro_rules! sampled {
+    ($($T:ty: $S:ty),+ $(,)?) => { $( impl Sampled for $T { type Sample = $S; } )+ };
+}
+
+sampled!(f32: f32, f64: f64, i8: f32, u8: f32, i16: f32, u16: f32, i32: f32);
+#[cfg(feature = "half")]
+sampled!(half::f16: half::f16, half::bf16: half::bf16);
+
+/// The windows of one axis of one plane.
+#[derive(Clone, Copy, Debug)]
+struct Places<S> {
+    input: usize,
+    output: usize,
+    kernel: usize,
+    sample: S,
+}
+
+impl<S: Sample> Windows for Places<S> {
+    fn windows(self) -> impl Iterator<Item = Range<usize>> {
+        let Self { input, output, kernel, sample } = self;
+        let (free, last) = (input.saturating_sub(kernel), output.saturating_sub(1));
+        (0..output).map(move |o| {
+            // Rounding may carry a start past the last place.
+            let start = if o == last { free } else { sample.start(o, free, last).min(free) };
+            start..start.saturating_add(kernel)
+        })
+    }
+}
+
+/// The largest value of each window, where windows of one length lie at places that random samples choose: Graham, *Fractional
+/// Max-Pooling* (2014), as PyTorch's `FractionalMaxPool2d` and `3d` have it; also with one spatial axis.
+///
+/// On an axis of `n` elements with `m` windows of `k`, and a sample `s`, the window of output `o` starts at
+/// `⌊(o + s)·α⌋ − ⌊s·α⌋` where `α = (n − k)/(m − 1)`, and the last at `n − k`. It is computed in the samples' type, each operation
+/// rounded, as PyTorch does: the windows are PyTorch's, to the element. `m + k − 1` may be at most `n`.
+///
+/// Each plane has its own samples, one for each spatial axis: `N × C × axes` of them, row-major, **whatever the layout**. Their
+/// order is PyTorch's: `[width, height]` with two axes, `[depth, height, width]` with three. Samples lie in `0.0 .. 1.0`.
+///
+/// NaN, zeros and −inf are those of [`MaxPool`](crate::MaxPool).
+///
+/// ```
+/// use lanepool::{FractionalMaxPool, Layout};
+/// let plan = FractionalMaxPool::<f32>::new([2], [3]).plan(Layout::Nchw, [1, 1, 7])?;
+/// // α is 2.5: the windows start at ⌊0.5·2.5⌋ − 1 = 0, ⌊1.5·2.5⌋ − 1 = 2 and 5.
+/// assert_eq!(plan.run_vec(&[1.0, 2.0, 3.0, 4.0, 0.0, 5.0, 6.0], &[0.5])?, [2.0, 4.0, 6.0]);
+/// # Ok::<(), lanepool::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[must_use = "a builder does nothing until `plan` is called"]
+pub struct FractionalMaxPool<T> {
+    kernel: PerAxis,
+    output: PerAxis,
+    nan: NanPolicy,
+    element: PhantomData<T>,
+}
+
+impl<T> FractionalMaxPool<T> {
+    /// Windows of `kernel` elements and `output` of them, on each spatial axis, in the order of the shape. Nothing is checked
+    /// before a plan is made.
+    pub fn new(kernel: impl AsRef<[usize]>, output: impl AsRef<[usize]>) -> Self {
+        Self {
+            kernel: PerAxis::new(kernel.as_ref()),
+            output: PerAxis::new(output.as_ref()),
+            nan: NanPolicy::default(),
+            element: PhantomData,
+        }
+    }
+
+    /// What NaN does.
+    pub fn nan(mut self, policy: NanPolicy) -> Self {
+        self.nan = policy;
+        self
+    }
+}
+
+impl<T: Sampled> FractionalMaxPool<T> {
+    /// Checks the windows against a tensor of shape `N, C, spatial…`, in any layout.
+    ///
+    /// # Errors
+    /// [`Error::Rank`], [`Error::ZeroKernel`], [`Error::EmptyInput`], [`Error::EmptyOutput`], [`Error::TooManyWindows`],
+    /// [`Error::BadBlock`] and [`Error::SizeOverflow`].
+    pub fn plan(&self, layout: Layout, shape: impl AsRef<[usize]>) -> Result<FractionalPlan<T>> {
+        self.plan_bytes(layout, shape.as_ref(), size_of::<T>())
+    }
+
+    /// [`FractionalMaxPool::plan`] for values and their indices, of type `I` (`i32` or `i64`).
+    ///
+    /// # Errors
+    /// As for [`FractionalMaxPool::plan`], and [`Error::IndexTooNarrow`] where `I` cannot hold every index that may occur.
+    ///
+    /// ```
+    /// use lanepool::{FractionalMaxPool, IndexKind, Layout};
+    /// let pool = FractionalMaxPool::<f32>::new([2], [3]);
+    /// let plan = pool.plan_indexed::<i64>(IndexKind::Plane, Layout::Nchw, [1, 1, 7])?;
+    /// let (values, indices) = plan.run_vec(&[1.0, 2.0, 3.0, 4.0, 0.0, 5.0, 6.0], &[0.5])?;
+    /// assert_eq!((values, indices), (vec![2.0, 4.0, 6.0], vec![1, 3, 6]));
+    /// # Ok::<(), lanepool::Error>(())
+    /// ```
+    pub fn plan_indexed<I: Index>(
+        &self,
+        kind: IndexKind,
+        layout: Layout,
+        shape: impl AsRef<[usize]>,
+    ) -> Result<FractionalIndexPlan<T, I>> {
+        // The slice of indices has a length in bytes too.
+        let values = self.plan_bytes(layout, shape.as_ref(), size_of::<T>().max(size_of::<I>()))?;
+        let taps = values.kernel.iter().fold(1, |all: usize, n| all.saturating_mul(*n));
+        let numbering = Numbering::new::<I>(kind, &values.extent, taps)?;
+        Ok(FractionalIndexPlan { values, numbering, index: PhantomData })
+    }
+
+    fn plan_bytes(&self, layout: Layout, shape: &[usize], bytes: usize) -> Result<FractionalPlan<T>> {
+        let bytes = bytes.max(size_of::<T::Sample>());
+        let extent = Extent::new(layout, shape, &self.output, bytes)?;
+        self.kernel.check_rank("kernel", extent.rank)?;
+        let mut kernel = [1; MAX_RANK];
+        let absent = MAX_RANK.saturating_sub(extent.rank);
+        for (axis, length) in kernel.iter_mut().skip(absent).enumerate() {
+            *length = self.kernel.at(axis);
+        }
+        for (axis, ((&kernel, &input), &output)) in kernel.iter().zip(&extent.input).zip(&extent.output).enumerate() {
+            let axis = extent.name(axis);
+            if kernel == 0 {
+                return Err(Error::ZeroKernel { axis });
+            }
+            if output.checked_add(kernel.saturating_sub(1)).is_none_or(|all| all > input) {
+                return Err(Error::TooManyWindows { axis, output, kernel, input });
+            }
+        }
+        let samples = extent.batch.checked_mul(extent.channels).and_then(|planes| planes.checked_mul(extent.rank));
+        let samples = samples.and_then(|samples| Some((samples, samples.checked_mul(bytes)?)));
+        match samples {
+            Some((samples, bytes)) if isize::try_from(bytes).is_ok() => {
+                Ok(FractionalPlan { extent, kernel, samples, nan: self.nan, layout, element: PhantomData })
+            }
+            _ => Err(Error::SizeOverflow { what: "the number of samples" }),
+        }
+    }
+}
+
+/// A fractional layer for tensors of one shape and layout: validated, immutable, shareable between threads. Made by
+/// [`FractionalMaxPool::plan`]. The samples are given to each run.
+#[derive(Clone)]
+pub struct FractionalPlan<T> {
+    extent: Extent,
+    kernel: [usize; MAX_RANK],
+    samples: usize,
+    nan: NanPolicy,
+    layout: Layout,
+    element: PhantomData<fn(&[T])>,
+}
+
+impl<T: Sampled> FractionalPlan<T> {
+    /// Pools `src` into `dst`, with windows where `samples` say. Allocates nothing; every element of `dst` is written.
+    ///
+    /// # Errors
+    /// [`Error::SrcLen`], [`Error::DstLen`] or [`Error::SampleLen`] where a slice is not exactly as long as the plan needs, and
+    /// [`Error::BadSample`] where a sample does not lie in `0.0 .. 1.0`; nothing is written then.
+    pub fn run(&self, src: &[T], samples: &[T::Sample], dst: &mut [T]) -> Result<()> {
+        self.check(src, samples, dst)?;
+        self.pool(src, samples, dst);
+        Ok(())
+    }
+
+    /// Pools `src` into a new vector.
+    ///
+    /// # Errors
+    /// As for [`FractionalPlan::run`].
+    pub fn run_vec(&self, src: &[T], samples: &[T::Sample]) -> Result<Vec<T>> {
+        let mut dst = alloc::vec![T::zeroed(); self.output_len()];
+        self.run(src, samples, &mut dst)?;
+        Ok(dst)
+    }
+
+    fn check(&self, src: &[T], samples: &[T::Sample], dst: &[T]) -> Result<()> {
+        self.extent.check(src, dst)?;
+        let (need, got) = (self.samples, samples.len());
+        if need != got {
+            return Err(Error::SampleLen { need, got });
+        }
+        let values = samples.iter().map(|sample| sealed::Sealed::value(*sample)).enumerate();
+        match values.into_iter().find(|(_, sample)| !(0.0..1.0).contains(sample)) {
+            Some((at, sample)) => Err(Error::BadSample { at, sample }),
+            None => Ok(()),
+        }
+    }
+
+    fn pool(&self, src: &[T], samples: &[T::Sample], dst: &mut [T]) {
+        let to = self.extent.output_block().max(1);
+        for (number, lane, block) in self.planes(src) {
+            let Some(axes) = self.places(samples, number) else { return };
+            let start = number.checked_div(lane.inner).unwrap_or(0).saturating_mul(to);
+            let Some(dst) = dst.get_mut(start..start.saturating_add(to)) else { return };
+            match self.nan {
+                NanPolicy::Propagate => fold::plane(Largest::<false>, axes, block, lane, dst),
+                NanPolicy::Ignore => fold::plane(Largest::<true>, axes, block, lane, dst),
+            }
+        }
+    }
+
+    /// Every plane: its number, counted `N, C`, where it lies in its block, and the block.
+    fn planes<'a>(&self, src: &'a [T]) -> impl Iterator<Item = (usize, Lane, Block<'a, T>)> {
+        let Extent { inner, input, .. } = self.extent;
+        let blocks = src.chunks_exact(self.extent.input_block().max(1)).enumerate();
+        blocks.flat_map(move |(outer, elements)| {
+            (0..inner).map(move |channel| {
+                let number = outer.saturating_mul(inner).saturating_add(channel);
+                (number, Lane { inner, channel }, Block { elements, input, inner })
+            })
+        })
+    }
+
+    /// The windows of a plane.
+    fn places(&self, samples: &[T::Sample], plane: usize) -> Option<[Places<T::Sample>; MAX_RANK]> {
+        let Extent { rank, input: [a, b, c], output: [x, y, z], .. } = self.extent;
+        let first = plane.saturating_mul(rank);
+        let samples = samples.get(first..first.saturating_add(rank))?;
+        // PyTorch takes them in the order of the axes in space, and the other way round in the plane.
+        let [depth, height, width] = match *samples {
+            [depth, height, width] => [depth, height, width],
+            [width, height] => [width, height, width],
+            [width] => [width; MAX_RANK],
+            _ => return None,
+        };
+        let [k, l, m] = self.kernel;
+        Some([
+            Places { input: a, output: x, kernel: k, sample: depth },
+            Places { input: b, output: y, kernel: l, sample: height },
+            Places { input: c, output: z, kernel: m, sample: width },
+        ])
+    }
+}
+
+impl<T> FractionalPlan<T> {
+    /// Elements that the input slice must have.
+    pub fn input_len(&self) -> usize {
+        self.extent.input_len()
+    }
+
+    /// Elements that the output slice must have.
+    pub fn output_len(&self) -> usize {
+        self.extent.output_len()
+    }
+
+    /// Samples that a run needs: `N · C ·` spatial axes.
+    pub fn samples_len(&self) -> usize {
+        self.samples
+    }
+
+    /// The input's shape, `N, C, spatial…`, whatever the layout.
+    pub fn input_shape(&self) -> Vec<usize> {
+        self.extent.input_shape()
+    }
+
+    /// The output's shape, `N, C, spatial…`, whatever the layout.
+    pub fn output_shape(&self) -> Vec<usize> {
+        self.extent.output_shape()
+    }
+
+    /// The layout of input and output.
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+}
+
+impl<T: Element> fmt::Debug for FractionalPlan<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (element, layout, kernel) = (T::NAME, self.layout, self.kernel);
+        write!(f, "FractionalPlan(max {element} {layout} {kernel:?}, ")?;
+        write!(f, "{:?} to {:?})", self.input_shape(), self.output_shape())
+    }
+}
+
+/// A fractional maximum that says, beside each value, where it was found: made by [`FractionalMaxPool::plan_indexed`].
+///
+/// [`IndexKind`] says what an index counts and which of equals is named.
+#[derive(Clone)]
+pub struct FractionalIndexPlan<T, I> {
+    values: FractionalPlan<T>,
+    numbering: Numbering,
+    index: PhantomData<fn(&mut [I])>,
+}
+
+impl<T: Sampled, I: Index> FractionalIndexPlan<T, I> {
+    /// Pools `src` into `dst` and writes where each value was found into `indices`. Allocates nothing.
+    ///
+    /// # Errors
+    /// As for [`FractionalPlan::run`], and [`Error::IndexLen`]; nothing is written then.
+    pub fn run(&self, src: &[T], samples: &[T::Sample], dst: &mut [T], indices: &mut [I]) -> Result<()> {
+        let values = &self.values;
+        values.check(src, samples, dst)?;
+        values.extent.check_indices(indices)?;
+        values.pool(src, samples, dst);
+        let to = values.extent.output_block().max(1);
+        for (number, lane, block) in values.planes(src) {
+            let Some(axes) = values.places(samples, number) else { break };
+            let start = number.checked_div(lane.inner).unwrap_or(0).saturating_mul(to);
+            let range = start..start.saturating_add(to);
+            let (Some(dst), Some(indices)) = (dst.get(range.clone()), indices.get_mut(range)) else { break };
+            find::plane(self.numbering, axes, block, lane, number, dst, indices);
+        }
+        Ok(())
+    }
+
+    /// Pools `src` into new vectors: values and indices.
+    ///
+    /// # Errors
+    /// As for [`FractionalPlan::run`].
+    pub fn run_vec(&self, src: &[T], samples: &[T::Sample]) -> Result<(Vec<T>, Vec<I>)> {
+        let len = self.values.output_len();
+        let (mut dst, mut indices) = (alloc::vec![T::zeroed(); len], alloc::vec![I::NONE; len]);
+        self.run(src, samples, &mut dst, &mut indices)?;
+        Ok((dst, indices))
+    }
+}
+
+impl<T, I> FractionalIndexPlan<T, I> {
+    /// The plan of the values alone.
+    pub fn values(&self) -> &FractionalPlan<T> {
+        &self.values
+    }
+
+    /// What the indices count.
+    pub fn kind(&self) -> IndexKind {
+        self.numbering.kind()
+    }
+}
+
+impl<T: Element, I: Index> Debug for FractionalIndexPlan<T, I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FractionalIndexPlan({:?} with {} of {:?})", self.values, I::NAME, self.kind())
+    }
+}

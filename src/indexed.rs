@@ -1,0 +1,250 @@
+//! Maxima and minima with where they are.
+
+use core::fmt;
+use core::marker::PhantomData;
+use core::ops::Range;
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use crate::geometry::{Count, Geometry};
+use crate::kernels::{BoundFind, Clamp, Layer};
+use crate::plan::clamp_between;
+use crate::pool::Parts;
+use crate::{Element, Error, Index, IndexKind, Layout, Max, Min, Pool, PoolOperation, Result, Tier};
+
+/// A maximum or minimum that says, beside each value, where it was found: made by
+/// [`MaxPool::plan_indexed`](crate::Pool::plan_indexed).
+///
+/// [`IndexKind`] says what an index counts and which of equals is named. Plain maxima never pay for this: they have a
+/// [`Plan`](crate::Plan) of their own.
+///
+/// ```
+/// use lanepool::{IndexKind, Layout, MaxPool};
+/// let pool = MaxPool::<f32>::new([2]).stride([2]);
+/// let plan = pool.plan_indexed::<i64>(IndexKind::Plane, Layout::Nchw, [1, 1, 6])?;
+/// let (values, indices) = plan.run_vec(&[1.0, 3.0, 2.0, 2.0, -1.0, f32::NAN])?;
+/// assert_eq!((values[0], indices), (3.0, vec![1, 2, 5]));
+/// assert!(values[2].is_nan());
+/// # Ok::<(), lanepool::Error>(())
+/// ```
+pub struct IndexPlan<T, I> {
+    shared: Arc<Shared<T>>,
+    index: PhantomData<fn(&mut [I])>,
+}
+
+struct Shared<T> {
+    finder: BoundFind<T>,
+    clamp: Option<Clamp<T>>,
+    geometry: Geometry,
+    /// What a window without a valid tap gives, where there may be one.
+    empty_windows: Option<T>,
+    name: &'static str,
+    kind: IndexKind,
+    layout: Layout,
+    tier: Tier,
+    shape: Vec<usize>,
+}
+
+impl<T, I> Clone for IndexPlan<T, I> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), index: PhantomData }
+    }
+}
+
+/// The largest index that a layer can have; a layer of no elements has none.
+fn largest(kind: IndexKind, geometry: &Geometry) -> usize {
+    let plane = geometry.axes.iter().map(|axis| axis.input).fold(1, usize::saturating_mul);
+    let places = match kind {
+        IndexKind::Plane => plane,
+        IndexKind::Tensor | IndexKind::TensorColumnMajor => geometry.input_len(),
+        IndexKind::Tap => geometry.axes.iter().map(|axis| axis.kernel).fold(1, usize::saturating_mul),
+    };
+    places.saturating_sub(1)
+}
+
+impl<T: Element, I: Index> IndexPlan<T, I> {
+    fn new(parts: &Parts<'_>, kind: IndexKind, layout: Layout, shape: &[usize]) -> Result<Self> {
+        let Parts { window, operation, name, tier, bounds, .. } = *parts;
+        let geometry = Geometry::new(window, layout, shape, size_of::<T>().max(size_of::<I>()))?;
+        let most = largest(kind, &geometry);
+        if most as u64 > I::MOST {
+            return Err(Error::IndexTooNarrow { index: I::NAME, most });
+        }
+        let tier = tier.unwrap_or_else(Tier::best).check()?;
+        let layer = Layer { geometry, count: Count::Valid };
+        let unavailable = Error::TierUnavailable { tier, why: "this build has no kernels for it" };
+        let finder = T::bind_find(tier, operation, kind, &layer).ok_or(unavailable)?;
+        let clamp = clamp_between(bounds, tier)?;
+        let empty_windows = geometry.may_have_empty_windows().then(|| T::identity(operation));
+        Ok(Self {
+            shared: Arc::new(Shared {
+                finder,
+                clamp,
+                geometry,
+                empty_windows,
+                name,
+                kind,
+                layout,
+                tier,
+                shape: shape.to_vec(),
+            }),
+            index: PhantomData,
+        })
+    }
+
+    /// Pools `src` into `dst` and writes where each value was found into `indices`. Allocates nothing.
+    ///
+    /// # Errors
+    /// [`Error::SrcLen`], [`Error::DstLen`] or [`Error::IndexLen`] where a slice is not exactly as long as the plan needs;
+    /// nothing is written then.
+    pub fn run(&self, src: &[T], dst: &mut [T], indices: &mut [I]) -> Result<()> {
+        self.check(src, indices)?;
+        let (need, got) = (self.output_len(), dst.len());
+        if need != got {
+            return Err(Error::DstLen { need, got });
+        }
+        self.run_units(src, Some(dst), indices, 0..self.shared.finder.units())
+    }
+
+    /// Writes where the maxima or minima of `src` are, and not what they are.
+    ///
+    /// # Errors
+    /// As for [`IndexPlan::run`].
+    pub fn run_indices(&self, src: &[T], indices: &mut [I]) -> Result<()> {
+        self.check(src, indices)?;
+        self.run_units(src, None, indices, 0..self.shared.finder.units())
+    }
+
+    /// Pools `src` into new vectors: values and indices.
+    ///
+    /// # Errors
+    /// [`Error::SrcLen`] where the slice is not exactly as long as the plan needs.
+    pub fn run_vec(&self, src: &[T]) -> Result<(Vec<T>, Vec<I>)> {
+        let (mut dst, mut indices) =
+            (alloc::vec![T::zeroed(); self.output_len()], alloc::vec![I::NONE; self.output_len()]);
+        self.run(src, &mut dst, &mut indices)?;
+        Ok((dst, indices))
+    }
+
+    /// Pools on the rayon pool of the calling thread, as [`Plan::run_parallel`](crate::Plan::run_parallel).
+    ///
+    /// # Errors
+    /// As for [`IndexPlan::run`].
+    #[cfg(feature = "rayon")]
+    pub fn run_parallel(&self, src: &[T], dst: &mut [T], indices: &mut [I]) -> Result<()> {
+        use rayon::prelude::*;
+        let finder = &self.shared.finder;
+        let bytes = src.len().saturating_add(dst.len()).saturating_mul(size_of::<T>());
+        let tasks = rayon::current_num_threads().saturating_mul(4).min(bytes / (256 << 10)).max(1);
+        let units = finder.units().div_ceil(tasks).max(1);
+        let len = units.saturating_mul(finder.unit_len());
+        if dst.len() != self.output_len() || tasks == 1 || len == 0 {
+            return self.run(src, dst, indices);
+        }
+        self.check(src, indices)?;
+        let parts = dst.par_chunks_mut(len).zip(indices.par_chunks_mut(len)).enumerate();
+        parts.try_for_each(|(i, (dst, indices))| {
+            let first = i.saturating_mul(units);
+            let count = indices.len().checked_div(finder.unit_len()).unwrap_or(0);
+            self.run_units(src, Some(dst), indices, first..first.saturating_add(count))
+        })
+    }
+
+    fn check(&self, src: &[T], indices: &[I]) -> Result<()> {
+        let (need, got) = (self.input_len(), src.len());
+        if need != got {
+            return Err(Error::SrcLen { need, got });
+        }
+        let (need, got) = (self.output_len(), indices.len());
+        if need == got { Ok(()) } else { Err(Error::IndexLen { need, got }) }
+    }
+
+    fn run_units(&self, src: &[T], mut dst: Option<&mut [T]>, indices: &mut [I], units: Range<usize>) -> Result<()> {
+        if indices.is_empty() {
+            return Ok(());
+        }
+        let finder = &self.shared.finder;
+        let first = units.start.saturating_mul(finder.unit_len());
+        let wrong = Error::IndexLen { need: finder.unit_len().saturating_mul(units.len()), got: indices.len() };
+        finder.run(src, dst.as_deref_mut(), indices, units).ok_or(wrong)?;
+        if let (Some(identity), Some(dst)) = (self.shared.empty_windows, dst.as_deref_mut()) {
+            for (i, y) in dst.iter_mut().enumerate() {
+                if self.shared.geometry.window_is_empty(first.saturating_add(i)) {
+                    *y = identity;
+                }
+            }
+        }
+        if let (Some(clamp), Some(dst)) = (&self.shared.clamp, dst) {
+            clamp(dst);
+        }
+        Ok(())
+    }
+}
+
+impl<T, I> IndexPlan<T, I> {
+    /// Elements that the input slice must have.
+    pub fn input_len(&self) -> usize {
+        self.shared.geometry.input_len()
+    }
+
+    /// Elements that the output and the index slice must have.
+    pub fn output_len(&self) -> usize {
+        self.shared.geometry.output_len()
+    }
+
+    /// The input's shape, `N, C, spatial…`, whatever the layout.
+    pub fn input_shape(&self) -> &[usize] {
+        &self.shared.shape
+    }
+
+    /// The output's shape, `N, C, spatial…`, whatever the layout.
+    pub fn output_shape(&self) -> Vec<usize> {
+        self.shared.geometry.output_shape()
+    }
+
+    /// The layout of input, output and indices.
+    pub fn layout(&self) -> Layout {
+        self.shared.layout
+    }
+
+    /// The tier it runs on.
+    pub fn tier(&self) -> Tier {
+        self.shared.tier
+    }
+
+    /// What the indices count.
+    pub fn kind(&self) -> IndexKind {
+        self.shared.kind
+    }
+}
+
+impl<T: Element, I: Index> fmt::Debug for IndexPlan<T, I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Shared { name, kind, layout, tier, shape, .. } = &*self.shared;
+        let (element, index) = (T::NAME, I::NAME);
+        write!(f, "IndexPlan({name} {element} {layout} with {index} of {kind:?} on {tier}, {shape:?} to ")?;
+        write!(f, "{:?})", self.output_shape())
+    }
+}
+
+/// The operations that find what they give: maximum and minimum.
+pub trait Extreme: PoolOperation {}
+
+impl Extreme for Max {}
+impl Extreme for Min {}
+
+impl<O: Extreme, T: Element> Pool<O, T> {
+    /// [`Pool::plan`] for values and their indices, of type `I` (`i32` or `i64`).
+    ///
+    /// # Errors
+    /// As for [`Pool::plan`], and [`Error::IndexTooNarrow`] where `I` cannot hold every index that may occur.
+    pub fn plan_indexed<I: Index>(
+        &self,
+        kind: IndexKind,
+        layout: Layout,
+        shape: impl AsRef<[usize]>,
+    ) -> Result<IndexPlan<T, I>> {
+        IndexPlan::new(&self.parts(), kind, layout, shape.as_ref())
+    }
+}

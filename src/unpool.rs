@@ -1,0 +1,368 @@
+//! Max unpooling: values go back to where the indices of maxima say they were found.
+
+use core::marker::PhantomData;
+
+use alloc::vec::Vec;
+
+use crate::error::AxisName;
+use crate::geometry::{MAX_RANK, PerAxis, check_size, split_shape};
+use crate::{Element, Error, Index, IndexKind, Layout, Result};
+
+/// Max unpooling without its tensor: the inverse of [`MaxPool`](crate::MaxPool) with indices. Each value is written where its
+/// index points; the output is zero elsewhere.
+///
+/// - **Twice the same index**: "The last value in row-major order of `N, C, spatial…` wins, whatever the layout."
+/// - **Indices** count as their [`IndexKind`] says: in the channel's own plane (PyTorch) or in the whole tensor (ONNX), of the
+///   plane that the output has. Every one is checked in its full width before the first element is written.
+/// - **Sources**: PyTorch's `max_unpool1d` to `max_unpool3d` ([`MaxUnpool::to`] is their `output_size`), ONNX `MaxUnpool`
+///   ([`MaxUnpool::padded_to`] is its input `output_shape`).
+///
+/// ```
+/// use lanepool::{Layout, MaxUnpool};
+/// let plan = MaxUnpool::<f32>::new([2]).stride([2]).plan::<i64>(Layout::Nchw, [1, 1, 3])?;
+/// let mut y = vec![0.0; plan.output_len()];
+/// plan.run(&[1.0, 2.0, 3.0], &[0, 3, 5], &mut y)?;
+/// assert_eq!(y, [1.0, 0.0, 0.0, 2.0, 0.0, 3.0]);
+/// # Ok::<(), lanepool::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[must_use = "a builder does nothing until `plan` is called"]
+pub struct MaxUnpool<T> {
+    plane: Plane,
+    padded_to: Option<PerAxis>,
+    kind: IndexKind,
+    element: PhantomData<T>,
+}
+
+/// The plane that the indices count in.
+#[derive(Clone, Copy, Debug)]
+enum Plane {
+    Given(PerAxis),
+    /// What the pooling is the shape of: `(n−1)·stride − begin − end + kernel`.
+    Computed {
+        kernel: PerAxis,
+        stride: Option<PerAxis>,
+        padding: Option<(PerAxis, PerAxis)>,
+    },
+}
+
+impl<T> MaxUnpool<T> {
+    /// The output's length on each axis is computed from the window that pooled, `(n−1)·stride − begin − end + kernel`.
+    /// Stride 1 and no padding, unless they are set.
+    pub fn new(kernel: impl AsRef<[usize]>) -> Self {
+        Self::of(Plane::Computed { kernel: PerAxis::new(kernel.as_ref()), stride: None, padding: None })
+    }
+
+    /// The output's length on each spatial axis: PyTorch's `output_size`. A pooling that rounded down or that dilated its
+    /// window has several inputs for one output, and only the caller knows which it was.
+    ///
+    /// ```
+    /// use lanepool::{Layout, MaxUnpool};
+    /// let plan = MaxUnpool::<u8>::to([2, 5]).plan::<i32>(Layout::Nchw, [1, 1, 1, 2])?;
+    /// let mut y = vec![0; plan.output_len()];
+    /// plan.run(&[7, 9], &[1, 8], &mut y)?;
+    /// assert_eq!(y, [0, 7, 0, 0, 0, 0, 0, 0, 9, 0]);
+    /// # Ok::<(), lanepool::Error>(())
+    /// ```
+    pub fn to(lengths: impl AsRef<[usize]>) -> Self {
+        Self::of(Plane::Given(PerAxis::new(lengths.as_ref())))
+    }
+
+    fn of(plane: Plane) -> Self {
+        Self { plane, padded_to: None, kind: IndexKind::Plane, element: PhantomData }
+    }
+
+    /// How far the pooling's window moved. It has no meaning with [`MaxUnpool::to`], and is ignored there.
+    pub fn stride(mut self, lengths: impl AsRef<[usize]>) -> Self {
+        if let Plane::Computed { stride, .. } = &mut self.plane {
+            *stride = Some(PerAxis::new(lengths.as_ref()));
+        }
+        self
+    }
+
+    /// The pooling's padding, the same before and after each axis.
+    pub fn padding(self, padding: impl AsRef<[usize]>) -> Self {
+        let padding = padding.as_ref();
+        self.padding_unequal(padding, padding)
+    }
+
+    /// The pooling's padding before and after each axis. It has no meaning with [`MaxUnpool::to`], and is ignored there.
+    pub fn padding_unequal(mut self, begin: impl AsRef<[usize]>, end: impl AsRef<[usize]>) -> Self {
+        if let Plane::Computed { padding, .. } = &mut self.plane {
+            *padding = Some((PerAxis::new(begin.as_ref()), PerAxis::new(end.as_ref())));
+        }
+        self
+    }
+
+    /// Makes the output longer at the end of each spatial axis, with zeros. The indices still count in the shorter plane:
+    /// this is how the ONNX reference takes the input `output_shape` of `MaxUnpool`, without its batch and channels.
+    pub fn padded_to(mut self, lengths: impl AsRef<[usize]>) -> Self {
+        self.padded_to = Some(PerAxis::new(lengths.as_ref()));
+        self
+    }
+
+    /// What the indices count; the offset in the plane, unless it is set. [`IndexKind::Tap`] is refused: where a tap lies is
+    /// known to the window's own pooling only.
+    pub fn indices(mut self, kind: IndexKind) -> Self {
+        self.kind = kind;
+        self
+    }
+}
+
+impl<T: Element> MaxUnpool<T> {
+    /// Checks everything against a tensor of shape `N, C, spatial…`: the pooled one, which is the input here.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the window, the shape or the output; [`Error::IndexTooNarrow`] where `I` cannot hold every
+    /// offset; [`Error::OutputTooSmall`] where [`MaxUnpool::padded_to`] asks for less than the plane.
+    pub fn plan<I: Index>(&self, layout: Layout, shape: impl AsRef<[usize]>) -> Result<Unpool<T, I>> {
+        let shape = shape.as_ref();
+        let (batch, channels, spatial) = split_shape(shape)?;
+        let rank = spatial.len();
+        if let Some(lengths) = &self.padded_to {
+            lengths.check_rank("output", rank)?;
+        }
+        self.check_ranks(rank)?;
+        let absent = MAX_RANK.saturating_sub(rank);
+        let (mut plane, mut output) = ([1; MAX_RANK], [1; MAX_RANK]);
+        for (axis, (&input, (plane, output))) in
+            spatial.iter().zip(plane.iter_mut().zip(&mut output).skip(absent)).enumerate()
+        {
+            let name = AxisName::spatial(axis, rank);
+            *plane = self.plane_length(axis, name, input)?;
+            *output = self.padded_to.map_or(*plane, |lengths| lengths.at(axis));
+            if *output < *plane {
+                return Err(Error::OutputTooSmall { axis: name, need: *plane, got: *output });
+            }
+        }
+        let mut pooled = [1; MAX_RANK];
+        pooled.iter_mut().skip(absent).zip(spatial).for_each(|(to, from)| *to = *from);
+        check_size("the input", size_of::<T>().max(size_of::<I>()), batch, channels, pooled)?;
+        check_size("the output", size_of::<T>(), batch, channels, output)?;
+        let (outer, inner) = layout.split(batch, channels)?;
+
+        let plane_len: usize = plane.iter().product();
+        let places = match self.kind {
+            IndexKind::Plane => plane_len,
+            IndexKind::Tensor | IndexKind::TensorColumnMajor => {
+                plane_len.saturating_mul(batch).saturating_mul(channels)
+            }
+            IndexKind::Tap => {
+                return Err(Error::Unsupported {
+                    why: "unpooling takes offsets in the plane or in the tensor: the number of a tap does not say where its window lies",
+                });
+            }
+        };
+        let most = places.saturating_sub(1);
+        if most as u64 > I::MOST {
+            return Err(Error::IndexTooNarrow { index: I::NAME, most });
+        }
+        let output_shape = shape.iter().copied().take(2).chain(output.iter().copied().skip(absent)).collect();
+        Ok(Unpool {
+            kind: self.kind,
+            layout,
+            outer,
+            inner,
+            pooled_len: pooled.iter().product(),
+            plane,
+            plane_len,
+            output,
+            output_plane: output.iter().product(),
+            places,
+            shape: shape.to_vec(),
+            output_shape,
+            types: PhantomData,
+        })
+    }
+
+    fn check_ranks(&self, rank: usize) -> Result<()> {
+        match &self.plane {
+            Plane::Given(lengths) => lengths.check_rank("output", rank),
+            Plane::Computed { kernel, stride, padding } => {
+                kernel.check_rank("kernel", rank)?;
+                stride.as_ref().map_or(Ok(()), |stride| stride.check_rank("stride", rank))?;
+                padding.as_ref().map_or(Ok(()), |(begin, end)| {
+                    begin.check_rank("padding", rank)?;
+                    end.check_rank("padding", rank)
+                })
+            }
+        }
+    }
+
+    /// The length of the plane that the indices count in.
+    fn plane_length(&self, axis: usize, name: AxisName, input: usize) -> Result<usize> {
+        if input == 0 {
+            return Err(Error::EmptyInput { axis: name });
+        }
+        let length = match &self.plane {
+            Plane::Given(lengths) => lengths.at(axis),
+            Plane::Computed { kernel, stride, padding } => {
+                let kernel = kernel.at(axis);
+                let stride = stride.map_or(1, |stride| stride.at(axis));
+                let (begin, end) = padding.map_or((0, 0), |(begin, end)| (begin.at(axis), end.at(axis)));
+                if kernel == 0 {
+                    return Err(Error::ZeroKernel { axis: name });
+                }
+                if stride == 0 {
+                    return Err(Error::ZeroStride { axis: name });
+                }
+                if begin.max(end) >= kernel {
+                    return Err(Error::PadTooLarge { axis: name, padding: begin.max(end), span: kernel });
+                }
+                let covered = input.saturating_sub(1).checked_mul(stride).and_then(|last| last.checked_add(kernel));
+                let covered = covered.ok_or(Error::SizeOverflow { what: "the extent of the windows" })?;
+                covered.saturating_sub(begin).saturating_sub(end)
+            }
+        };
+        if length == 0 { Err(Error::EmptyOutput { axis: name }) } else { Ok(length) }
+    }
+}
+
+/// A max unpooling for tensors of one shape and layout. Made by [`MaxUnpool::plan`]; allocates nothing when it runs.
+#[derive(Clone, Debug)]
+pub struct Unpool<T, I> {
+    kind: IndexKind,
+    layout: Layout,
+    outer: usize,
+    inner: usize,
+    /// Elements of a plane of the input.
+    pooled_len: usize,
+    /// The plane that the indices count in.
+    plane: [usize; MAX_RANK],
+    plane_len: usize,
+    /// The plane of the output, which holds that one in its first corner.
+    output: [usize; MAX_RANK],
+    output_plane: usize,
+    /// Places that an index can name.
+    places: usize,
+    shape: Vec<usize>,
+    output_shape: Vec<usize>,
+    types: PhantomData<fn() -> (T, I)>,
+}
+
+impl<T, I> Unpool<T, I> {
+    /// Elements that the input slice must have, and indices.
+    pub fn input_len(&self) -> usize {
+        self.outer.saturating_mul(self.inner).saturating_mul(self.pooled_len)
+    }
+
+    /// Elements that the output slice must have.
+    pub fn output_len(&self) -> usize {
+        self.outer.saturating_mul(self.inner).saturating_mul(self.output_plane)
+    }
+
+    /// The input's shape, `N, C, spatial…`, whatever the layout.
+    pub fn input_shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// The output's shape, `N, C, spatial…`, whatever the layout.
+    pub fn output_shape(&self) -> &[usize] {
+        &self.output_shape
+    }
+
+    /// The layout of input, indices and output.
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+}
+
+impl<T: Element, I: Index> Unpool<T, I> {
+    /// Writes every value of `src` where its index points, and zero everywhere else. The indices lie in memory as the values
+    /// do.
+    ///
+    /// # Errors
+    /// [`Error::SrcLen`], [`Error::IndexLen`] or [`Error::DstLen`] where a slice is not exactly as long as the plan needs, and
+    /// [`Error::IndexOutOfRange`] for the first index that names no place, −1 among them. Nothing is written then.
+    pub fn run(&self, src: &[T], indices: &[I], dst: &mut [T]) -> Result<()> {
+        let (need, need_dst) = (self.input_len(), self.output_len());
+        if src.len() != need {
+            return Err(Error::SrcLen { need, got: src.len() });
+        }
+        if indices.len() != need {
+            return Err(Error::IndexLen { need, got: indices.len() });
+        }
+        if dst.len() != need_dst {
+            return Err(Error::DstLen { need: need_dst, got: dst.len() });
+        }
+        let names_none = |index: &I| index.to_offset().is_none_or(|offset| offset >= self.places);
+        if let Some(at) = indices.iter().position(names_none) {
+            let index = indices.get(at).map_or(-1, |index| index.to_i64());
+            return Err(Error::IndexOutOfRange { at, index, len: self.places });
+        }
+        dst.fill(T::zeroed());
+        match self.kind {
+            IndexKind::Plane => self.scatter_in_planes(src, indices, dst),
+            _ => self.scatter_in_tensor(src, indices, dst),
+        }
+        Ok(())
+    }
+
+    /// Each block of channels by itself, a pixel's channels side by side: a value never leaves its plane, so that this keeps
+    /// the order in every plane.
+    fn scatter_in_planes(&self, src: &[T], indices: &[I], dst: &mut [T]) {
+        let inner = self.inner.max(1);
+        let (pooled, output) =
+            (self.pooled_len.saturating_mul(inner).max(1), self.output_plane.saturating_mul(inner).max(1));
+        let blocks = src.chunks_exact(pooled).zip(indices.chunks_exact(pooled)).zip(dst.chunks_exact_mut(output));
+        for ((src, indices), dst) in blocks {
+            for (src, indices) in src.chunks_exact(inner).zip(indices.chunks_exact(inner)) {
+                for (channel, (value, index)) in src.iter().zip(indices).enumerate() {
+                    let place = index.to_offset().map(|offset| self.place(offset));
+                    let to = place.map(|place| place.saturating_mul(inner).saturating_add(channel));
+                    if let Some(to) = to.and_then(|to| dst.get_mut(to)) {
+                        *to = *value;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Plane by plane, as two values of different planes may have one index.
+    fn scatter_in_tensor(&self, src: &[T], indices: &[I], dst: &mut [T]) {
+        let inner = self.inner.max(1);
+        let pooled = self.pooled_len.saturating_mul(inner).max(1);
+        for (src, indices) in src.chunks_exact(pooled).zip(indices.chunks_exact(pooled)) {
+            for channel in 0..inner {
+                let plane = src.iter().zip(indices).skip(channel).step_by(inner);
+                for (value, index) in plane {
+                    let to = index.to_offset().and_then(|offset| self.place_in_tensor(offset));
+                    if let Some(to) = to.and_then(|to| dst.get_mut(to)) {
+                        *to = *value;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Where in memory the element at an offset in the tensor lies. Layouts differ within a block of channels only, and
+    /// blocks follow each other as the planes do: plane `p` is channel `p mod inner` of block `p / inner`.
+    fn place_in_tensor(&self, offset: usize) -> Option<usize> {
+        let (plane, offset) = (offset.checked_div(self.plane_len)?, offset.checked_rem(self.plane_len)?);
+        let (block, channel) = (plane.checked_div(self.inner)?, plane.checked_rem(self.inner)?);
+        let pixel = block.saturating_mul(self.output_plane).saturating_add(self.place(offset));
+        Some(pixel.saturating_mul(self.inner).saturating_add(channel))
+    }
+
+    /// The offset in the output's plane, row-major, of the place that has this offset in the plane that indices count in.
+    fn place(&self, offset: usize) -> usize {
+        let column_major = self.kind == IndexKind::TensorColumnMajor;
+        if self.plane == self.output && !column_major {
+            return offset;
+        }
+        let [depth, height, width] = self.plane;
+        let split =
+            |offset: usize, by: usize| (offset.checked_div(by).unwrap_or(0), offset.checked_rem(by).unwrap_or(0));
+        let (z, y, x) = if column_major {
+            let (rest, z) = split(offset, depth);
+            let (x, y) = split(rest, height);
+            (z, y, x)
+        } else {
+            let (rest, x) = split(offset, width);
+            let (z, y) = split(rest, height);
+            (z, y, x)
+        };
+        let [_, height, width] = self.output;
+        z.saturating_mul(height).saturating_add(y).saturating_mul(width).saturating_add(x)
+    }
+}
