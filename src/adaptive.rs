@@ -8,13 +8,16 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::geometry::{MAX_RANK, PerAxis};
+use crate::kernels::Clamp;
+use crate::plan::clamp_between;
+use crate::quantized::Quantizations;
 use crate::variable::find::{self, Numbering};
 use crate::variable::fold;
-use crate::variable::scalar::{Largest, Mean};
-use crate::variable::{Extent, Windows};
+use crate::variable::scalar::{Largest, Mean, Requantize};
+use crate::variable::{Extent, Windows, bounded};
 use crate::{
-    AvgPool, Element, Error, Index, IndexKind, Layout, MaxPool, NanPolicy, Plan, Pool, PoolOperation, Result, Rounding,
-    Tier,
+    AvgPool, Element, Error, Index, IndexKind, Layout, MaxPool, NanPolicy, Plan, Pool, PoolOperation, Quantization,
+    QuantizedAvgPool, Result, Rounding, Tier,
 };
 
 /// The windows of an axis of `input` elements that is cut into `output`.
@@ -57,6 +60,7 @@ impl Cuts {
 enum Operation {
     Max(NanPolicy),
     Mean(Rounding),
+    Quantized(Requantize),
 }
 
 impl Operation {
@@ -64,6 +68,7 @@ impl Operation {
         match self {
             Self::Max(_) => "max",
             Self::Mean(_) => "avg",
+            Self::Quantized(_) => "quantized avg",
         }
     }
 }
@@ -88,6 +93,7 @@ impl Operation {
 pub struct AdaptiveMaxPool<T> {
     output: PerAxis,
     nan: NanPolicy,
+    bounds: Option<[f64; 2]>,
     tier: Option<Tier>,
     element: PhantomData<T>,
 }
@@ -113,6 +119,8 @@ pub struct AdaptiveMaxPool<T> {
 pub struct AdaptiveAvgPool<T> {
     output: PerAxis,
     rounding: Rounding,
+    quantizations: Option<Quantizations>,
+    bounds: Option<[f64; 2]>,
     tier: Option<Tier>,
     element: PhantomData<T>,
 }
@@ -120,7 +128,13 @@ pub struct AdaptiveAvgPool<T> {
 impl<T> AdaptiveMaxPool<T> {
     /// An output of this length on each spatial axis, in the order of the shape. Nothing is checked before a plan is made.
     pub fn new(output: impl AsRef<[usize]>) -> Self {
-        Self { output: PerAxis::new(output.as_ref()), nan: NanPolicy::default(), tier: None, element: PhantomData }
+        Self {
+            output: PerAxis::new(output.as_ref()),
+            nan: NanPolicy::default(),
+            bounds: None,
+            tier: None,
+            element: PhantomData,
+        }
     }
 
     /// What NaN does.
@@ -140,7 +154,30 @@ impl<T> AdaptiveMaxPool<T> {
 impl<T> AdaptiveAvgPool<T> {
     /// An output of this length on each spatial axis, in the order of the shape. Nothing is checked before a plan is made.
     pub fn new(output: impl AsRef<[usize]>) -> Self {
-        Self { output: PerAxis::new(output.as_ref()), rounding: Rounding::default(), tier: None, element: PhantomData }
+        Self {
+            output: PerAxis::new(output.as_ref()),
+            rounding: Rounding::default(),
+            quantizations: None,
+            bounds: None,
+            tier: None,
+            element: PhantomData,
+        }
+    }
+
+    /// What the bytes of the input and of the output stand for: the result is that of
+    /// [`QuantizedAvgPool`], of `u8` and `i8` alone.
+    ///
+    /// ```
+    /// use lanepool::{AdaptiveAvgPool, Layout, Quantization};
+    /// let (signed, unsigned) = (Quantization::new(1.0 / 128.0, 128), Quantization::new(1.0 / 255.0, 0));
+    /// let plan = AdaptiveAvgPool::<u8>::new([2]).quantization(signed, unsigned).plan(Layout::Nchw, [1, 1, 3])?;
+    /// // 0.25 and 0.625, 0.625 and −0.5.
+    /// assert_eq!(plan.run_vec(&[160, 208, 64])?, [112, 16]);
+    /// # Ok::<(), lanepool::Error>(())
+    /// ```
+    pub fn quantization(mut self, input: Quantization, output: Quantization) -> Self {
+        self.quantizations = Some(Quantizations { input, output });
+        self
     }
 
     /// How integers round a mean that lies between two of them. Floats do not ask.
@@ -157,17 +194,20 @@ impl<T> AdaptiveAvgPool<T> {
     }
 }
 
+bounded!(AdaptiveMaxPool);
+bounded!(AdaptiveAvgPool);
+
 impl<T: Element> AdaptiveMaxPool<T> {
     /// Checks the output's lengths against a tensor of shape `N, C, spatial…`, in any layout.
     ///
     /// # Errors
-    /// [`Error::Rank`], [`Error::EmptyInput`], [`Error::EmptyOutput`], [`Error::BadBlock`], [`Error::SizeOverflow`] and
-    /// [`Error::TierUnavailable`].
+    /// [`Error::Rank`], [`Error::EmptyInput`], [`Error::EmptyOutput`], [`Error::BadBlock`], [`Error::SizeOverflow`],
+    /// [`Error::BadClamp`] and [`Error::TierUnavailable`].
     pub fn plan(&self, layout: Layout, shape: impl AsRef<[usize]>) -> Result<AdaptivePlan<T>> {
         let extent = Extent::new(layout, shape.as_ref(), &self.output, size_of::<T>())?;
         let like =
             |window: &Uniform| window.of(MaxPool::new(window.kernel())).nan(self.nan).plan(layout, shape.as_ref());
-        AdaptivePlan::new(Operation::Max(self.nan), extent, layout, self.tier, like)
+        AdaptivePlan::new(Operation::Max(self.nan), extent, layout, (self.tier, self.bounds), like)
     }
 
     /// [`AdaptiveMaxPool::plan`] for values and their indices, of type `I` (`i32` or `i64`).
@@ -202,18 +242,47 @@ impl<T: Element> AdaptiveAvgPool<T> {
     /// Checks the output's lengths against a tensor of shape `N, C, spatial…`, in any layout.
     ///
     /// # Errors
-    /// As for [`AdaptiveMaxPool::plan`]; also where the sum of a window's integers could overflow.
+    /// As for [`AdaptiveMaxPool::plan`]; [`Error::SumOverflow`]; those of [`QuantizedAvgPool`] where elements are quantised.
     pub fn plan(&self, layout: Layout, shape: impl AsRef<[usize]>) -> Result<AdaptivePlan<T>> {
         let extent = Extent::new(layout, shape.as_ref(), &self.output, size_of::<T>())?;
-        let taps = cuts(&extent).iter().fold(1, |all: u64, cuts| all.saturating_mul(cuts.longest() as u64));
-        if taps.saturating_mul(T::MAGNITUDE) >= 1 << 62 {
-            return Err(Error::SizeOverflow { what: "the sum of a window's elements could overflow 64 bits, and" });
+        if let Some(quantizations) = self.quantizations {
+            return self.plan_quantized(quantizations, extent, layout, shape.as_ref());
         }
+        sums_fit::<T>(&extent, T::MAGNITUDE, 64)?;
         let like = |window: &Uniform| {
             window.of(AvgPool::new(window.kernel())).rounding(self.rounding).plan(layout, shape.as_ref())
         };
-        AdaptivePlan::new(Operation::Mean(self.rounding), extent, layout, self.tier, like)
+        AdaptivePlan::new(Operation::Mean(self.rounding), extent, layout, (self.tier, self.bounds), like)
     }
+
+    fn plan_quantized(
+        &self,
+        quantizations: Quantizations,
+        extent: Extent,
+        layout: Layout,
+        shape: &[usize],
+    ) -> Result<AdaptivePlan<T>> {
+        quantizations.check(T::DTYPE)?;
+        // A byte is at most 255 away from its zero point.
+        sums_fit::<T>(&extent, 255, 32)?;
+        let Quantizations { input, output } = quantizations;
+        let by = Requantize { zero_in: input.zero_point, zero_out: output.zero_point, ratio: quantizations.ratio() };
+        let like = |window: &Uniform| {
+            window.of(QuantizedAvgPool::new(window.kernel())).quantization(input, output).plan(layout, shape)
+        };
+        AdaptivePlan::new(Operation::Quantized(by), extent, layout, (self.tier, self.bounds), like)
+    }
+}
+
+/// Whether lanes of `bits` hold the sum of every window of elements of at most that magnitude.
+fn sums_fit<T: Element>(extent: &Extent, magnitude: u64, bits: u32) -> Result<()> {
+    let taps = cuts(extent).map(Cuts::longest).iter().fold(1, |all: usize, n| all.saturating_mul(*n));
+    // Half the range is kept free in 64 bits, for rounding; a sum of 32 bits is scaled as it is.
+    let most = if bits == 32 { i32::MAX as u64 } else { 1 << 62 };
+    if (taps as u64).saturating_mul(magnitude) < most {
+        return Ok(());
+    }
+    Err(Error::SumOverflow { element: T::NAME, taps, bits })
 }
 
 fn cuts(extent: &Extent) -> [Cuts; MAX_RANK] {
@@ -263,6 +332,7 @@ struct Shared<T> {
     extent: Extent,
     layout: Layout,
     tier: Tier,
+    clamp: Option<Clamp<T>>,
     /// The plan of the same layer with plain windows, where they are all equal.
     uniform: Option<Plan<T>>,
 }
@@ -278,12 +348,13 @@ impl<T: Element> AdaptivePlan<T> {
         operation: Operation,
         extent: Extent,
         layout: Layout,
-        tier: Option<Tier>,
+        (tier, bounds): (Option<Tier>, Option<[f64; 2]>),
         like: impl FnOnce(&Uniform) -> Result<Plan<T>>,
     ) -> Result<Self> {
         let tier = tier.unwrap_or_else(Tier::best).check()?;
+        let clamp = clamp_between(bounds, tier)?;
         let uniform = Uniform::new(&extent, tier).map(|window| like(&window)).transpose()?;
-        Ok(Self { shared: Arc::new(Shared { operation, extent, layout, tier, uniform }) })
+        Ok(Self { shared: Arc::new(Shared { operation, extent, layout, tier, clamp, uniform }) })
     }
 
     /// Pools `src` into `dst`. Allocates nothing; every element of `dst` is written.
@@ -292,11 +363,26 @@ impl<T: Element> AdaptivePlan<T> {
     /// [`Error::SrcLen`] or [`Error::DstLen`] where a slice is not exactly as long as the plan needs; nothing is written
     /// then.
     pub fn run(&self, src: &[T], dst: &mut [T]) -> Result<()> {
+        self.pool(src, dst)?;
+        self.bound(dst);
+        Ok(())
+    }
+
+    /// Keeps outputs between the bounds, if there are any.
+    fn bound(&self, dst: &mut [T]) {
+        if let Some(clamp) = &self.shared.clamp {
+            clamp(dst);
+        }
+    }
+
+    /// Pools, without the bounds: a maximum is looked for as it is.
+    fn pool(&self, src: &[T], dst: &mut [T]) -> Result<()> {
         let Shared { operation, extent, uniform, .. } = &*self.shared;
         extent.check(src, dst)?;
         let axes = cuts(extent);
         match (uniform, operation) {
             (Some(plan), _) => return plan.run(src, dst),
+            (None, Operation::Quantized(by)) => fold::pool(Mean::<T>::quantized(*by), extent, axes, src, dst),
             (None, Operation::Max(NanPolicy::Propagate)) => fold::pool(Largest::<false>, extent, axes, src, dst),
             (None, Operation::Max(NanPolicy::Ignore)) => fold::pool(Largest::<true>, extent, axes, src, dst),
             (None, Operation::Mean(rounding)) => fold::pool(Mean::<T>::new(*rounding), extent, axes, src, dst),
@@ -396,8 +482,9 @@ impl<T: Element, I: Index> AdaptiveIndexPlan<T, I> {
         let extent = &self.values.shared.extent;
         extent.check(src, dst)?;
         extent.check_indices(indices)?;
-        self.values.run(src, dst)?;
+        self.values.pool(src, dst)?;
         find::find(self.numbering, extent, cuts(extent), src, dst, indices);
+        self.values.bound(dst);
         Ok(())
     }
 
@@ -406,10 +493,13 @@ impl<T: Element, I: Index> AdaptiveIndexPlan<T, I> {
     /// # Errors
     /// [`Error::SrcLen`] where the slice is not exactly as long as the plan needs.
     pub fn run_vec(&self, src: &[T]) -> Result<(Vec<T>, Vec<I>)> {
-        let dst = self.values.run_vec(src)?;
-        let mut indices = alloc::vec![I::NONE; dst.len()];
-        let extent = &self.values.shared.extent;
-        find::find(self.numbering, extent, cuts(extent), src, &dst, &mut indices);
+        let (need, got) = (self.values.input_len(), src.len());
+        if need != got {
+            return Err(Error::SrcLen { need, got });
+        }
+        let len = self.values.output_len();
+        let (mut dst, mut indices) = (alloc::vec![T::zeroed(); len], alloc::vec![I::NONE; len]);
+        self.run(src, &mut dst, &mut indices)?;
         Ok((dst, indices))
     }
 }

@@ -4,14 +4,17 @@ use core::fmt::{self, Debug};
 use core::marker::PhantomData;
 use core::ops::Range;
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::geometry::{MAX_RANK, PerAxis};
+use crate::kernels::Clamp;
+use crate::plan::clamp_between;
 use crate::variable::find::{self, Numbering};
 use crate::variable::fold;
 use crate::variable::scalar::Largest;
-use crate::variable::{Block, Extent, Lane, Windows};
-use crate::{Element, Error, Index, IndexKind, Layout, NanPolicy, Result};
+use crate::variable::{Block, Extent, Lane, Windows, bounded};
+use crate::{Element, Error, Index, IndexKind, Layout, NanPolicy, Result, Tier};
 
 /// A type of random samples. Sealed: the float elements.
 pub trait Sample: bytemuck::Pod + Debug + PartialEq + Send + Sync + sealed::Sealed {}
@@ -117,6 +120,7 @@ pub struct FractionalMaxPool<T> {
     kernel: PerAxis,
     output: PerAxis,
     nan: NanPolicy,
+    bounds: Option<[f64; 2]>,
     element: PhantomData<T>,
 }
 
@@ -128,6 +132,7 @@ impl<T> FractionalMaxPool<T> {
             kernel: PerAxis::new(kernel.as_ref()),
             output: PerAxis::new(output.as_ref()),
             nan: NanPolicy::default(),
+            bounds: None,
             element: PhantomData,
         }
     }
@@ -139,12 +144,14 @@ impl<T> FractionalMaxPool<T> {
     }
 }
 
+bounded!(FractionalMaxPool);
+
 impl<T: Sampled> FractionalMaxPool<T> {
     /// Checks the windows against a tensor of shape `N, C, spatial…`, in any layout.
     ///
     /// # Errors
     /// [`Error::Rank`], [`Error::ZeroKernel`], [`Error::EmptyInput`], [`Error::EmptyOutput`], [`Error::TooManyWindows`],
-    /// [`Error::BadBlock`] and [`Error::SizeOverflow`].
+    /// [`Error::BadBlock`], [`Error::BadClamp`] and [`Error::SizeOverflow`].
     pub fn plan(&self, layout: Layout, shape: impl AsRef<[usize]>) -> Result<FractionalPlan<T>> {
         self.plan_bytes(layout, shape.as_ref(), size_of::<T>())
     }
@@ -193,11 +200,12 @@ impl<T: Sampled> FractionalMaxPool<T> {
                 return Err(Error::TooManyWindows { axis, output, kernel, input });
             }
         }
+        let clamp = clamp_between(self.bounds, Tier::best())?.map(Arc::new);
         let samples = extent.batch.checked_mul(extent.channels).and_then(|planes| planes.checked_mul(extent.rank));
         let samples = samples.and_then(|samples| Some((samples, samples.checked_mul(bytes)?)));
         match samples {
             Some((samples, bytes)) if isize::try_from(bytes).is_ok() => {
-                Ok(FractionalPlan { extent, kernel, samples, nan: self.nan, layout, element: PhantomData })
+                Ok(FractionalPlan { extent, kernel, samples, nan: self.nan, clamp, layout })
             }
             _ => Err(Error::SizeOverflow { what: "the number of samples" }),
         }
@@ -212,8 +220,8 @@ pub struct FractionalPlan<T> {
     kernel: [usize; MAX_RANK],
     samples: usize,
     nan: NanPolicy,
+    clamp: Option<Arc<Clamp<T>>>,
     layout: Layout,
-    element: PhantomData<fn(&[T])>,
 }
 
 impl<T: Sampled> FractionalPlan<T> {
@@ -225,7 +233,15 @@ impl<T: Sampled> FractionalPlan<T> {
     pub fn run(&self, src: &[T], samples: &[T::Sample], dst: &mut [T]) -> Result<()> {
         self.check(src, samples, dst)?;
         self.pool(src, samples, dst);
+        self.bound(dst);
         Ok(())
+    }
+
+    /// Keeps outputs between the bounds, if there are any.
+    fn bound(&self, dst: &mut [T]) {
+        if let Some(clamp) = &self.clamp {
+            clamp(dst);
+        }
     }
 
     /// Pools `src` into a new vector.
@@ -365,6 +381,7 @@ impl<T: Sampled, I: Index> FractionalIndexPlan<T, I> {
             let (Some(dst), Some(indices)) = (dst.get(range.clone()), indices.get_mut(range)) else { break };
             find::plane(self.numbering, axes, block, lane, number, dst, indices);
         }
+        values.bound(dst);
         Ok(())
     }
 

@@ -73,6 +73,13 @@ impl<T> LpPool<T> {
     }
 }
 
+impl<T> LpPool<T> {
+    /// Whether it is the plain 2-norm.
+    pub(crate) fn is_euclidean(&self) -> bool {
+        self.operation.p == 2.0 && !self.operation.mean
+    }
+}
+
 impl Sealed for Lp {
     fn resolve(&self) -> (Operation, Count) {
         // A maximum is not divided, whatever it was the maximum of.

@@ -47,9 +47,9 @@ impl Default for Quantization {
 
 /// How the input's bytes and the output's are to be read.
 #[derive(Clone, Copy, Debug, Default)]
-struct Quantizations {
-    input: Quantization,
-    output: Quantization,
+pub(crate) struct Quantizations {
+    pub(crate) input: Quantization,
+    pub(crate) output: Quantization,
 }
 
 impl Quantizations {
@@ -62,7 +62,7 @@ impl Quantizations {
         }
     }
 
-    fn check(self, dtype: DType) -> Result<()> {
+    pub(crate) fn check(self, dtype: DType) -> Result<()> {
         let range = Self::range(dtype)?;
         self.input.check("input", range)?;
         self.output.check("output", range)?;
@@ -73,7 +73,7 @@ impl Quantizations {
         }
     }
 
-    fn ratio(self) -> f64 {
+    pub(crate) fn ratio(self) -> f64 {
         f64::from(self.input.scale) / f64::from(self.output.scale)
     }
 }

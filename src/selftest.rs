@@ -6,7 +6,8 @@
 use alloc::vec::Vec;
 
 use crate::{
-    AvgPool, Element, Layout, MaxPool, MinPool, NanPolicy, Plan, Pool, PoolOperation, Result, Rounding, SumPool, Tier,
+    AvgPool, DType, Element, IndexKind, IndexPlan, Layout, LpPool, MaxPool, MinPool, NanPolicy, Plan, Pool,
+    PoolOperation, Quantization, QuantizedAvgPool, QuantizedMaxPool, Result, Rounding, SumPool, Tier,
 };
 
 /// What [`selftest`] found for one element type on one tier.
@@ -28,7 +29,7 @@ impl Digest {
     }
 }
 
-/// Runs 30 small layers with every operation on `tier` and compares digests of their output with the published ones: whether *this*
+/// Runs 30 small layers with every operation that has kernels on `tier` and compares digests of their output with the published ones: whether *this*
 /// machine gives the bits that this version of the crate promises. One digest for each element type; takes about a tenth of a
 /// second and a few hundred kilobytes.
 ///
@@ -70,26 +71,26 @@ elements! {
     f32: 0x80ff_ffff, 0x3f00_0000, [
         0, 0x8000_0000, 0x3f80_0000, 0xbf80_0000, 0x3fc0_0000, 0xbfc0_0000, 0x0000_0001, 0x8000_0001, 0x007f_ffff, 0x807f_ffff,
         0x0080_0000, 0x7f7f_ffff, 0xff7f_ffff, 0x7f80_0000, 0xff80_0000, 0xff80_0001,
-    ] => 0xd276_856a_7eb1_cb8f;
+    ] => 0x1c48_10f1_1e0b_809d;
     f64: 0x801f_ffff_ffff_ffff, 0x3fe0_0000_0000_0000, [
         0, 0x8000_0000_0000_0000, 0x3ff0_0000_0000_0000, 0xbff0_0000_0000_0000, 0x3ff8_0000_0000_0000, 0xbff8_0000_0000_0000,
         0x0000_0000_0000_0001, 0x8000_0000_0000_0001, 0x000f_ffff_ffff_ffff, 0x800f_ffff_ffff_ffff, 0x0010_0000_0000_0000,
         0x7fef_ffff_ffff_ffff, 0xffef_ffff_ffff_ffff, 0x7ff0_0000_0000_0000, 0xfff0_0000_0000_0000, 0xfff0_0000_0000_0001,
-    ] => 0xe47b_ace7_6ccd_176f;
+    ] => 0x42fa_16d8_1774_dee9;
     #[cfg(feature = "half")]
     half::f16: 0x83ff, 0x3800, [
         0, 0x8000, 0x3c00, 0xbc00, 0x3e00, 0xbe00, 0x0001, 0x8001, 0x03ff, 0x83ff, 0x0400, 0x7bff, 0xfbff, 0x7c00, 0xfc00, 0xfc01,
-    ] => 0x54fa_95fd_211b_7aa2;
+    ] => 0x1ab4_ffb4_d411_14e0;
     #[cfg(feature = "half")]
     half::bf16: 0x80ff, 0x3f00, [
         0, 0x8000, 0x3f80, 0xbf80, 0x3fc0, 0xbfc0, 0x0001, 0x8001, 0x007f, 0x807f, 0x0080, 0x7f7f, 0xff7f, 0x7f80, 0xff80, 0xff81,
-    ] => 0x099b_7c3e_9bf5_059a;
+    ] => 0x6860_4711_f88a_5f7d;
     // Both ends, and numbers whose sums over few taps are ties.
-    i8: 0x8f, 0, [0, 1, 2, 3, 0x7e, 0x7f, 0x80, 0x81, 0xfe, 0xff] => 0x5411_e7ca_d074_4e4f;
-    u8: 0x0f, 0, [0, 1, 2, 3, 0x7f, 0x80, 0xfe, 0xff] => 0x8afa_d0a1_d3a5_6710;
-    i16: 0x800f, 0, [0, 1, 2, 3, 0x7ffe, 0x7fff, 0x8000, 0x8001, 0xfffe, 0xffff] => 0x422d_0f3f_c399_350f;
-    u16: 0x000f, 0, [0, 1, 2, 3, 0x7fff, 0x8000, 0xfffe, 0xffff] => 0x7001_aa32_55d4_09cc;
-    i32: 0x8000_000f, 0, [0, 1, 2, 3, 0x7fff_fffe, 0x7fff_ffff, 0x8000_0000, 0x8000_0001, 0xffff_fffe, 0xffff_ffff] => 0xbd16_1baa_c4a3_6af8;
+    i8: 0x8f, 0, [0, 1, 2, 3, 0x7e, 0x7f, 0x80, 0x81, 0xfe, 0xff] => 0x0b02_1c4e_c27c_cd38;
+    u8: 0x0f, 0, [0, 1, 2, 3, 0x7f, 0x80, 0xfe, 0xff] => 0x21b2_0109_d269_c508;
+    i16: 0x800f, 0, [0, 1, 2, 3, 0x7ffe, 0x7fff, 0x8000, 0x8001, 0xfffe, 0xffff] => 0xb2d2_0932_4fa0_3d52;
+    u16: 0x000f, 0, [0, 1, 2, 3, 0x7fff, 0x8000, 0xfffe, 0xffff] => 0x2d92_32e5_0b08_b46b;
+    i32: 0x8000_000f, 0, [0, 1, 2, 3, 0x7fff_fffe, 0x7fff_ffff, 0x8000_0000, 0x8000_0001, 0xffff_fffe, 0xffff_ffff] => 0x3c74_fea8_7f53_f042;
 }
 
 /// What an element's tensors are made of, as bits.
@@ -159,8 +160,8 @@ impl Fnv {
         self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
     }
 
-    /// Folds an element, its least significant byte first.
-    fn element<T: Element>(&mut self, value: &T) {
+    /// Folds an element or an index, its least significant byte first.
+    fn element<T: bytemuck::Pod>(&mut self, value: &T) {
         let bytes = bytemuck::bytes_of(value).iter().copied();
         if cfg!(target_endian = "big") {
             bytes.rev().for_each(|byte| self.byte(byte))
@@ -173,9 +174,10 @@ impl Fnv {
 fn digest<T: Element>(tier: Tier, input: &Input) -> Result<u64> {
     let mut digest = Fnv::EMPTY;
     let mut random = Random(0);
-    let (mut src, mut dst) = (Vec::new(), Vec::new());
+    let (mut src, mut dst, mut indices) = (Vec::new(), Vec::new(), Vec::new());
     for layer in LAYERS {
         let plans = layer.plans::<T>(tier)?;
+        let finders = layer.finders::<T>(tier)?;
         for fill in [Fill::Near, Fill::Edges, Fill::Bits] {
             src.clear();
             src.extend((0..layer.input_len()).map(|_| from_bits::<T>(input.draw(fill, random.next()))));
@@ -184,6 +186,12 @@ fn digest<T: Element>(tier: Tier, input: &Input) -> Result<u64> {
                 dst.resize(plan.output_len(), T::zeroed());
                 plan.run(&src, &mut dst)?;
                 dst.iter().for_each(|value| digest.element(value));
+            }
+            for finder in &finders {
+                indices.clear();
+                indices.resize(finder.output_len(), 0);
+                finder.run_indices(&src, &mut indices)?;
+                indices.iter().for_each(|index| digest.element(index));
             }
         }
     }
@@ -288,7 +296,40 @@ impl Layer {
                 avg.divisor(300).plan(layout, shape)?,
             ]);
         }
+        match T::DTYPE {
+            DType::I8 | DType::U8 => {
+                let (signed, other) = (Quantization::new(0.0625, 3), Quantization::new(0.1, 100));
+                let average: QuantizedAvgPool<T> = self.pool(tier);
+                let largest: QuantizedMaxPool<T> = self.pool(tier);
+                plans.extend([
+                    average.quantization(signed, other).plan(layout, shape)?,
+                    average.quantization(other, signed).count_include_pad(true).plan(layout, shape)?,
+                    largest.quantization(signed, other).plan(layout, shape)?,
+                ]);
+            }
+            dtype if dtype.is_integer() => {}
+            _ => {
+                let norm: LpPool<T> = self.pool(tier);
+                for p in [1.0, 2.0, 3.0, f64::INFINITY] {
+                    plans.push(norm.p(p).plan(layout, shape)?);
+                }
+                plans.push(norm.rms().plan(layout, shape)?);
+            }
+        }
+        plans.push(max.clamp(1.0, 6.0).plan(layout, shape)?);
         Ok(plans)
+    }
+
+    /// The layer with both extremes and what indices may count.
+    fn finders<T: Element>(&self, tier: Tier) -> Result<Vec<IndexPlan<T, i32>>> {
+        let max: MaxPool<T> = self.pool(tier);
+        let min: MinPool<T> = self.pool(tier);
+        let Self { layout, shape, .. } = *self;
+        Ok(alloc::vec![
+            max.plan_indexed(IndexKind::Plane, layout, shape)?,
+            max.nan(NanPolicy::Ignore).plan_indexed(IndexKind::Tap, layout, shape)?,
+            min.plan_indexed(IndexKind::TensorColumnMajor, layout, shape)?,
+        ])
     }
 }
 

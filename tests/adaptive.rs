@@ -8,7 +8,9 @@ mod common;
 use common::elements::{Order, Window};
 use common::layer::LAYOUTS;
 use common::{Fill, Layer, Nan, Op, Rng, Sample, check, oracle};
-use lanepool::{AdaptiveAvgPool, AdaptiveMaxPool, Error, Index, IndexKind, Layout, NanPolicy, Rounding, Tier};
+use lanepool::{
+    AdaptiveAvgPool, AdaptiveMaxPool, Error, Index, IndexKind, Layout, NanPolicy, Quantization, Rounding, Tier,
+};
 
 const KINDS: [IndexKind; 4] = [IndexKind::Plane, IndexKind::Tensor, IndexKind::TensorColumnMajor, IndexKind::Tap];
 
@@ -187,6 +189,61 @@ macro_rules! every_element {
 }
 
 for_elements!(every_element);
+
+/// "Sum exactly in integers, subtract valid·zero_in, scale once in f32, round, add zero_out, saturate."
+fn check_quantized<T: Sample + Into<i64> + TryFrom<i64>>((lowest, highest): (i64, i64)) {
+    let mut rng = Rng::named(T::NAME);
+    for (channels, spatial, output) in CASES {
+        for (_, layout) in LAYOUTS {
+            let mut shape = vec![2, check::channels(layout, *channels)];
+            shape.extend_from_slice(spatial);
+            let src = Fill::Bits.tensor::<T>(shape.iter().product(), &mut rng);
+            let mut quantization = || {
+                let zero = lowest + rng.below(256) as i64;
+                Quantization::new((rng.below(1 << 10) + 200) as f32 / 512.0, zero as i32)
+            };
+            let (from, to) = (quantization(), quantization());
+            let pool = AdaptiveAvgPool::<T>::new(output).quantization(from, to);
+            let plan = pool.plan(layout, &shape).expect("a valid layer");
+            let mut want = vec![check::poison::<T>(); plan.output_len()];
+            each_window(layout, &shape, output, &src, |at, _, _, taps| {
+                let sum: i64 = taps.iter().map(|tap| (*tap).into() - i64::from(from.zero_point)).sum();
+                let multiplier = f64::from(from.scale) / f64::from(to.scale) / taps.len() as f64;
+                let scaled = (sum as f32 * multiplier as f32).round_ties_even() as i64 + i64::from(to.zero_point);
+                want[at] = T::try_from(scaled.clamp(lowest, highest)).ok().expect("a number in the type's range");
+            });
+            compare(&format!("{plan:?}"), &plan.run_vec(&src).expect("a valid run"), &want);
+        }
+    }
+}
+
+#[test]
+fn quantised_means_of_bytes() {
+    check_quantized::<u8>((0, 255));
+    check_quantized::<i8>((-128, 127));
+    let halves = AdaptiveAvgPool::<f32>::new([2]).quantization(Quantization::default(), Quantization::default());
+    assert!(matches!(halves.plan(Layout::Nchw, [1, 1, 5]), Err(Error::Unsupported { .. })));
+}
+
+/// Bounds hold for windows of both kinds, and an index names what was found.
+#[test]
+fn outputs_are_bounded_and_indices_are_not() {
+    let src: Vec<i32> = vec![-9, 3, 7, 20, -4, 5, -2, -8];
+    for (output, values, indices) in
+        [(vec![3], vec![6, 6, 5], vec![2, 3, 5]), (vec![4], vec![3, 6, 5, 0], vec![1, 3, 5, 6])]
+    {
+        let pool = AdaptiveMaxPool::<i32>::new(&output).relu6();
+        let plan = pool.plan_indexed::<i64>(IndexKind::Plane, Layout::Nchw, [1, 1, 8]).expect("a valid layer");
+        assert_eq!(plan.run_vec(&src), Ok((values.clone(), indices)));
+        assert_eq!(plan.values().run_vec(&src), Ok(values));
+    }
+    for (output, means) in [(3, [0, 6, 0]), (1, [2, 2, 2])] {
+        let plan = AdaptiveAvgPool::<i32>::new([output]).clamp(0.0, 6.0).plan(Layout::Nchw, [1, 1, 8]);
+        assert_eq!(plan.expect("a valid layer").run_vec(&src), Ok(means[..output].to_vec()));
+    }
+    let backwards = AdaptiveAvgPool::<u8>::new([2]).clamp(3.0, 1.0).plan(Layout::Nchw, [1, 1, 5]);
+    assert_eq!(backwards.err(), Some(Error::BadClamp { low: 3.0, high: 1.0 }));
+}
 
 /// "Output `o` covers `[⌊o·n/m⌋, ⌈(o+1)·n/m⌉)`": every length up to 64 to every length up to 64.
 #[test]

@@ -8,7 +8,8 @@ use std::alloc::{GlobalAlloc, Layout as Memory, System};
 use std::cell::Cell;
 
 use common::layer::{LAYOUTS, OPS};
-use common::{Fill, Layer, Rng, Sample, tiers};
+use common::{Fill, Layer, Op, Rng, Sample, tiers};
+use lanepool::{IndexKind, Tier};
 
 /// The system's allocator, with a count for each thread.
 struct Counting;
@@ -80,6 +81,9 @@ fn run_does_not_allocate<T: Sample>() {
             ];
             for layer in layers {
                 for tier in tiers::available() {
+                    if let Op::Max(_) = op {
+                        relatives_do_not_allocate::<T>(&layer, tier, &mut rng);
+                    }
                     let plan = layer.plan::<T>(Some(tier)).unwrap_or_else(|error| panic!("{layer}: {error}"));
                     for fill in [Fill::Pattern, Fill::Nans] {
                         let src = fill.tensor::<T>(plan.input_len(), &mut rng);
@@ -94,6 +98,22 @@ fn run_does_not_allocate<T: Sample>() {
             }
         }
     }
+}
+
+/// The operations that not every element has, and indices.
+fn relatives_do_not_allocate<T: Sample>(layer: &Layer, tier: Tier, rng: &mut Rng) {
+    let src = Fill::Nans.tensor::<T>(layer.input_len(), rng);
+    for plan in layer.relatives::<T>(Some(tier)) {
+        let mut dst = vec![T::from_bits(0); plan.output_len()];
+        let (made, result) = calls(|| plan.run(&src, &mut dst));
+        assert_eq!((made, result), (0, Ok(())), "{layer} as {plan}");
+    }
+    let finder =
+        layer.indexed::<T, i64>(IndexKind::Plane, Some(tier)).unwrap_or_else(|error| panic!("{layer}: {error}"));
+    let mut dst = vec![T::from_bits(0); finder.output_len()];
+    let mut indices = vec![0; finder.output_len()];
+    let (made, result) = calls(|| finder.run(&src, &mut dst, &mut indices));
+    assert_eq!((made, result), (0, Ok(())), "{layer} as {finder:?}");
 }
 
 /// The counter counts.

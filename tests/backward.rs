@@ -9,7 +9,7 @@ use common::layer::LAYOUTS;
 use common::oracle::{self, offset};
 use common::{Fill, Layer, Op, Pad, Rng, Sample};
 use lanepool::{
-    Avg, AvgBackward, AvgPool, Float, IndexKind, Layout, LpBackward, Max, MaxBackward, MaxPool, Min, MinPool,
+    Avg, AvgBackward, AvgPool, Float, IndexKind, Layout, Lp, LpPool, Max, MaxBackward, MaxPool, Min, MinPool,
     NanPolicy, Pool, PoolOperation, Sum, SumPool,
 };
 
@@ -317,7 +317,7 @@ fn maximum_is_scattered<T: Grad>(rng: &mut Rng) {
 fn norm_is_scattered<T: Grad>(rng: &mut Rng) {
     let layer = layer(rng, Op::Avg);
     let windows = Windows::sliding(&layer).expect("a valid layer");
-    let plan = LpBackward::of(&pool::<Sum, T>(&layer), layer.layout, &layer.shape);
+    let plan = pool::<Lp, T>(&layer).backward(layer.layout, &layer.shape);
     let plan = plan.unwrap_or_else(|error| panic!("{layer}: {error}"));
     let fill = *rng.pick(&[Fill::Edges, Fill::Pattern]);
     let input = fill.tensor::<T>(windows.input_len(), rng);
@@ -405,16 +405,14 @@ fn gradients_are_derivatives() {
         let plan = sum.plan(layout, shape).expect("a valid layer");
         is_the_derivative(&input, &gradient, &got, |x| plan.run_vec(x).expect("a valid run"));
 
-        let norm = |windows: &Windows, x: &[f64]| {
-            let mut y = vec![0.0; windows.output_len()];
-            windows.each(|o, taps, _| y[o] = taps.iter().map(|tap| x[tap.at] * x[tap.at]).sum::<f64>().sqrt());
-            y
-        };
         // Away from 0, where the root has no derivative.
         let large: Vec<f64> = input.iter().map(|x| if x.abs() < 0.1 { x.signum() * 0.1 } else { *x }).collect();
-        let backward = LpBackward::of(&sum, layout, shape).expect("a valid layer");
-        backward.run(&large, &norm(&windows, &large), &gradient, &mut got).expect("a valid run");
-        is_the_derivative(&large, &gradient, &got, |x| norm(&windows, x));
+        let norm: LpPool<f64> = pool(&layer);
+        let plan = norm.plan(layout, shape).expect("a valid layer");
+        let norms = |x: &[f64]| plan.run_vec(x).expect("a valid run");
+        let backward = norm.backward(layout, shape).expect("a valid layer");
+        backward.run(&large, &norms(&large), &gradient, &mut got).expect("a valid run");
+        is_the_derivative(&large, &gradient, &got, norms);
 
         // Values that a step does not bring past each other.
         let mut apart: Vec<f64> = (0..input.len()).map(|i| i as f64 / 64.0).collect();
@@ -463,7 +461,7 @@ fn no_batch_and_no_channels_are_fine() {
                 assert_eq!(max.run(&[], &[], &mut []), Ok(()));
                 assert_eq!(max.run_from_input(&[], &[], &mut [], &mut []), Ok(()));
             }
-            let norm = LpBackward::of(&SumPool::<f64>::new([2]), layout, shape).expect("a valid layer");
+            let norm = LpPool::<f64>::new([2]).backward(layout, shape).expect("a valid layer");
             assert_eq!((norm.layout(), norm.run(&[], &[], &[], &mut [])), (layout, Ok(())));
         }
     }

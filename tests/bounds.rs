@@ -16,7 +16,7 @@ use common::check::{channels, compare, poison};
 use common::layer::LAYOUTS;
 use common::{Fill, Layer, Nan, Op, Rng, Sample, share, tiers};
 use guarded::{Flush, Guarded};
-use lanepool::{Layout, Tier};
+use lanepool::{IndexKind, Layout, Tier};
 
 /// Names what a child process is to run.
 const GROUP: &str = "LANEPOOL_TEST_BOUNDS_GROUP";
@@ -121,6 +121,7 @@ fn run_guarded<T: Sample>(tier: Tier, flush: Flush) {
     };
     let mut input = Guarded::<T>::new(longest(|plan| plan.input_len()));
     let mut output = Guarded::<T>::new(longest(|plan| plan.output_len()));
+    let mut indices = Guarded::<i32>::new(longest(|plan| plan.output_len()));
     let mut rng = Rng::new(1);
     let mut ran = 0;
     for layer in &layers {
@@ -140,6 +141,32 @@ fn run_guarded<T: Sample>(tier: Tier, flush: Flush) {
             dst.fill(poison);
             plan.run(input.read(src.len(), flush), dst).unwrap_or_else(|error| panic!("{plan}: {error}"));
             compare(layer, tier, plan.kernel(), &plan.output_shape(), dst, &want);
+        }
+        match ran % 3 {
+            0 => {
+                let relatives = layer.relatives::<T>(Some(tier));
+                let plan = &relatives[ran / 3 % relatives.len()];
+                let mut want = vec![poison::<T>(); plan.output_len()];
+                guarded::say(&format!("{} {layer} as {plan}, flush {flush:?}", T::NAME));
+                plan.run(&src, &mut want).unwrap_or_else(|error| panic!("{plan}: {error}"));
+                let dst = output.slice(want.len(), flush);
+                dst.fill(T::from_bits(!poison::<T>().bits()));
+                plan.run(input.read(src.len(), flush), dst).unwrap_or_else(|error| panic!("{plan}: {error}"));
+                compare(layer, tier, plan.kernel(), &plan.output_shape(), dst, &want);
+            }
+            1 if matches!(layer.op, Op::Max(_) | Op::Min(_)) => {
+                let plan = layer.indexed::<T, i32>(IndexKind::Plane, Some(tier)).expect("a valid layer");
+                guarded::say(&format!("{} {layer} as {plan:?}, flush {flush:?}", T::NAME));
+                let mut found = vec![i32::MIN; want.len()];
+                plan.run_indices(&src, &mut found).unwrap_or_else(|error| panic!("{plan:?}: {error}"));
+                let (dst, at) = (output.slice(want.len(), flush), indices.slice(want.len(), flush));
+                dst.fill(poison::<T>());
+                at.fill(i32::MAX);
+                plan.run(input.read(src.len(), flush), dst, at).unwrap_or_else(|error| panic!("{plan:?}: {error}"));
+                compare(layer, tier, "find", &plan.output_shape(), dst, &want);
+                assert_eq!(at, found, "{layer} as {plan:?}");
+            }
+            _ => {}
         }
         input.unprotect();
         ran += 1;

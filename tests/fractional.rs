@@ -150,6 +150,16 @@ fn halves_compute_in_their_own_precision() {
     assert_eq!(plan.run_vec(&src, &[0.996_093_75]), Ok(vec![0.0, 2.0, 4.0, 6.0, 8.0]));
 }
 
+/// Bounds hold for values, and an index names what was found.
+#[test]
+fn outputs_are_bounded_and_indices_are_not() {
+    let src = [1.0, 2.0, 3.0, 4.0, 0.0, 9.0, 6.0];
+    let pool = FractionalMaxPool::<f32>::new([2], [3]).clamp(3.0, 8.0);
+    let plan = pool.plan_indexed::<i64>(IndexKind::Plane, Layout::Nchw, [1, 1, 7]).expect("a valid layer");
+    assert_eq!(plan.run_vec(&src, &[0.5]), Ok((vec![3.0, 4.0, 8.0], vec![1, 3, 5])));
+    assert_eq!(plan.values().run_vec(&src, &[0.5]), Ok(vec![3.0, 4.0, 8.0]));
+}
+
 /// Batch 0 and channels 0 run; slices of the wrong length and bad samples are refused, and nothing is written.
 #[test]
 fn empty_tensors_and_wrong_slices() {

@@ -1,6 +1,11 @@
-//! The table of README.md that says what there is, made from what the library says there is.
+//! The table of README.md that says what there is, made from what the library says there is. With `half`, whose elements it lists.
 
-use lanepool::{Any, Avg, DType, Layout, Max, Min, Pool, PoolOperation, Sum, Tier};
+#![cfg(feature = "half")]
+
+use lanepool::{
+    AdaptiveAvgPool, AdaptiveMaxPool, Any, Avg, AvgBackward, AvgPool, DType, Extreme, FractionalMaxPool, IndexKind,
+    Layout, Lp, LpPool, Max, MaxPool, MaxUnpool, Min, Pool, PoolOperation, QuantizedAvg, QuantizedMax, Sum, Tier,
+};
 
 const README: &str = include_str!("../README.md");
 const BEGIN: &str = "<!-- support table: made by tests/support_table.rs -->\n";
@@ -10,17 +15,89 @@ const END: &str = "<!-- end of the support table -->\n";
 const LAYOUTS: [Layout; 4] = [Layout::Nchw, Layout::Nhwc, Layout::Blocked(3), Layout::Blocked(8)];
 const LAYOUT_CELL: &str = "NCHW, NHWC, NCHW*c*c for any *c*; 1-D, 2-D, 3-D";
 
-/// What a row of the table must be true of: each of its operations.
+/// Whether an operation can be planned.
 type Plans = fn(DType, Layout, &[usize], &[usize], Tier) -> bool;
 
-/// A row of the table: its operations in words, and whether each can be planned.
-const ROWS: [(&str, &[Plans]); 2] = [
-    ("max, min (NaN propagates or is ignored)", &[plans::<Max>, plans::<Min>]),
-    ("average (exclude pad, include pad, divisor), sum", &[plans::<Avg>, plans::<Sum>]),
+/// What code a row's operations run.
+enum Code {
+    /// Kernels of each tier.
+    Kernels,
+    /// The same safe code on every machine.
+    Safe(&'static str),
+}
+
+/// A row of the table: its operations in words, whether each can be planned, and what code they run.
+const ROWS: [(&str, &[Plans], Code); 9] = [
+    ("max, min (NaN propagates or is ignored)", &[plans::<Max>, plans::<Min>], Code::Kernels),
+    ("average (exclude pad, include pad, divisor), sum", &[plans::<Avg>, plans::<Sum>], Code::Kernels),
+    ("max and min with indices, or indices alone", &[indexed::<Max>, indexed::<Min>], Code::Kernels),
+    ("Lp norm (any p), power mean, RMS", &[plans::<Lp>], Code::Kernels),
+    (
+        "quantised average and maximum (scales, zero points)",
+        &[plans::<QuantizedAvg>, plans::<QuantizedMax>],
+        Code::Kernels,
+    ),
+    (
+        "adaptive max (with indices) and average",
+        &[adaptive_max, adaptive_average],
+        Code::Safe("kernels where the output divides the input, else portable code"),
+    ),
+    ("fractional max, with indices", &[fractional], Code::Safe("portable code")),
+    ("max unpooling", &[unpool], Code::Safe("portable code")),
+    ("backward of max, average, adaptive and Lp 2", &[backward], Code::Safe("portable code")),
 ];
 
 fn plans<O: PoolOperation>(dtype: DType, layout: Layout, kernel: &[usize], shape: &[usize], tier: Tier) -> bool {
     Pool::<O, Any>::new(kernel).tier(tier).plan_as(dtype, layout, shape).is_ok()
+}
+
+/// Declares probes that need the element as a type: of all of them, or of those that an operation has a trait for.
+macro_rules! probes {
+    ($($name:ident$(<$O:ident>)?: $($variant:ident)|+ => |$layout:ident, $kernel:ident, $shape:ident, $tier:ident| $plan:expr;)+) => { $(
+        fn $name$(<$O: Extreme>)?(dtype: DType, $layout: Layout, $kernel: &[usize], $shape: &[usize], $tier: Tier) -> bool {
+            match dtype {
+                $( DType::$variant => {
+                    type T = types::$variant;
+                    $plan.is_ok()
+                } )+
+                #[allow(unreachable_patterns, reason = "some probes are of all elements")]
+                _ => false,
+            }
+        }
+    )+ };
+}
+
+/// The elements by the names of their values.
+mod types {
+    pub type F32 = f32;
+    pub type F64 = f64;
+    pub type F16 = half::f16;
+    pub type Bf16 = half::bf16;
+    pub type I8 = i8;
+    pub type U8 = u8;
+    pub type I16 = i16;
+    pub type U16 = u16;
+    pub type I32 = i32;
+}
+
+probes! {
+    indexed<O>: F32 | F64 | F16 | Bf16 | I8 | U8 | I16 | U16 | I32 => |layout, kernel, shape, tier|
+        Pool::<O, T>::new(kernel).tier(tier).plan_indexed::<i64>(IndexKind::Plane, layout, shape);
+    adaptive_max: F32 | F64 | F16 | Bf16 | I8 | U8 | I16 | U16 | I32 => |layout, kernel, shape, tier|
+        AdaptiveMaxPool::<T>::new(kernel).tier(tier).plan_indexed::<i64>(IndexKind::Plane, layout, shape);
+    adaptive_average: F32 | F64 | F16 | Bf16 | I8 | U8 | I16 | U16 | I32 => |layout, kernel, shape, tier|
+        AdaptiveAvgPool::<T>::new(kernel).tier(tier).plan(layout, shape);
+    fractional: F32 | F64 | F16 | Bf16 | I8 | U8 | I16 | U16 | I32 => |layout, kernel, shape, _tier|
+        FractionalMaxPool::<T>::new(kernel, kernel).plan_indexed::<i64>(IndexKind::Plane, layout, shape);
+    unpool: F32 | F64 | F16 | Bf16 | I8 | U8 | I16 | U16 | I32 => |layout, kernel, shape, _tier|
+        MaxUnpool::<T>::new(kernel).plan::<i64>(layout, shape);
+    backward: F32 | F64 | F16 | Bf16 => |layout, kernel, shape, _tier| {
+        let max = MaxPool::<T>::new(kernel).backward::<i64>(IndexKind::Plane, layout, shape).map(drop);
+        let average = AvgPool::<T>::new(kernel).backward(layout, shape).map(drop);
+        let adaptive = AvgBackward::<T>::adaptive(kernel, layout, shape).map(drop);
+        let norm = LpPool::<T>::new(kernel).backward(layout, shape).map(drop);
+        max.and(average).and(adaptive).and(norm)
+    };
 }
 
 /// The elements for which every operation has a plan in every layout and rank, on every tier of this machine.
@@ -50,12 +127,16 @@ fn tier(tier: Tier) -> String {
 }
 
 fn table() -> String {
-    let mut table = "| | elements | layouts | tiers |\n|---|---|---|---|\n".to_owned();
+    let mut table = "| | elements | layouts | code |\n|---|---|---|---|\n".to_owned();
     let mut above = None;
-    for (what, operations) in ROWS {
+    for (what, operations, code) in ROWS {
         let names: Vec<String> = elements(operations).iter().map(|dtype| format!("`{dtype}`")).collect();
         let tiers: Vec<String> = Tier::ALL.into_iter().map(tier).collect();
-        let cells = [names.join(", "), LAYOUT_CELL.to_owned(), tiers.join(", ")];
+        let code = match code {
+            Code::Kernels => tiers.join(", "),
+            Code::Safe(what) => what.to_owned(),
+        };
+        let cells = [names.join(", "), LAYOUT_CELL.to_owned(), code];
         let same = "the same".to_owned();
         let shown = match &above {
             Some(above) => {
@@ -71,7 +152,6 @@ fn table() -> String {
 }
 
 #[test]
-#[cfg_attr(not(feature = "half"), ignore = "the table lists f16 and bf16, which are off")]
 fn the_readme_says_what_there_is() {
     let (_, rest) = README.split_once(BEGIN).expect("the marker before the table");
     let (shown, _) = rest.split_once(END).expect("the marker after the table");

@@ -5,7 +5,7 @@ use core::marker::PhantomData;
 use super::axes::Adjoint;
 use super::sealed::Sum as _;
 use super::{Float, channels};
-use crate::{Error, Layout, Pool, PoolOperation, Result};
+use crate::{Error, Layout, LpPool, Result};
 
 /// The backward pass of Lp pooling with `p = 2`: of `y = √Σx²`.
 ///
@@ -14,8 +14,8 @@ use crate::{Error, Layout, Pool, PoolOperation, Result};
 /// term overflows that need not. Sums are made in `f32` (in `f64` for `f64`) and rounded once.
 ///
 /// ```
-/// use lanepool::{Layout, LpBackward, SumPool};
-/// let backward = LpBackward::<f32>::of(&SumPool::new([2]).stride([2]), Layout::Nchw, [1, 1, 4])?;
+/// use lanepool::{Layout, LpPool};
+/// let backward = LpPool::<f32>::new([2]).stride([2]).backward(Layout::Nchw, [1, 1, 4])?;
 /// let mut grad_input = vec![1.0; backward.input_len()];
 /// backward.run(&[3.0, 4.0, 0.0, 0.0], &[5.0, 0.0], &[10.0, 1.0], &mut grad_input)?;
 /// assert_eq!(grad_input, [6.0, 8.0, 0.0, 0.0]);
@@ -27,16 +27,22 @@ pub struct LpBackward<T> {
     element: PhantomData<fn() -> T>,
 }
 
-impl<T: Float> LpBackward<T> {
-    /// The backward pass of the 2-norm over the windows of `layer`, whatever that itself does with them, for an input of shape
-    /// `N, C, spatial…`.
+impl<T: Float> LpPool<T> {
+    /// The backward pass for an input of shape `N, C, spatial…`. The tier is not asked for: it runs on all alike.
     ///
     /// # Errors
-    /// Whatever is wrong with the window or the shape, as for [`Pool::plan`].
-    pub fn of<O: PoolOperation>(layer: &Pool<O, T>, layout: Layout, shape: impl AsRef<[usize]>) -> Result<Self> {
-        Ok(Self { layer: Adjoint::of_window::<T>(layer.window(), layout, shape.as_ref())?, element: PhantomData })
+    /// Whatever is wrong with the window or the shape, as for [`LpPool::plan`](crate::Pool::plan); [`Error::Unsupported`] where p is
+    /// not 2 or the powers are averaged.
+    pub fn backward(&self, layout: Layout, shape: impl AsRef<[usize]>) -> Result<LpBackward<T>> {
+        if !self.is_euclidean() {
+            return Err(Error::Unsupported { why: "Lp pooling has a backward pass for p = 2 alone, without a mean" });
+        }
+        let layer = Adjoint::of_window::<T>(self.window(), layout, shape.as_ref())?;
+        Ok(LpBackward { layer, element: PhantomData })
     }
+}
 
+impl<T: Float> LpBackward<T> {
     /// Computes the gradient of the input from the input, the output that the forward pass gave, and the output's gradient.
     /// Allocates nothing; every element is written.
     ///

@@ -96,18 +96,18 @@ pub(crate) fn plane<T: Element, I: Index, W: Windows>(
     let outputs = indices.iter_mut().zip(values).skip(lane.channel).step_by(step);
     for ((index, value), window) in outputs.zip(each_window(axes)) {
         let [slabs, rows, across] = &window;
-        let want = value.key();
+        let want = T::key(*value);
         let start = across.start.saturating_mul(step);
         let end = across.end.saturating_mul(step);
         let rows = block.rows(slabs.clone(), rows.clone()).map(|row| row.get(start..end).unwrap_or(&[])).enumerate();
         let in_row = |(i, row): (usize, &[T])| {
             let mut taps = row.iter().skip(lane.channel).step_by(step);
             let at = if T::is_nan(want) {
-                taps.rposition(|tap| T::is_nan(tap.key()))
+                taps.rposition(|tap| T::is_nan(T::key(*tap)))
             } else if step == 1 {
-                row.iter().position(|tap| T::equals(tap.key(), want))
+                row.iter().position(|tap| T::equals(T::key(*tap), want))
             } else {
-                taps.position(|tap| T::equals(tap.key(), want))
+                taps.position(|tap| T::equals(T::key(*tap), want))
             };
             Some(i.saturating_mul(across.len()).saturating_add(at?))
         };
@@ -140,7 +140,7 @@ fn pixels<T: Element, I: Index, W: Windows>(
                     let start = x.saturating_mul(inner).saturating_add(from);
                     let taps = row.get(start..start.saturating_add(values.len())).unwrap_or(&[]);
                     for ((found, tap), value) in found.iter_mut().zip(taps).zip(values) {
-                        let (tap, want) = (tap.key(), value.key());
+                        let (tap, want) = (T::key(*tap), T::key(*value));
                         let is_first = T::equals(tap, want) && *found == usize::MAX;
                         if is_first || (T::is_nan(tap) && T::is_nan(want)) {
                             *found = number;

@@ -13,6 +13,31 @@ use crate::error::AxisName;
 use crate::geometry::{MAX_RANK, PerAxis};
 use crate::{Error, Layout, Result};
 
+/// Bounds for the outputs of a builder that keeps them as `bounds`.
+macro_rules! bounded {
+    ($Builder:ident) => {
+        impl<T> $Builder<T> {
+            /// Bounds every output, as [`Pool::clamp`](crate::Pool::clamp). An index still names the element that was found,
+            /// whatever its value became.
+            pub fn clamp(mut self, low: f64, high: f64) -> Self {
+                self.bounds = Some([low, high]);
+                self
+            }
+
+            /// A clamp to what is not negative.
+            pub fn relu(self) -> Self {
+                self.clamp(0.0, f64::INFINITY)
+            }
+
+            /// A clamp from 0 to 6.
+            pub fn relu6(self) -> Self {
+                self.clamp(0.0, 6.0)
+            }
+        }
+    };
+}
+pub(crate) use bounded;
+
 pub(crate) mod find;
 pub(crate) mod fold;
 pub(crate) mod scalar;

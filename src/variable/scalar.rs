@@ -4,8 +4,10 @@ use core::marker::PhantomData;
 
 use super::fold::Fold;
 use crate::Rounding;
+use crate::kernels::scaled_32;
 
-/// What an element is compared and summed as.
+/// What an element is compared and summed as. No function takes `self`, so that code which is generic over elements finds no
+/// method of this trait among its own.
 pub trait Scalar: Copy {
     /// What elements are compared as: an order in which zeros are equal, and NaN is told by [`Scalar::is_nan`].
     #[doc(hidden)]
@@ -18,7 +20,7 @@ pub trait Scalar: Copy {
     const MAGNITUDE: u64;
 
     #[doc(hidden)]
-    fn key(self) -> Self::Key;
+    fn key(element: Self) -> Self::Key;
     /// The element of a key: zero is +0, NaN the canonical one.
     #[doc(hidden)]
     fn from_key(key: Self::Key) -> Self;
@@ -31,12 +33,35 @@ pub trait Scalar: Copy {
     fn equals(a: Self::Key, b: Self::Key) -> bool;
 
     #[doc(hidden)]
-    fn widen(self) -> Self::Sum;
+    fn widen(element: Self) -> Self::Sum;
     #[doc(hidden)]
     fn add(a: Self::Sum, b: Self::Sum) -> Self::Sum;
     /// The sum divided, rounded once.
     #[doc(hidden)]
     fn divided(sum: Self::Sum, taps: usize, rounding: Rounding) -> Self;
+    /// The sum of quantised elements as their mean in another quantisation. `None`: floats are not quantised.
+    #[doc(hidden)]
+    fn requantized(sum: Self::Sum, taps: usize, by: Requantize) -> Option<Self>;
+}
+
+/// From the sum of a window of quantised elements to its mean in the output's quantisation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Requantize {
+    pub(crate) zero_in: i32,
+    pub(crate) zero_out: i32,
+    /// `scale_in / scale_out`.
+    pub(crate) ratio: f64,
+}
+
+impl Requantize {
+    /// As `kernels/reduce/quantized.rs` has it: the sum above the zero point, in 32 bits as the plan has found, times one
+    /// multiplier.
+    fn mean(self, sum: i64, taps: usize) -> i32 {
+        let zero = i64::from(self.zero_in).saturating_mul(taps as i64);
+        let multiplier = (self.ratio / taps as f64) as f32;
+        let sum = sum.saturating_sub(zero) as i32;
+        scaled_32(sum, multiplier.to_bits().cast_signed()).saturating_add(self.zero_out)
+    }
 }
 
 macro_rules! floats {
@@ -47,8 +72,8 @@ macro_rules! floats {
             const MAGNITUDE: u64 = 0;
 
             #[inline(always)]
-            fn key(self) -> Self {
-                self
+            fn key(element: Self) -> Self {
+                element
             }
             #[inline(always)]
             fn from_key(key: Self) -> Self {
@@ -73,8 +98,8 @@ macro_rules! floats {
                 a == b
             }
             #[inline(always)]
-            fn widen(self) -> Self {
-                self
+            fn widen(element: Self) -> Self {
+                element
             }
             #[inline(always)]
             fn add(a: Self, b: Self) -> Self {
@@ -84,6 +109,10 @@ macro_rules! floats {
             fn divided(sum: Self, taps: usize, _rounding: Rounding) -> Self {
                 let mean = sum / taps as Self;
                 if mean.is_nan() { Self::NAN } else { mean }
+            }
+            #[inline(always)]
+            fn requantized(_sum: Self, _taps: usize, _by: Requantize) -> Option<Self> {
+                None
             }
         }
     )+ };
@@ -103,8 +132,8 @@ macro_rules! halves {
             const MAGNITUDE: u64 = 0;
 
             #[inline(always)]
-            fn key(self) -> i16 {
-                let bits = self.to_bits() as i16;
+            fn key(element: Self) -> i16 {
+                let bits = element.to_bits() as i16;
                 let magnitude = bits & i16::MAX;
                 if magnitude > <$T>::INFINITY.to_bits() as i16 {
                     i16::MAX
@@ -137,8 +166,8 @@ macro_rules! halves {
                 a == b
             }
             #[inline(always)]
-            fn widen(self) -> f32 {
-                self.to_f32()
+            fn widen(element: Self) -> f32 {
+                element.to_f32()
             }
             #[inline(always)]
             fn add(a: f32, b: f32) -> f32 {
@@ -148,6 +177,10 @@ macro_rules! halves {
             fn divided(sum: f32, taps: usize, _rounding: Rounding) -> Self {
                 let mean = sum / taps as f32;
                 if mean.is_nan() { Self::NAN } else { Self::from_f32(mean) }
+            }
+            #[inline(always)]
+            fn requantized(_sum: f32, _taps: usize, _by: Requantize) -> Option<Self> {
+                None
             }
         }
     )+ };
@@ -164,8 +197,8 @@ macro_rules! integers {
             const MAGNITUDE: u64 = if Self::MIN == 0 { Self::MAX as u64 } else { (Self::MAX as u64) + 1 };
 
             #[inline(always)]
-            fn key(self) -> Self {
-                self
+            fn key(element: Self) -> Self {
+                element
             }
             #[inline(always)]
             fn from_key(key: Self) -> Self {
@@ -184,8 +217,8 @@ macro_rules! integers {
                 a == b
             }
             #[inline(always)]
-            fn widen(self) -> i64 {
-                self.into()
+            fn widen(element: Self) -> i64 {
+                element.into()
             }
             #[inline(always)]
             fn add(a: i64, b: i64) -> i64 {
@@ -206,6 +239,10 @@ macro_rules! integers {
                 // A mean lies between its elements.
                 q.wrapping_add(if is_up { sum.signum() } else { 0 }) as Self
             }
+            #[inline(always)]
+            fn requantized(sum: i64, taps: usize, by: Requantize) -> Option<Self> {
+                Some(by.mean(sum, taps).clamp(Self::MIN.into(), Self::MAX.into()) as Self)
+            }
         }
     )+ };
 }
@@ -221,12 +258,12 @@ impl<T: Scalar, const IGNORE: bool> Fold<T> for Largest<IGNORE> {
 
     #[inline(always)]
     fn first(self, tap: T) -> T::Key {
-        tap.key()
+        T::key(tap)
     }
 
     #[inline(always)]
     fn then(self, best: T::Key, tap: T) -> T::Key {
-        Fold::<T>::join(self, best, tap.key())
+        Fold::<T>::join(self, best, T::key(tap))
     }
 
     #[inline(always)]
@@ -249,12 +286,18 @@ impl<T: Scalar, const IGNORE: bool> Fold<T> for Largest<IGNORE> {
 #[derive(Clone, Copy)]
 pub(crate) struct Mean<T> {
     rounding: Rounding,
+    /// Of quantised elements.
+    requantize: Option<Requantize>,
     element: PhantomData<T>,
 }
 
 impl<T> Mean<T> {
     pub(crate) fn new(rounding: Rounding) -> Self {
-        Self { rounding, element: PhantomData }
+        Self { rounding, requantize: None, element: PhantomData }
+    }
+
+    pub(crate) fn quantized(by: Requantize) -> Self {
+        Self { rounding: Rounding::default(), requantize: Some(by), element: PhantomData }
     }
 }
 
@@ -263,12 +306,12 @@ impl<T: Scalar> Fold<T> for Mean<T> {
 
     #[inline(always)]
     fn first(self, tap: T) -> T::Sum {
-        tap.widen()
+        T::widen(tap)
     }
 
     #[inline(always)]
     fn then(self, sum: T::Sum, tap: T) -> T::Sum {
-        T::add(sum, tap.widen())
+        T::add(sum, T::widen(tap))
     }
 
     #[inline(always)]
@@ -278,6 +321,7 @@ impl<T: Scalar> Fold<T> for Mean<T> {
 
     #[inline(always)]
     fn finish(self, sum: T::Sum, taps: usize) -> T {
-        T::divided(sum, taps, self.rounding)
+        let requantized = self.requantize.and_then(|by| T::requantized(sum, taps, by));
+        requantized.unwrap_or_else(|| T::divided(sum, taps, self.rounding))
     }
 }

@@ -1,6 +1,6 @@
 //! I: indices that point nowhere, and gradients of another shape.
 
-use lanepool::{AvgBackward, AvgPool, Error, IndexKind, Layout, LpBackward, MaxBackward, MaxPool, MaxUnpool, SumPool};
+use lanepool::{AvgBackward, AvgPool, Error, IndexKind, Layout, LpPool, MaxBackward, MaxPool, MaxUnpool, SumPool};
 
 use crate::common::layer::LAYOUTS;
 use crate::says;
@@ -156,7 +156,7 @@ fn i06_gradient_of_another_shape() {
     let adaptive = AvgBackward::<f32>::adaptive([4], Layout::Nhwc, shape).expect("a valid layer");
     let max =
         MaxPool::<f32>::new([2]).stride([2]).backward(IndexKind::Tap, Layout::Nhwc, shape).expect("a valid layer");
-    let norm = LpBackward::of(&SumPool::<f32>::new([2]).stride([2]), Layout::Nhwc, shape).expect("a valid layer");
+    let norm = LpPool::<f32>::new([2]).stride([2]).backward(Layout::Nhwc, shape).expect("a valid layer");
     for (of, need, one) in [("output", outputs, 12), ("input", inputs, 24)] {
         for got in [0, 1, need - one, need - 1, need + 1, need + one] {
             let gradient = vec![1.0; if of == "output" { got } else { outputs }];
@@ -200,7 +200,7 @@ fn i07_shape_that_disagrees_with_the_gradient() {
             AvgBackward::<f32>::adaptive([2], Layout::Nchw, &shape).err(),
             MaxPool::<f32>::new([2]).backward::<i64>(IndexKind::Plane, Layout::Nchw, &shape).err(),
             MaxBackward::<f32, i64>::adaptive([2], IndexKind::Plane, Layout::Nchw, &shape).err(),
-            LpBackward::of(&SumPool::<f32>::new([2]), Layout::Nchw, &shape).err(),
+            LpPool::<f32>::new([2]).backward(Layout::Nchw, &shape).err(),
             MaxUnpool::<f32>::new([2]).plan::<i64>(Layout::Nchw, &shape).err(),
         ];
         for error in errors {
@@ -234,6 +234,9 @@ fn i07_shape_that_disagrees_with_the_gradient() {
     assert!(matches!(plan(MaxUnpool::new([1]).padding([1]), &[1, 1, 2]), Err(Error::PadTooLarge { .. })));
     assert!(matches!(plan(MaxUnpool::new([2]), &[1, 1, 0]), Err(Error::EmptyInput { .. })));
     assert!(matches!(plan(MaxUnpool::to([2]).indices(IndexKind::Tap), &[1, 1, 2]), Err(Error::Unsupported { .. })));
+    for norm in [LpPool::<f32>::new([2]).p(3.0), LpPool::new([2]).rms()] {
+        assert!(matches!(norm.backward(Layout::Nchw, [1, 1, 4]), Err(Error::Unsupported { .. })));
+    }
     assert_eq!(AvgPool::<f32>::new([2]).divisor(0).backward(Layout::Nchw, [1, 1, 4]).err(), Some(Error::BadDivisor));
 }
 

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use lanepool::{
-    AvgPool, Element, Error, Index, IndexKind, IndexPlan, Layout, MaxPool, MinPool, NanPolicy, Plan, Pool,
-    PoolOperation, Rounding, SumPool, Tier,
+    AvgPool, Element, Error, Index, IndexKind, IndexPlan, Layout, LpPool, MaxPool, MinPool, NanPolicy, Plan, Pool,
+    PoolOperation, Quantization, QuantizedAvgPool, QuantizedMaxPool, Rounding, SumPool, Tier,
 };
 
 use super::check::channels;
@@ -221,6 +221,24 @@ impl Layer {
             }
             other => panic!("{other:?} finds nothing"),
         }
+    }
+
+    /// Plans on this layer's window of what not every element has, norms and quantised bytes; and of a bounded maximum.
+    pub fn relatives<T: Element>(&self, tier: Option<Tier>) -> Vec<Plan<T>> {
+        let norm = |p| self.plan_of((self.base() as LpPool<T>).p(p), tier);
+        let (from, to) = (Quantization::new(0.5, 3), Quantization::new(0.75, 60));
+        [
+            norm(1.0),
+            norm(2.0),
+            norm(3.0),
+            norm(f64::INFINITY),
+            self.plan_of((self.base() as QuantizedAvgPool<T>).quantization(from, to), tier),
+            self.plan_of((self.base() as QuantizedMaxPool<T>).quantization(from, to), tier),
+            self.plan_of((self.base() as MaxPool<T>).relu6(), tier),
+        ]
+        .into_iter()
+        .filter_map(Result::ok)
+        .collect()
     }
 
     /// Its window without its attributes.

@@ -7,11 +7,15 @@
 use safetensors::Dtype;
 
 use super::checks::{Operation, Pass, Work};
+use super::run_variable::Variable;
 
 /// How far a result may be from the engine's.
 pub enum Rule {
     /// Equal by value.
     Exact,
+    /// Indices: equal, but that a window without a valid tap has none, which is −1. It is given for each output. PyTorch names
+    /// an element there that the window does not hold, or that does not exist.
+    Indices { is_empty: Vec<bool> },
     /// A few units in the last place of the largest magnitude in the window, which is given for each output; and a unit of
     /// the last decimal, where the values were typed in with a few decimals.
     ///
@@ -53,6 +57,9 @@ impl Rule {
         match work.operation {
             Operation::Max | Operation::Min => Self::Exact,
             Operation::Sum | Operation::Average { .. } if Format::of(work.input.dtype).is_none() => Self::Exact,
+            Operation::Variable(Variable::MaxIndices(_)) => {
+                Self::Indices { is_empty: windows(work, input, |taps| taps.is_empty()) }
+            }
             Operation::Variable(variable) => match variable.average_windows(work) {
                 Some(windows) if Format::of(work.input.dtype).is_some() => {
                     let largest = windows_in(input, spatial(&work.input.shape), &windows, magnitude);
@@ -89,6 +96,7 @@ impl Rule {
     fn agrees(&self, dtype: Dtype, at: usize, expected: f64, got: f64) -> bool {
         let got = match self {
             Self::Norm { factors } => got * factors.get(at).copied().unwrap_or(1.0),
+            Self::Indices { is_empty } if is_empty.get(at) == Some(&true) => return got == -1.0,
             _ => got,
         };
         if expected == got || expected.is_nan() && got.is_nan() {
@@ -193,7 +201,7 @@ fn largest(work: &Work<'_>, input: &[f64], divisor: Option<usize>) -> Vec<f64> {
 }
 
 /// For each output, what `of` makes of the valid taps of its window.
-fn windows(work: &Work<'_>, input: &[f64], of: impl Fn(&[f64]) -> f64) -> Vec<f64> {
+fn windows<R>(work: &Work<'_>, input: &[f64], of: impl Fn(&[f64]) -> R) -> Vec<R> {
     let absent = 5 - work.input.shape.len();
     let [depth, height, width] = spatial(&work.input.shape);
     let outputs = spatial(&work.expected.shape);
@@ -211,7 +219,7 @@ fn windows(work: &Work<'_>, input: &[f64], of: impl Fn(&[f64]) -> f64) -> Vec<f6
 pub type Taps = [Vec<Vec<usize>>; 3];
 
 /// The same where the taps are given.
-fn windows_in(input: &[f64], axes: [usize; 3], taps: &Taps, of: impl Fn(&[f64]) -> f64) -> Vec<f64> {
+fn windows_in<R>(input: &[f64], axes: [usize; 3], taps: &Taps, of: impl Fn(&[f64]) -> R) -> Vec<R> {
     let [depth, height, width] = axes;
     let plane = depth * height * width;
     let (mut results, mut window) = (Vec::new(), Vec::new());
@@ -248,6 +256,13 @@ mod tests {
         assert!(!Rule::Exact.agrees(Dtype::F32, 0, 1.0, f64::NAN));
         assert!(!Rule::Exact.agrees(Dtype::F32, 0, f64::INFINITY, f64::NEG_INFINITY));
         assert!(!Rule::Exact.agrees(Dtype::F32, 0, 1.0, 1.0 + f64::from(f32::EPSILON)));
+    }
+
+    #[test]
+    fn an_index_is_exact_and_a_window_without_a_tap_has_none() {
+        let rule = Rule::Indices { is_empty: vec![false, true] };
+        assert!(rule.agrees(Dtype::I64, 0, 7.0, 7.0) && !rule.agrees(Dtype::I64, 0, 7.0, -1.0));
+        assert!(rule.agrees(Dtype::I64, 1, 16.0, -1.0) && !rule.agrees(Dtype::I64, 1, 16.0, 16.0));
     }
 
     #[test]
