@@ -175,7 +175,6 @@ pub(crate) trait Integers16: Adds<i16> {
     /// A logical shift, by fewer than 16 bits.
     fn shift_right(self, a: Self::V, bits: u32) -> Self::V;
     /// −1 where negative, 0 elsewhere.
-    #[cfg_attr(not(feature = "half"), allow(dead_code, reason = "for ordered keys alone"))]
     fn sign(self, a: Self::V) -> Self::V;
     fn equal(self, a: Self::V, b: Self::V) -> Self::M;
     fn and(self, a: Self::V, b: Self::V) -> Self::V;
@@ -318,4 +317,4 @@ pub(crate) trait Reduce<A: Lane, S: Lanes<A>>: Copy + Send + Sync + 'static {
 }
 
 /// The most words a divisor needs (the integer mean by multiplication).
-pub(crate) const MOST_WORDS: usize = 4;
+pub(crate) const MOST_WORDS: usize = 5;

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use common::check::is_same_walk;
 use common::layer::OPS;
 use common::{Fill, Layer, Op, Rng, Sample, tiers};
-use lanepool::{Element, Layout, Tier, runs};
+use lanepool::{Element, IndexKind, Layout, Tier, runs};
 
 /// A layer for each walk.
 fn layers() -> [(&'static str, Layer); 4] {
@@ -47,6 +47,13 @@ fn run_tier<T: Sample>(tier: Tier, table: &mut BTreeMap<(String, &'static str, &
                 let is_own = memory == T::NAME || memory == "i16" && size_of::<T>() == 2;
                 assert!(is_own, "{plan} entered {types:?}");
                 *table.entry((token, plan.kernel(), T::NAME)).or_default() += count;
+            }
+            if matches!(op, Op::Max(_) | Op::Min(_)) {
+                let finder = layer.indexed::<T, i32>(IndexKind::Plane, Some(tier)).expect("a valid layer");
+                finder.run_vec(&src).unwrap_or_else(|error| panic!("{finder:?}: {error}"));
+                let entered = runs::take();
+                let kernels: Vec<_> = entered.iter().map(|(types, n)| (name(types[0]), name(types[1]), *n)).collect();
+                assert_eq!(kernels, [(tier.name().to_owned(), "find".to_owned(), 1)], "{finder:?}");
             }
         }
     }

@@ -1,6 +1,8 @@
 //! AArch64 NEON: 128 bits.
 
 use core::arch::aarch64::*;
+#[cfg(feature = "half")]
+use core::arch::asm;
 
 use crate::kernels::reduce::mean_int::Integer;
 use crate::kernels::simd::{Adds, FAR, Floats, Integers16, Integers32, Lanes, Widen};
@@ -254,15 +256,29 @@ widen! { Neon:
     i32 => i64: |p| vmovl_s32(vld1_s32(p)), |q, v| vst1_s32(q, vqmovn_s64(v));
 }
 
-// Conversion of f16 vectors is stable from Rust 1.94 on; until then f16 is widened by `half`, element by element.
+/// `fcvtl`: exact. The intrinsics for it need Rust 1.94; the instruction is part of the baseline.
+#[cfg(feature = "half")]
+#[inline(always)]
+fn widen_f16(v: uint16x4_t) -> float32x4_t {
+    let wide;
+    // SAFETY: NEON is part of the target's baseline; nothing but registers is touched.
+    unsafe { asm!("fcvtl {0:v}.4s, {1:v}.4h", out(vreg) wide, in(vreg) v, options(pure, nomem, nostack, preserves_flags)) };
+    wide
+}
+
+/// `fcvtn`: the nearest f16, ties to even. The canonical NaN becomes the canonical NaN.
+#[cfg(feature = "half")]
+#[inline(always)]
+fn narrow_f16(v: float32x4_t) -> uint16x4_t {
+    let narrow;
+    // SAFETY: as for `widen_f16`.
+    unsafe { asm!("fcvtn {0:v}.4h, {1:v}.4s", out(vreg) narrow, in(vreg) v, options(pure, nomem, nostack, preserves_flags)) };
+    narrow
+}
+
 #[cfg(feature = "half")]
 widen! { Neon:
-    half::f16 => f32: |p| vld1q_f32(p.cast::<[half::f16; 4]>().read_unaligned().map(half::f16::to_f32_const).as_ptr()),
-        |q, v| {
-            let mut wide = [0.0; 4];
-            vst1q_f32(wide.as_mut_ptr(), v);
-            q.cast::<[half::f16; 4]>().write_unaligned(wide.map(half::f16::from_f32_const))
-        };
+    half::f16 => f32: |p| widen_f16(vld1_u16(p.cast())), |q, v| vst1_u16(q.cast(), narrow_f16(v));
     half::bf16 => f32: |p| vreinterpretq_f32_u32(vshll_n_u16::<16>(vld1_u16(p.cast()))), |q, v| vst1_u16(q.cast(), round_bf16(v));
 }
 

@@ -144,9 +144,10 @@ impl Extent {
 ///
 /// With `d = c·f` and `e = m·d − 2¹⁶⁺ˢ < d`, it is exact where `n·f·e < 2¹⁶⁺ˢ`; and `n·f·e < 255.5·2ˢ⁺¹·2ˢ⁺¹`, which is
 /// less for `s ≤ 6`, so for divisors up to 127. (One `s` for all divisors, since no tier shifts lanes by different
-/// amounts for less than two more instructions; `f` makes up for it.) A tie was rounded up where `q·c = n` and `c` is
-/// even; what it should have become depends on the rounding. Every divisor and every sum are compared with a division
-/// in `tests` below.
+/// amounts for less than two more instructions; `f` makes up for it.) With `s = 7`, for divisors up to 256, the excess
+/// `n·f·e / (d·2¹⁶⁺ˢ)` is below 1/128, so `q` may be 1 too large and nothing else: then `n − q·c` is negative. All of `n` and `n·f` still
+/// fit 16 bits, unsigned. A tie was rounded up where `q·c = n` and `c` is even; what it should have become depends on the
+/// rounding. Every divisor and every sum are compared with a division in `tests` below.
 #[derive(Clone, Copy)]
 pub(crate) struct Short<T> {
     element: PhantomData<T>,
@@ -156,7 +157,7 @@ pub(crate) struct Short<T> {
 
 impl<T: Integer> Short<T> {
     /// The largest divisor.
-    const MOST: u64 = 127;
+    const MOST: u64 = 256;
 
     /// What is added to the taps of a signed type, each, so that none is negative.
     const OFFSET: i16 = if T::SIGNED { 128 } else { 0 };
@@ -170,8 +171,8 @@ impl<T: Integer> Short<T> {
 impl<T: Integer, S: Integers16 + Widen<T, i16>> Reduce<i16, S> for Short<T> {
     exact_sum!(T as i16, S);
 
-    const WORDS: usize = 4;
-    type Divisor = [S::V; 4];
+    const WORDS: usize = 5;
+    type Divisor = [S::V; 5];
 
     fn words(self, divisor: usize) -> [i16; MOST_WORDS] {
         let c = divisor.clamp(1, Self::MOST as usize) as u32;
@@ -183,18 +184,19 @@ impl<T: Integer, S: Integers16 + Widen<T, i16>> Reduce<i16, S> for Short<T> {
         let bias = c / 2 + Self::OFFSET as u32 * c;
         // An odd divisor has no ties: 0 times a quotient is no sum but 0.
         let even = if c.is_multiple_of(2) { c } else { 0 };
-        [bias as i16, f as i16, m as i16, even as i16]
+        [bias as i16, f as i16, m as i16, even as i16, -(c as i16)]
     }
 
     #[inline(always)]
-    fn divisor(self, _s: S, word: impl Fn(usize) -> S::V) -> [S::V; 4] {
-        [word(0), word(1), word(2), word(3)]
+    fn divisor(self, _s: S, word: impl Fn(usize) -> S::V) -> [S::V; 5] {
+        [word(0), word(1), word(2), word(3), word(4)]
     }
 
     #[inline(always)]
-    fn finish(self, s: S, v: S::V, [bias, f, m, even]: [S::V; 4]) -> S::V {
+    fn finish(self, s: S, v: S::V, [bias, f, m, even, minus_c]: [S::V; 5]) -> S::V {
         let n = s.add(v, bias);
         let q = s.shift_right(s.mul_high(s.mul_low(n, f), m), self.shift);
+        let q = if self.shift == 7 { s.add(q, s.sign(s.add(n, s.mul_low(q, minus_c)))) } else { q };
         let is_tie = s.equal(s.mul_low(q, even), n);
         let q = match self.rounding {
             // Of `q` and `q − 1`, the even one.
@@ -299,7 +301,7 @@ mod tests {
     use super::*;
     use crate::kernels::token::Scalar;
 
-    /// Every divisor up to 127, every sum that so many bytes can have, in layers of every largest divisor: against a division.
+    /// Every divisor up to 256, every sum that so many bytes can have, in layers of every largest divisor: against a division.
     fn compare_with_division<T: Integer>(lowest: i64, highest: i64)
     where
         Scalar: Integers16 + Widen<T, i16>,
@@ -314,7 +316,7 @@ mod tests {
         for rounding in [Rounding::HalfToEven, Rounding::HalfAwayFromZero] {
             for c in 1..=Short::<T>::MOST {
                 for largest in
-                    (0..7).map(|bits| 1 << bits | 1).chain([Short::<T>::MOST]).filter(|largest| *largest >= c)
+                    (0..8).map(|bits| 1 << bits | 1).chain([Short::<T>::MOST]).filter(|largest| *largest >= c)
                 {
                     let op = Short::<T>::new(Extent { taps: c, divisor: largest }, rounding);
                     let words = Reduce::<i16, Scalar>::words(op, c as usize);

@@ -323,8 +323,7 @@ impl<R> Find<R> {
                 for column in 0..taps.width {
                     let tap = from + column;
                     if tap - base >= most {
-                        // SAFETY: `found` holds a vector.
-                        unsafe { write_out(s, number, base, &mut found) };
+                        write_out(s, number, base, &mut found);
                         (base, number) = (tap, s.splat(counted(0)));
                     }
                     // SAFETY: a tap of every lane.
@@ -335,8 +334,7 @@ impl<R> Find<R> {
                 }
             }
         }
-        // SAFETY: `found` holds a vector.
-        unsafe { write_out(s, number, base, &mut found) };
+        write_out(s, number, base, &mut found);
         if let Some(to) = value {
             let divisor = op.divisor(s, |_| s.splat(A::zeroed()));
             let v = op.finish(s, best, divisor);
@@ -383,11 +381,8 @@ fn counted<A: Lane>(number: usize) -> A {
 }
 
 /// Notes what the lanes found since `base`.
-///
-/// # Safety
-/// None that the types do not give.
 #[inline(always)]
-unsafe fn write_out<A: Lane, S: Lanes<A>>(s: S, number: S::V, base: usize, found: &mut Found) {
+fn write_out<A: Lane, S: Lanes<A>>(s: S, number: S::V, base: usize, found: &mut Found) {
     let mut numbers = [A::zeroed(); MOST_LANES];
     // SAFETY: the array holds a vector.
     unsafe { s.store(numbers.as_mut_ptr(), number) };
