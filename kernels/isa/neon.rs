@@ -262,7 +262,9 @@ widen! { Neon:
 fn widen_f16(v: uint16x4_t) -> float32x4_t {
     let wide;
     // SAFETY: NEON is part of the target's baseline; nothing but registers is touched.
-    unsafe { asm!("fcvtl {0:v}.4s, {1:v}.4h", out(vreg) wide, in(vreg) v, options(pure, nomem, nostack, preserves_flags)) };
+    unsafe {
+        asm!("fcvtl {0:v}.4s, {1:v}.4h", out(vreg) wide, in(vreg) v, options(pure, nomem, nostack, preserves_flags))
+    };
     wide
 }
 
@@ -272,7 +274,9 @@ fn widen_f16(v: uint16x4_t) -> float32x4_t {
 fn narrow_f16(v: float32x4_t) -> uint16x4_t {
     let narrow;
     // SAFETY: as for `widen_f16`.
-    unsafe { asm!("fcvtn {0:v}.4h, {1:v}.4s", out(vreg) narrow, in(vreg) v, options(pure, nomem, nostack, preserves_flags)) };
+    unsafe {
+        asm!("fcvtn {0:v}.4h, {1:v}.4s", out(vreg) narrow, in(vreg) v, options(pure, nomem, nostack, preserves_flags))
+    };
     narrow
 }
 
