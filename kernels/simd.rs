@@ -101,19 +101,6 @@ pub(crate) trait Lanes<A: Lane>: Simd {
         self.unzip(a, b).0
     }
 
-    /// Lane `i` is lane `i + half` of `v`, for `i < half`; the other lanes are anything. `half` is a power of two below
-    /// `N`, and a constant once inlined. One step of folding a vector's lanes.
-    #[inline(always)]
-    fn upper(self, v: Self::V, half: usize) -> Self::V {
-        debug_assert!(half < Self::N);
-        let mut twice = [A::zeroed(); 2 * MOST_LANES];
-        // SAFETY: `twice` holds two vectors and half < N.
-        unsafe {
-            self.store(twice.as_mut_ptr(), v);
-            self.load(twice.as_ptr().add(half))
-        }
-    }
-
     /// The even and the odd elements of `a` then `b`.
     fn unzip(self, a: Self::V, b: Self::V) -> (Self::V, Self::V);
 

@@ -19,6 +19,7 @@ use super::walk::divisors::Divisors;
 use super::walk::find::{self, Find, Finder, Indices, Seek};
 use super::walk::global::Global;
 use super::walk::pixels::Pixels;
+use super::walk::planes::{Padded, Planes};
 use super::walk::rows::{Rows, Shape};
 use super::walk::{Io, Layer, Walk};
 use crate::geometry::Geometry;
@@ -65,6 +66,7 @@ fn propagates(operation: Operation) -> bool {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WalkKind {
     Rows,
+    Planes,
     Bands,
     Pixels,
     Global,
@@ -75,6 +77,7 @@ impl WalkKind {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Rows => "rows",
+            Self::Planes => "planes",
             Self::Bands => "bands",
             Self::Pixels => "pixels",
             Self::Global => "global",
@@ -99,6 +102,8 @@ impl Choice {
             WalkKind::Pixels
         } else if Shape::of(geometry).is_some() {
             WalkKind::Rows
+        } else if Padded::of(geometry).is_some() {
+            WalkKind::Planes
         } else {
             WalkKind::Bands
         };
@@ -227,7 +232,13 @@ where
         (WalkKind::Rows, Some(shape), Some(tiling)) if !R::LEAN && !S::PLAIN => {
             Box::new(OnTier { token, walk: Rows::new::<S>(op, layer, shape, tiling) })
         }
-        (WalkKind::Rows | WalkKind::Bands, _, Some(tiling)) => {
+        (WalkKind::Planes, _, Some(tiling)) if !R::LEAN && !S::PLAIN && Padded::takes::<A, S, R>(&layer.geometry) => {
+            match Padded::of(&layer.geometry) {
+                Some(padded) => Box::new(OnTier { token, walk: Planes::new::<S>(op, layer, padded, tiling) }),
+                None => Box::new(OnTier { token, walk: Bands::new::<S>(op, layer, tiling) }),
+            }
+        }
+        (WalkKind::Rows | WalkKind::Planes | WalkKind::Bands, _, Some(tiling)) => {
             Box::new(OnTier { token, walk: Bands::new::<S>(op, layer, tiling) })
         }
         _ => Box::new(OnTier { token, walk: Pixels::new::<S>(op, layer) }),

@@ -276,8 +276,8 @@ impl<T> Plan<T> {
     }
 
     /// The walk that visits the windows, as named in the folder `kernels/walk`: for logs and tests. The geometry chooses it;
-    /// but `rows`, which has loops of its own for common windows, gives way to `bands`, with the same bits, for operations
-    /// that are rarely run and on the scalar tier.
+    /// but `rows` and `planes`, which have loops of their own for common windows, give way to `bands`, with the same bits, for
+    /// operations that are rarely run and on the scalar tier; so does `planes` for long windows of sums.
     pub fn kernel(&self) -> &'static str {
         self.shared.kernel.walk().name()
     }

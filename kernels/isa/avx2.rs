@@ -66,13 +66,6 @@ impl Lanes<f32> for Avx2 {
         fn back(self, a: __m256, b: __m256) -> __m256 { _mm256_castsi256_ps(back::<4>(_mm256_castps_si256(a), _mm256_castps_si256(b))) }
         fn ahead(self, a: __m256, b: __m256) -> __m256 { _mm256_castsi256_ps(ahead::<4>(_mm256_castps_si256(a), _mm256_castps_si256(b))) }
         fn splat_first(self, v: __m256) -> __m256 { _mm256_broadcastss_ps(_mm256_castps256_ps128(v)) }
-        fn upper(self, v: __m256, half: usize) -> __m256 {
-            match half {
-                4 => _mm256_permute2f128_ps::<0x11>(v, v),
-                2 => _mm256_permute_ps::<0b11_10_11_10>(v),
-                _ => _mm256_permute_ps::<0b11_11_01_01>(v),
-            }
-        }
     }
 
     #[inline(always)]
@@ -131,12 +124,6 @@ impl Lanes<f64> for Avx2 {
         fn back(self, a: __m256d, b: __m256d) -> __m256d { _mm256_castsi256_pd(back::<8>(_mm256_castpd_si256(a), _mm256_castpd_si256(b))) }
         fn ahead(self, a: __m256d, b: __m256d) -> __m256d { _mm256_castsi256_pd(ahead::<8>(_mm256_castpd_si256(a), _mm256_castpd_si256(b))) }
         fn splat_first(self, v: __m256d) -> __m256d { _mm256_broadcastsd_pd(_mm256_castpd256_pd128(v)) }
-        fn upper(self, v: __m256d, half: usize) -> __m256d {
-            match half {
-                2 => _mm256_permute2f128_pd::<0x11>(v, v),
-                _ => _mm256_permute_pd::<0b1111>(v),
-            }
-        }
     }
 
     #[inline(always)]
@@ -229,19 +216,6 @@ fn unzip_64(a: __m256i, b: __m256i) -> (__m256i, __m256i) {
     (order(_mm256_unpacklo_epi64(a, b)), order(_mm256_unpackhi_epi64(a, b)))
 }
 
-/// The bytes from `bytes` on, at the bottom; a power of two below 32.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn upper(v: __m256i, bytes: usize) -> __m256i {
-    match bytes {
-        16 => _mm256_permute2x128_si256::<0x11>(v, v),
-        8 => _mm256_bsrli_epi128::<8>(v),
-        4 => _mm256_bsrli_epi128::<4>(v),
-        2 => _mm256_bsrli_epi128::<2>(v),
-        _ => _mm256_bsrli_epi128::<1>(v),
-    }
-}
-
 // AVX2 compares 64-bit lanes but has no maximum of them.
 #[inline]
 #[target_feature(enable = "avx2")]
@@ -278,7 +252,6 @@ macro_rules! integers {
                 fn back(self, a: __m256i, b: __m256i) -> __m256i { back::<$BYTES>(a, b) }
                 fn ahead(self, a: __m256i, b: __m256i) -> __m256i { ahead::<$BYTES>(a, b) }
                 fn splat_first(self, v: __m256i) -> __m256i { $broadcast(_mm256_castsi256_si128(v)) }
-                fn upper(self, v: __m256i, half: usize) -> __m256i { upper(v, half * $BYTES) }
                 fn max(self, a: __m256i, b: __m256i) -> __m256i { $max(a, b) }
                 fn min(self, a: __m256i, b: __m256i) -> __m256i { $min(a, b) }
                 fn greater(self, a: __m256i, b: __m256i) -> __m256i { $greater(a, b) }

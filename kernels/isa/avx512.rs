@@ -67,14 +67,6 @@ impl Lanes<f32> for Avx512 {
             _mm512_castsi512_ps(_mm512_alignr_epi32::<1>(_mm512_castps_si512(b), _mm512_castps_si512(a)))
         }
         fn splat_first(self, v: __m512) -> __m512 { _mm512_broadcastss_ps(_mm512_castps512_ps128(v)) }
-        fn upper(self, v: __m512, half: usize) -> __m512 {
-            match half {
-                8 => _mm512_shuffle_f32x4::<0b11_10_11_10>(v, v),
-                4 => _mm512_shuffle_f32x4::<0b11_11_01_01>(v, v),
-                2 => _mm512_permute_ps::<0b11_10_11_10>(v),
-                _ => _mm512_permute_ps::<0b11_11_01_01>(v),
-            }
-        }
     }
 }
 
@@ -115,13 +107,6 @@ impl Lanes<f64> for Avx512 {
             _mm512_castsi512_pd(_mm512_alignr_epi64::<1>(_mm512_castpd_si512(b), _mm512_castpd_si512(a)))
         }
         fn splat_first(self, v: __m512d) -> __m512d { _mm512_broadcastsd_pd(_mm512_castpd512_pd128(v)) }
-        fn upper(self, v: __m512d, half: usize) -> __m512d {
-            match half {
-                4 => _mm512_shuffle_f64x2::<0b11_10_11_10>(v, v),
-                2 => _mm512_shuffle_f64x2::<0b11_11_01_01>(v, v),
-                _ => _mm512_permute_pd::<0b1111_1111>(v),
-            }
-        }
     }
 }
 
@@ -149,20 +134,6 @@ fn back<const SHIFT: i32>(a: __m512i, b: __m512i) -> __m512i {
 #[target_feature(enable = "avx512f,avx512bw")]
 fn ahead<const BYTES: i32>(a: __m512i, b: __m512i) -> __m512i {
     _mm512_alignr_epi8::<BYTES>(_mm512_alignr_epi64::<2>(b, a), a)
-}
-
-/// The bytes from `bytes` on, at the bottom; a power of two below 64.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw")]
-fn upper(v: __m512i, bytes: usize) -> __m512i {
-    match bytes {
-        32 => _mm512_shuffle_i64x2::<0b11_10_11_10>(v, v),
-        16 => _mm512_shuffle_i64x2::<0b11_11_01_01>(v, v),
-        8 => _mm512_bsrli_epi128::<8>(v),
-        4 => _mm512_bsrli_epi128::<4>(v),
-        2 => _mm512_bsrli_epi128::<2>(v),
-        _ => _mm512_bsrli_epi128::<1>(v),
-    }
 }
 
 // Bytes have no two-source permutation before VBMI: words are cut to bytes instead.
@@ -258,7 +229,6 @@ macro_rules! integers {
                 fn back(self, a: __m512i, b: __m512i) -> __m512i { back::<$REST>(a, b) }
                 fn ahead(self, a: __m512i, b: __m512i) -> __m512i { ahead::<$BYTES>(a, b) }
                 fn splat_first(self, v: __m512i) -> __m512i { $broadcast(_mm512_castsi512_si128(v)) }
-                fn upper(self, v: __m512i, half: usize) -> __m512i { upper(v, half * $BYTES) }
                 fn max(self, a: __m512i, b: __m512i) -> __m512i { $max(a, b) }
                 fn min(self, a: __m512i, b: __m512i) -> __m512i { $min(a, b) }
                 fn greater(self, a: __m512i, b: __m512i) -> $M { $greater(a, b) }

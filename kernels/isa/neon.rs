@@ -45,12 +45,6 @@ impl Lanes<f32> for Neon {
         fn back(self, a: float32x4_t, b: float32x4_t) -> float32x4_t { vextq_f32::<3>(a, b) }
         fn ahead(self, a: float32x4_t, b: float32x4_t) -> float32x4_t { vextq_f32::<1>(a, b) }
         fn splat_first(self, v: float32x4_t) -> float32x4_t { vdupq_laneq_f32::<0>(v) }
-        fn upper(self, v: float32x4_t, half: usize) -> float32x4_t {
-            match half {
-                2 => vextq_f32::<2>(v, v),
-                _ => vextq_f32::<1>(v, v),
-            }
-        }
     }
 }
 
@@ -88,7 +82,6 @@ impl Lanes<f64> for Neon {
         fn back(self, a: float64x2_t, b: float64x2_t) -> float64x2_t { vextq_f64::<1>(a, b) }
         fn ahead(self, a: float64x2_t, b: float64x2_t) -> float64x2_t { vextq_f64::<1>(a, b) }
         fn splat_first(self, v: float64x2_t) -> float64x2_t { vdupq_laneq_f64::<0>(v) }
-        fn upper(self, v: float64x2_t, _half: usize) -> float64x2_t { vextq_f64::<1>(v, v) }
     }
 }
 

@@ -72,12 +72,6 @@ macro_rules! lanes {
             }
 
             #[inline(always)]
-            fn upper(self, v: $V, half: usize) -> $V {
-                let v = v.to_array();
-                <$V>::from(core::array::from_fn::<$A, $N, _>(|i| if i < half { v[i + half] } else { v[i] }))
-            }
-
-            #[inline(always)]
             fn max(self, a: $V, b: $V) -> $V {
                 a.$max(b)
             }

@@ -39,6 +39,9 @@ const SCRATCH_BYTES: usize = 16 << 10;
 /// Rows of a band at most: enough to part `down` and `across` by some hundred cycles on the narrowest planes.
 const BAND: usize = 16;
 
+/// Rows of a band of long windows, which share the window's rows.
+const LONG_BAND: usize = 32;
+
 /// From this many taps on an axis, a window is long: folded in blocks that neighbouring windows share.
 pub(crate) const LONG: usize = 8;
 
@@ -61,29 +64,53 @@ pub(crate) struct Tiling {
 impl Tiling {
     /// `None` where not even one window's columns fit: a job for another walk. `lanes` is a vector's.
     pub(crate) fn new(geometry: &Geometry, lane_bytes: usize, lanes: usize) -> Option<Self> {
-        let [_, height, width] = &geometry.axes;
-        // Doubling keeps its sums beside what it doubles.
+        let width = &geometry.axes[2];
+        // Doubling keeps its sums beside what it doubles. Behind each area: what a whole vector at its end, and a second one
+        // for `even`, may read.
         let areas = if width.kernel >= LONG { 2 } else { 1 };
-        let capacity = SCRATCH_BYTES / lane_bytes / areas;
-        // Behind each row: what a whole vector at its end, and a second one for `even`, may read.
-        let slack = 2 * lanes;
-        let room = capacity.checked_sub(slack)?;
-        let inner = match room / width.span() {
+        let capacity = (SCRATCH_BYTES / lane_bytes / areas).checked_sub(2 * lanes)?;
+        let whole = geometry.inner.max(1);
+        let inner = match capacity / width.span() {
             0 => return None,
-            fits if fits >= geometry.inner => geometry.inner.max(1),
+            fits if fits >= whole => whole,
             // Whole cache lines of every element type.
             fits => (fits / MOST_LANES * MOST_LANES).max(1),
         };
-        // What a long window folds once for a band should be shared by many rows.
-        let wanted = if is_long_down(geometry) { BAND } else { 1 };
-        let room = (capacity / wanted).saturating_sub(slack).max(width.span() * inner);
-        let most = (room / inner - width.span()) / width.stride + 1;
+        // A band of one row, as wide as it gets; a long window's rows are shared by the rows of a band, so that there a tile
+        // should be as high as it is wide, whatever part of inner that leaves.
+        let of = |band: usize, inner: usize| Self::of(geometry, capacity, band, inner);
+        if !is_long_down(geometry) {
+            return of(1, inner);
+        }
+        let parts = [inner, whole, 8 * lanes, 4 * lanes, 2 * lanes, lanes];
+        let sizes =
+            parts.into_iter().filter(|part| *part <= whole).flat_map(|part| [1, 4, 8, 16, 32].map(|band| (band, part)));
+        let tilings = sizes.filter_map(|(band, part)| of(band, part));
+        tilings.min_by(|a, b| f64::total_cmp(&a.cost(geometry, lanes), &b.cost(geometry, lanes)))
+    }
+
+    /// The widest tile of at least `band` rows of `inner`.
+    fn of(geometry: &Geometry, capacity: usize, band: usize, inner: usize) -> Option<Self> {
+        let [_, height, width] = &geometry.axes;
+        let room = capacity / band / inner;
+        let most = room.checked_sub(width.span())? / width.stride + 1;
         // Equal tiles, so that no last one is narrow.
         let columns = width.output.div_ceil(width.output.div_ceil(most));
-        let pitch = ((columns - 1) * width.stride + width.span()) * inner + slack;
-        let pitch = pitch.next_multiple_of(lanes).min(capacity);
-        let band = (capacity / pitch).clamp(1, BAND).min(height.output);
+        let pitch = ((columns - 1) * width.stride + width.span()) * inner;
+        let most = if is_long_down(geometry) { LONG_BAND } else { BAND };
+        let band = (capacity / pitch).clamp(1, most).min(height.output);
         Some(Self { columns, inner, band, pitch })
+    }
+
+    /// About how many vectors are loaded for each that is put out.
+    fn cost(&self, geometry: &Geometry, lanes: usize) -> f64 {
+        let height = &geometry.axes[1];
+        let rows = (self.band + height.kernel - 1) as f64 / self.band as f64;
+        let columns = (self.pitch / self.inner) as f64 / self.columns as f64;
+        // A run that is no multiple of a vector ends in a vector more; parts of inner are one run each pixel.
+        let run = if self.inner >= geometry.inner { self.pitch } else { self.inner };
+        let vectors = run.div_ceil(lanes) as f64 * lanes as f64 / run as f64;
+        rows * columns * vectors
     }
 
     /// A tile is a whole output row.
@@ -266,8 +293,8 @@ impl<A: Lane, R> Bands<A, R> {
         let (left, right) = (tile.at * tile.inner, (tile.at + tile.valid) * tile.inner);
         if workspace.margins != Some((left, right, careful)) {
             workspace.margins = Some((left, right, careful));
-            // SAFETY: `Tiling` fits `tiling.band` rows of `pitch` elements into the scratch.
-            unsafe { fill_around(scratch, pitch, self.tiling.band, left, right, op.fill()) };
+            // SAFETY: `Tiling` fits `tiling.band` rows of `pitch` elements and two vectors into the scratch.
+            unsafe { fill_around(scratch, pitch, self.tiling.band, left, right, 2 * S::N, op.fill()) };
         }
 
         // A tile's columns are one run of the input row, or one for each pixel where a tile is a part of inner.
@@ -301,9 +328,11 @@ impl<A: Lane, R> Bands<A, R> {
         let width = &geometry.axes[2];
         let mut folded = Columns { rows: scratch, taps: width.kernel, step: width.dilation * tile.inner };
         if width.kernel >= LONG {
-            // SAFETY: `tiling.areas` areas of `tiling.band` rows of `pitch` elements; the first holds the identity or a
-            // folded column everywhere.
-            folded = unsafe { double(s, op, folded, band.count * pitch, self.tiling.band * pitch) };
+            // A vector more, so that the last one is folded whole.
+            let (len, area) = (band.count * pitch + S::N, self.tiling.band * pitch + 2 * S::N);
+            // SAFETY: two areas of `tiling.band` rows of `pitch` elements and two vectors; the first holds the identity or a
+            // folded column in every row.
+            folded = unsafe { double(s, op, folded, len, area) };
             // It folded columns into the identities around them.
             workspace.margins = None;
         }
@@ -441,17 +470,32 @@ impl<A> Columns<A> {
     }
 }
 
-/// Writes the identity into every scratch row around the columns that down will fill.
+/// Writes the identity into every scratch row around the columns that down will fill, and behind the last row.
 ///
 /// # Safety
-/// `scratch` holds `rows` rows of `pitch` elements.
+/// `scratch` holds `rows` rows of `pitch` elements and `slack` more.
 #[inline(never)]
-unsafe fn fill_around<A: Lane>(scratch: *mut A, pitch: usize, rows: usize, left: usize, right: usize, fill: A) {
-    for row in 0..rows {
-        for i in (0..left).chain(right..pitch) {
-            // SAFETY: row < rows and i < pitch.
-            unsafe { scratch.add(row * pitch + i).write(fill) };
+unsafe fn fill_around<A: Lane>(
+    scratch: *mut A,
+    pitch: usize,
+    rows: usize,
+    left: usize,
+    right: usize,
+    slack: usize,
+    fill: A,
+) {
+    // What lies between two rows' columns is one run.
+    let (mut from, mut to) = (0, left);
+    for row in 1..=rows {
+        for i in from..to {
+            // SAFETY: i < rows · pitch.
+            unsafe { scratch.add(i).write(fill) };
         }
+        (from, to) = ((row - 1) * pitch + right, row * pitch + left);
+    }
+    for i in from..rows * pitch + slack {
+        // SAFETY: i < rows · pitch + slack.
+        unsafe { scratch.add(i).write(fill) };
     }
 }
 
@@ -470,6 +514,16 @@ unsafe fn pick_up<A: Lane, S: Lanes<A>>(s: S, p: *const A, stride: usize, lanes:
     unsafe { s.load(whole.as_ptr()) }
 }
 
+/// Stores a vector into a scratch row, or its first `n` lanes: what lies behind is another row's.
+///
+/// # Safety
+/// `n` elements are writable.
+#[inline(always)]
+unsafe fn put<A: Lane, S: Lanes<A>>(s: S, to: *mut A, n: usize, v: S::V) {
+    // SAFETY: by this function's contract.
+    unsafe { if n == S::N { s.store(to, v) } else { s.store_first(to, n, v) } }
+}
+
 /// What `down` folds: `len` neighbouring elements of each input row, for `count` output rows from `at` on.
 struct Strip<'a, T, A> {
     geometry: &'a Geometry,
@@ -477,7 +531,7 @@ struct Strip<'a, T, A> {
     count: usize,
     /// Row 0 of slab 0 of plane 0 of the input, shifted along the row: `len` elements from there are in every row.
     from: *const T,
-    /// Room for `count` scratch rows of `pitch` elements, `len` in each, and for a whole vector.
+    /// Room for `count` scratch rows of `pitch` elements, `len` in each; a whole vector behind the last may be read.
     to: *mut A,
     pitch: usize,
     len: usize,
@@ -525,7 +579,7 @@ unsafe fn down_band<A: Lane, S: Lanes<A>, O: Reduce<A, S>>(
                 };
                 let ([folded], seen) = fold_rows::<A, S, O, 1>(s, op, &taps, stale, from.wrapping_add(at), n, flag);
                 flag = seen;
-                s.store(to.add(at), folded);
+                put(s, to.add(at), n, folded);
                 i += S::N;
             }
         }
@@ -582,11 +636,11 @@ unsafe fn down_long<A: Lane, S: Lanes<A>, O: Reduce<A, S>>(
                         fold = op.join(s, fold, v);
                     }
                     if row - y < windows {
-                        s.store(to.add((row - y) * pitch), fold);
+                        put(s, to.add((row - y) * pitch), n, fold);
                     }
                 }
                 if cut - y < windows {
-                    s.store(to.add((cut - y) * pitch), identity);
+                    put(s, to.add((cut - y) * pitch), n, identity);
                 }
                 // Forward from the cut.
                 let mut fold = identity;
@@ -599,7 +653,7 @@ unsafe fn down_long<A: Lane, S: Lanes<A>, O: Reduce<A, S>>(
                     // The window that ends with this row.
                     if row + 1 >= y + height.kernel {
                         let to = to.add((row + 1 - y - height.kernel) * pitch);
-                        s.store(to, op.join(s, s.load(to), fold));
+                        put(s, to, n, op.join(s, s.load(to), fold));
                     }
                 }
             }

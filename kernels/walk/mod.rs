@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | [`rows`] | a row of outputs in registers | planar, 2 or 3 columns, a stride of 1 or 2 along the row |
 //! | [`bands`] | a band of output rows: down the window's columns into scratch rows, then across them | every other layer whose scratch row fits; long windows |
+//! | [`planes`] | a small plane as one run, through scratch | planar, strides of 1, and the plane fits |
 //! | [`pixels`] | a pixel at a time, lanes are its inner elements | channels-last and blocked; whatever `bands` cannot hold |
 //! | [`global`] | a plane as one run | one window that is the whole plane, planar |
 //! | [`find`] | a row of outputs or the inner elements of one, and keeps where | maxima and minima with indices |
@@ -16,6 +17,7 @@ pub(crate) mod divisors;
 pub(crate) mod find;
 pub(crate) mod global;
 pub(crate) mod pixels;
+pub(crate) mod planes;
 pub(crate) mod rows;
 
 use core::ops::Range;

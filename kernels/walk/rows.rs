@@ -178,21 +178,34 @@ impl<A: Lane, R, T> Rows<A, R, T> {
                 // SAFETY: the slab's first row.
                 let slab = unsafe { io.src.add(at.slab_offset(geometry)) };
                 let mut flag = self.op.clean(s);
-                while done < count {
-                    let top = (at.y + done) * height.stride;
+                // The rows that may load and store whole blocks: all but the last ones of the run.
+                let is_free = inline(
+                    #[inline(always)]
+                    |row: usize| {
+                        let lowest = ((at.y + row) * height.stride + H - 1).saturating_sub(height.begin);
+                        // SAFETY: an output row of the run, and an input row of the slab.
+                        let (dst, below) =
+                            unsafe { (io.dst.add((to + row) * len), slab.add(lowest.min(height.input - 1) * w)) };
+                        io.readable(below) >= reach && io.writable(dst) >= overshoot
+                    },
+                );
+                let mut free = count;
+                while free > 0 && !is_free(free - 1) {
+                    free -= 1;
+                }
+                // The window's first row, which may lie in the padding.
+                let mut y = (at.y * height.stride).wrapping_sub(height.begin);
+                let mut top = slab.wrapping_add(y.wrapping_mul(w));
+                // SAFETY: the first of these rows' output.
+                let mut dst = unsafe { io.dst.add(to * len) };
+                while done < free {
                     let window: [*const T; H] = core::array::from_fn(
                         #[inline(always)]
                         |i| {
-                            let y = (top + i).wrapping_sub(height.begin);
-                            if y < height.input { slab.wrapping_add(y * w) } else { self.identity.as_ptr() }
+                            let is_inside = y.wrapping_add(i) < height.input;
+                            if is_inside { top.wrapping_add(i * w) } else { self.identity.as_ptr() }
                         },
                     );
-                    let lowest = (top + H - 1).saturating_sub(height.begin).min(height.input - 1);
-                    // SAFETY: an output row of the run, and an input row of the slab.
-                    let (dst, below) = unsafe { (io.dst.add((to + done) * len), slab.add(lowest * w)) };
-                    if io.readable(below) < reach || io.writable(dst) < overshoot {
-                        break;
-                    }
                     let divisors = self.bands.divisors().row::<S, R>(at.z, at.y + done);
                     // Of three rows, the first was watched as one of the last two of the window before.
                     let is_first_fresh = done == 0 || height.stride > 2;
@@ -200,6 +213,9 @@ impl<A: Lane, R, T> Rows<A, R, T> {
                     // and `overshoot` elements of output are this run's.
                     flag = unsafe { self.row::<S, H, K, W>(s, &row, window, dst, divisors, is_first_fresh, flag) };
                     done += 1;
+                    y = y.wrapping_add(height.stride);
+                    top = top.wrapping_add(height.stride * w);
+                    dst = dst.wrapping_add(len);
                 }
                 careful = R::WATCH && self.op.dirty(s, flag);
                 if careful {

@@ -71,9 +71,10 @@ pub fn run<T: Sample>(plan: &Plan<T>, src: &[T]) -> Vec<T> {
     whole
 }
 
-/// Whether two walks visit the windows in the same order: `rows` gives way to `bands` where it has no loops.
+/// Whether two walks visit the windows in the same order: `rows` and `planes` give way to `bands` where they have no loops.
 pub fn is_same_walk(a: &str, b: &str) -> bool {
-    a == b || matches!((a, b), ("rows", "bands") | ("bands", "rows"))
+    let gives_way = |a, b| matches!((a, b), ("rows" | "planes", "bands"));
+    a == b || gives_way(a, b) || gives_way(b, a)
 }
 
 /// Compares bits and says where the first difference is.

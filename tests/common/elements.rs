@@ -37,7 +37,7 @@ pub struct Window<'a, T> {
 pub enum Order<'a> {
     /// Each column in scan order; then the columns from left to right.
     Columns,
-    /// A plane averaged whole, in one contiguous run of memory: 16 partial sums, added pairwise in halves.
+    /// A plane averaged whole, in one contiguous run of memory: 16 partial sums, neighbours added until one is left.
     WholePlane,
     /// A window that is long on an axis.
     Long {
@@ -181,7 +181,7 @@ macro_rules! float_sample {
                     Order::Columns => {
                         columns.filter_map(|column| column.into_iter().reduce(add)).reduce(add).unwrap_or(0.0)
                     }
-                    // "a plane averaged whole is dealt to 16 partial sums that are added pairwise in halves"
+                    // "a plane averaged whole is dealt to 16 partial sums of which neighbours are added until one is left"
                     Order::WholePlane => {
                         let mut partial: [$Acc; 16] = [-0.0; 16];
                         for i in 0..window.taps.len() {
@@ -189,7 +189,7 @@ macro_rules! float_sample {
                         }
                         for half in [8, 4, 2, 1] {
                             for lane in 0..half {
-                                partial[lane] += partial[lane + half];
+                                partial[lane] = partial[2 * lane] + partial[2 * lane + 1];
                             }
                         }
                         partial[0]

@@ -86,12 +86,12 @@ fn order_of_a_plane_averaged_whole() {
     assert_eq!(sum(&[(0, big), (16, 1.0), (32, 1.0)]), big);
     // Elements 1 and 17 meet first.
     assert_eq!(sum(&[(0, big), (1, 1.0), (17, 1.0)]), big + 2.0);
-    // Halves: partial sums 1 and 9 meet first, then with those of 5 and 13, and with 2²⁴ last.
-    assert_eq!(sum(&[(0, big), (1, 1.0), (9, 1.0)]), big + 2.0);
-    assert_eq!(sum(&[(0, big), (1, 1.0), (5, 1.0)]), big + 2.0);
-    // 8 meets 0 at once, and is lost; then 4, 2, 1 in turn.
-    assert_eq!(sum(&[(0, big), (8, 1.0), (4, 1.0), (2, 1.0), (1, 1.0)]), big);
-    assert_eq!(sum(&[(0, big), (2, 1.0), (6, 1.0)]), big + 2.0);
+    // Neighbours: partial sums 8 and 9 meet first, then with those of 10 and 11, and with 2²⁴ last.
+    assert_eq!(sum(&[(0, big), (8, 1.0), (9, 1.0)]), big + 2.0);
+    assert_eq!(sum(&[(0, big), (8, 1.0), (10, 1.0)]), big + 2.0);
+    // 1 meets 0 at once, and is lost; then 2, 4, 8 in turn.
+    assert_eq!(sum(&[(0, big), (1, 1.0), (2, 1.0), (4, 1.0), (8, 1.0)]), big);
+    assert_eq!(sum(&[(0, big), (4, 1.0), (6, 1.0)]), big + 2.0);
 }
 
 /// "Long windows may be added in blocks": 8 taps of a row are a balanced tree, 13 are 1 + 4 + 8.
