@@ -53,6 +53,12 @@ pub fn draw(file: &Path, results: &Results) -> Result<()> {
     // The SVG names a generic font; this one only tells how wide a text will be.
     register_font(FONT, FontStyle::Normal, dejavu::sans::regular())
         .map_err(|_| anyhow!("the built-in font is damaged"))?;
+    // A picture is of one number of threads.
+    let threads =
+        results.iter().flat_map(|(_, measured)| measured).map(|measured| measured.threads).next().unwrap_or(1);
+    let of_them = |measured: &Vec<Measurement>| measured.iter().filter(|one| one.threads == threads).cloned().collect();
+    let results: Vec<_> = results.iter().map(|(layer, measured)| (layer.clone(), of_them(measured))).collect();
+    let results = results.as_slice();
     let tiers = tiers(results);
     let bars = HEAD + AXIS + results.iter().map(|(_, measured)| row_height(measured)).sum::<u32>();
     let mut svg = String::new();
@@ -101,7 +107,12 @@ fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
 fn draw_bars(area: &Area, results: &Results, tiers: &[Tier]) -> Drawn {
     let title = text(20, HPos::Left, VPos::Center);
     area.draw(&Text::new("Time of a layer over its streaming bound", (24, 24), title))?;
-    area.draw(&Text::new(format!("{}, one thread", info::cpu_name()), (24, 48), text(13, HPos::Left, VPos::Center)))?;
+    let threads = match results.iter().flat_map(|(_, measured)| measured).next() {
+        Some(measured) if measured.threads > 1 => format!("{} threads, the bound on one", measured.threads),
+        _ => "one thread".to_owned(),
+    };
+    let machine = format!("{}, {threads}", info::cpu_name());
+    area.draw(&Text::new(machine, (24, 48), text(13, HPos::Left, VPos::Center)))?;
     for (i, &tier) in tiers.iter().rev().enumerate() {
         let x = WIDTH as i32 - 110 * (i as i32 + 1);
         area.draw(&Rectangle::new([(x, 18), (x + 12, 30)], fill(tier).filled()))?;

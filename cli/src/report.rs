@@ -32,8 +32,19 @@ pub fn progress(steps: usize) -> ProgressBar {
 pub fn table<'a>(rows: impl IntoIterator<Item = (&'a Layer, &'a [Measurement])>) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_FULL_CONDENSED);
-    table.set_header(["layer", "shape and window", "tier", "walk", "time", "GB/s", "× bound", "quartiles", "bits"]);
-    for column in 4..8 {
+    table.set_header([
+        "layer",
+        "shape and window",
+        "tier",
+        "threads",
+        "walk",
+        "time",
+        "GB/s",
+        "× bound",
+        "quartiles",
+        "bits",
+    ]);
+    for column in [3, 5, 6, 7, 8] {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
         }
@@ -46,6 +57,7 @@ pub fn table<'a>(rows: impl IntoIterator<Item = (&'a Layer, &'a [Measurement])>)
                 Cell::new(name),
                 Cell::new(summary),
                 Cell::new(measured.tier),
+                Cell::new(measured.threads),
                 Cell::new(measured.kernel),
                 Cell::new(duration(measured.kernel_ns)),
                 Cell::new(format!("{:.1}", measured.gigabytes_per_second())),

@@ -66,6 +66,8 @@ impl Layer {
 #[derive(Clone, Debug)]
 pub struct Measurement {
     pub tier: Tier,
+    /// Threads that the kernel ran on. The bound is always one thread's.
+    pub threads: usize,
     /// The walk of the plan.
     pub kernel: &'static str,
     /// Medians of the samples, for one call.
@@ -98,16 +100,18 @@ pub enum Input<'a> {
     Repeated(&'a [u8]),
 }
 
-/// Measures a layer on the given tiers, one thread each. `rounds` overrides the number of rounds; `begun` hears of each
-/// tier before it is timed.
+/// Measures a layer on the given tiers, on each of the numbers of threads. `rounds` overrides the number of rounds; `begun`
+/// hears of each measurement before it is made.
 pub fn measure(
     layer: &Layer,
     tiers: &[Tier],
+    threads: &[usize],
     input: Input,
     rounds: Option<usize>,
     begun: &mut dyn FnMut(Tier),
 ) -> Result<Vec<Measurement>> {
-    let measure = Measure { layer, tiers, input, rounds, begun };
+    let pools = threads.iter().map(|&threads| Threads::new(threads)).collect::<Result<Vec<_>>>()?;
+    let measure = Measure { layer, tiers, pools: &pools, input, rounds, begun };
     let element = layer.element;
     let measured = element.visit(measure).with_context(|| format!("this build has no kernels for {element}"))?;
     measured.with_context(|| format!("layer {:?}", layer.name))
@@ -116,6 +120,7 @@ pub fn measure(
 struct Measure<'a> {
     layer: &'a Layer,
     tiers: &'a [Tier],
+    pools: &'a [Threads],
     input: Input<'a>,
     rounds: Option<usize>,
     begun: &'a mut dyn FnMut(Tier),
@@ -125,7 +130,7 @@ impl ElementVisitor for Measure<'_> {
     type Output = Result<Vec<Measurement>>;
 
     fn visit<T: Element>(self) -> Self::Output {
-        let Self { layer, tiers, input, rounds, begun } = self;
+        let Self { layer, tiers, pools, input, rounds, begun } = self;
         let plan = |tier| layer.window.plan::<T>(layer.layout, &layer.shape, Some(tier));
         // Every tier is planned first, so that one that is missing costs no minutes of timing.
         let plans = tiers.iter().map(|&tier| plan(tier)).collect::<lanepool::Result<Vec<_>>>()?;
@@ -146,14 +151,48 @@ impl ElementVisitor for Measure<'_> {
         let taps = taps(layer, &reference);
         let mut measurements = Vec::new();
         for (plan, &tier) in plans.iter().zip(tiers) {
-            begun(tier);
-            dst.poison();
-            plan.run(src.values(), dst.values_mut())?;
-            let same_bits = dst.bytes() == bytemuck::cast_slice::<T, u8>(&expected);
-            let samples = time(plan, &src, &mut dst, rounds)?;
-            measurements.push(samples.summarise(plan, taps, same_bits));
+            for threads in pools {
+                begun(tier);
+                dst.poison();
+                threads.run(plan, &src, &mut dst)?;
+                let same_bits = dst.bytes() == bytemuck::cast_slice::<T, u8>(&expected);
+                let samples = time(plan, threads, &src, &mut dst, rounds)?;
+                measurements.push(samples.summarise(plan, threads, taps, same_bits));
+            }
         }
         Ok(measurements)
+    }
+}
+
+/// What a kernel runs on.
+enum Threads {
+    /// The calling thread.
+    One,
+    Many(rayon::ThreadPool),
+}
+
+impl Threads {
+    fn new(threads: usize) -> Result<Self> {
+        if threads == 1 {
+            return Ok(Self::One);
+        }
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        Ok(Self::Many(pool.with_context(|| format!("{threads} threads cannot be had"))?))
+    }
+
+    fn count(&self) -> usize {
+        match self {
+            Self::One => 1,
+            Self::Many(pool) => pool.current_num_threads(),
+        }
+    }
+
+    fn run<T: Element>(&self, plan: &Plan<T>, src: &Buffer, dst: &mut Buffer) -> lanepool::Result<()> {
+        let (src, dst) = (black_box(src.values()), black_box(dst.values_mut()));
+        match self {
+            Self::One => plan.run(src, dst),
+            Self::Many(pool) => pool.install(|| plan.run_parallel(src, dst)),
+        }
     }
 }
 
@@ -174,24 +213,42 @@ struct Samples {
 }
 
 impl Samples {
-    fn summarise<T: Element>(self, plan: &Plan<T>, taps: f64, same_bits: bool) -> Measurement {
+    fn summarise<T: Element>(self, plan: &Plan<T>, threads: &Threads, taps: f64, same_bits: bool) -> Measurement {
         let mut ratios: Vec<f64> = self.kernel.iter().zip(&self.bound).map(|(kernel, bound)| kernel / bound).collect();
         let [low, ratio, high] = quartiles(&mut ratios);
         let [_, kernel_ns, _] = quartiles(&mut self.kernel.clone());
         let [_, bound_ns, _] = quartiles(&mut self.bound.clone());
         let bytes = (plan.input_len() + plan.output_len()) * size_of::<T>();
         let (tier, kernel) = (plan.tier(), plan.kernel());
-        Measurement { tier, kernel, kernel_ns, bound_ns, ratio, quartiles: (low, high), bytes, taps, same_bits }
+        let threads = threads.count();
+        Measurement {
+            tier,
+            threads,
+            kernel,
+            kernel_ns,
+            bound_ns,
+            ratio,
+            quartiles: (low, high),
+            bytes,
+            taps,
+            same_bits,
+        }
     }
 }
 
-fn time<T: Element>(plan: &Plan<T>, src: &Buffer, dst: &mut Buffer, rounds: Option<usize>) -> Result<Samples> {
+fn time<T: Element>(
+    plan: &Plan<T>,
+    threads: &Threads,
+    src: &Buffer,
+    dst: &mut Buffer,
+    rounds: Option<usize>,
+) -> Result<Samples> {
     let bound = Bound::new();
     let mut stream = |dst: &mut Buffer| bound.stream(black_box(src.words()), black_box(dst.words_mut()));
     // Checked once: the timed calls are the same call and cannot fail where this one does not.
-    plan.run(src.values(), dst.values_mut())?;
+    threads.run(plan, src, dst)?;
     let mut pool = |dst: &mut Buffer| {
-        let _ = black_box(plan.run(black_box(src.values()), black_box(dst.values_mut())));
+        let _ = black_box(threads.run(plan, src, dst));
     };
     let stream_calls = calls(dst, &mut stream);
     let pool_calls = calls(dst, &mut pool);

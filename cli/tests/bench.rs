@@ -72,6 +72,23 @@ fn layers_can_be_chosen_and_drawn() {
 }
 
 #[test]
+fn each_number_of_threads_is_a_record() {
+    let run = lanepool()
+        .args(["bench", "--only", "densenet", "--layout", "nchw", "--element", "u8", "--tier", "portable"])
+        .args(["--threads", "1", "--threads", "2", "--rounds", "2", "--json"])
+        .output()
+        .unwrap();
+    assert!(run.status.success(), "{}", stderr(&run));
+    let records: Vec<Value> = serde_json::from_str(&stdout(&run)).unwrap();
+    assert_eq!(records.iter().map(|record| record["threads"].clone()).collect::<Vec<_>>(), [1, 2]);
+    assert!(records.iter().all(|record| record["same_bits"] == true));
+    for threads in ["0", "-1", "4000"] {
+        let run = lanepool().args(["bench", &format!("--threads={threads}")]).output().unwrap();
+        assert!(!run.status.success() && stderr(&run).contains("1 to 1024"), "{}", stderr(&run));
+    }
+}
+
+#[test]
 fn bad_cases_are_named() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("cases.json");

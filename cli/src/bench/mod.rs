@@ -24,6 +24,9 @@ pub struct Args {
     /// A tier to time; may be repeated. Default: every tier of this machine
     #[arg(long)]
     tier: Vec<Tier>,
+    /// Threads the kernel runs on, against the bound of one; may be repeated. Default: 1
+    #[arg(long, value_name = "N", value_parser = threads)]
+    threads: Vec<usize>,
     /// Only this element type; may be repeated
     #[arg(long, value_parser = elements::parse)]
     element: Vec<DType>,
@@ -43,6 +46,13 @@ pub struct Args {
     /// Also draw the results: bars against the bound and a roofline
     #[arg(long, value_name = "OUT.svg")]
     plot: Option<PathBuf>,
+}
+
+fn threads(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(threads @ 1..=1024) => Ok(threads),
+        _ => Err("a number of threads from 1 to 1024 is needed".to_owned()),
+    }
 }
 
 /// A result as `--json` prints it.
@@ -74,15 +84,17 @@ pub fn run(args: Args) -> Result<ExitCode> {
     }
     let tiers = if args.tier.is_empty() { Tier::available() } else { args.tier };
 
-    let bar = report::progress(layers.len() * tiers.len());
+    let threads = if args.threads.is_empty() { vec![1] } else { args.threads };
+
+    let bar = report::progress(layers.len() * tiers.len() * threads.len());
     let mut results: Vec<(Layer, Vec<Measurement>)> = Vec::new();
     for layer in layers {
         let mut begun = |tier| {
             bar.set_message(format!("{} {tier}", layer.name));
             bar.inc(1);
         };
-        let measured =
-            timing::measure(&layer, &tiers, Input::Random, args.rounds.map(|rounds| rounds as usize), &mut begun);
+        let rounds = args.rounds.map(|rounds| rounds as usize);
+        let measured = timing::measure(&layer, &tiers, &threads, Input::Random, rounds, &mut begun);
         let measured = match &args.cases {
             Some(file) => measured.with_context(|| file.display().to_string())?,
             None => measured?,
@@ -99,7 +111,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
             .collect();
         report::say(serde_json::to_string_pretty(&records)?);
     } else {
-        report::say(format!("{}, one thread", info::cpu_name()));
+        report::say(info::cpu_name());
         report::say(report::table(results.iter().map(|(layer, measured)| (layer, measured.as_slice()))));
     }
     if let Some(file) = &args.plot {
@@ -116,7 +128,7 @@ fn record<'a>(layer: &'a Layer, measured: &Measurement) -> Record<'a> {
     Record {
         name: &layer.name,
         tier: measured.tier.name(),
-        threads: 1,
+        threads: measured.threads,
         kernel_ns: measured.kernel_ns,
         bound_ns: measured.bound_ns,
         ratio: measured.ratio,

@@ -158,7 +158,7 @@ fn time(photograph: &RgbImage, maps: &Planes, head: &Planes, rounds: usize) -> R
             bar.inc(1);
         };
         let input = Input::Repeated(&data);
-        let measured = timing::measure(&layer, &tiers, input, Some(rounds), &mut begun)?;
+        let measured = timing::measure(&layer, &tiers, &[1], input, Some(rounds), &mut begun)?;
         timed.push((layer, measured));
     }
     bar.finish_and_clear();
