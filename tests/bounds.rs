@@ -12,6 +12,8 @@ mod common;
 #[path = "bounds/guarded.rs"]
 mod guarded;
 
+use std::sync::Mutex;
+
 use common::check::{channels, compare, poison};
 use common::layer::LAYOUTS;
 use common::{Fill, Layer, Nan, Op, Rng, Sample, share, tiers};
@@ -215,18 +217,28 @@ fn in_child(group: &str) -> (bool, String) {
 /// Every element on every tier, flush against either end.
 #[test]
 fn nothing_outside_the_slices_is_touched() {
-    let mut failures = Vec::new();
+    let mut groups = Vec::new();
     for element in ELEMENTS {
         for tier in tiers::available() {
-            for flush in ["end", "start"] {
-                let group = format!("{element}/{tier}/{flush}");
-                let (ok, said) = in_child(&group);
-                if !ok {
-                    failures.push(format!("{group}: {said}"));
-                }
-            }
+            groups.extend(["end", "start"].map(|flush| format!("{element}/{tier}/{flush}")));
         }
     }
+    // As many children at a time as there are processors.
+    let (groups, failures) = (Mutex::new(groups), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                loop {
+                    let Some(group) = groups.lock().expect("no panic").pop() else { break };
+                    let (ok, said) = in_child(&group);
+                    if !ok {
+                        failures.lock().expect("no panic").push(format!("{group}: {said}"));
+                    }
+                }
+            });
+        }
+    });
+    let failures = failures.into_inner().expect("no panic");
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 

@@ -117,6 +117,33 @@ pub fn measure(
     measured.with_context(|| format!("layer {:?}", layer.name))
 }
 
+/// Runs a layer once on each tier, over numbers that are the same every time.
+pub fn run_once(layer: &Layer, tiers: &[Tier]) -> Result<()> {
+    let element = layer.element;
+    let ran = element.visit(Once { layer, tiers }).with_context(|| format!("this build has no kernels for {element}"))?;
+    ran.with_context(|| format!("layer {:?}", layer.name))
+}
+
+struct Once<'a> {
+    layer: &'a Layer,
+    tiers: &'a [Tier],
+}
+
+impl ElementVisitor for Once<'_> {
+    type Output = Result<()>;
+
+    fn visit<T: Element>(self) -> Result<()> {
+        let Self { layer, tiers } = self;
+        for &tier in tiers {
+            let plan = layer.window.plan::<T>(layer.layout, &layer.shape, Some(tier))?;
+            let mut rng = fastrand::Rng::with_seed(1);
+            let src: Vec<T> = (0..plan.input_len()).map(|_| elements::sample(&mut rng)).collect();
+            black_box(plan.run_vec(&src)?);
+        }
+        Ok(())
+    }
+}
+
 struct Measure<'a> {
     layer: &'a Layer,
     tiers: &'a [Tier],

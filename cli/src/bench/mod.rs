@@ -36,6 +36,9 @@ pub struct Args {
     /// Rounds of bound and kernel in turn. Default: 15, or 5 where one call takes longer than 150 ms
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     rounds: Option<u32>,
+    /// Run each layer once on each tier, over the same numbers every time, and print nothing: for tools that count instructions
+    #[arg(long, conflicts_with_all = ["json", "plot", "rounds", "threads"])]
+    once: bool,
     /// Print a JSON list of the results instead of a table
     #[arg(long)]
     json: bool,
@@ -84,6 +87,12 @@ pub fn run(args: Args) -> Result<ExitCode> {
     }
     let tiers = if args.tier.is_empty() { Tier::available() } else { args.tier };
 
+    if args.once {
+        for layer in &layers {
+            timing::run_once(layer, &tiers)?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     let threads = if args.threads.is_empty() { vec![1] } else { args.threads };
 
     let bar = report::progress(layers.len() * tiers.len() * threads.len());
