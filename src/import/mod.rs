@@ -6,9 +6,12 @@
 //! | [`torch`] | `torch.nn.functional` | the kernel | declared padding counts, unless told otherwise | must begin inside |
 //! | [`tflite`] | TensorFlow Lite and TensorFlow | always given | valid taps | there is no ceil mode |
 //!
+//! Every operator has a function that returns its builder. What a format says beside the layer, such as a layout or a fused
+//! activation, is returned with it.
+//!
 //! Numbers are taken as the formats hold them, signed; one that is negative or missing, and a list of the wrong length, is
 //! [`Error::BadAttribute`], a sentence with the attribute's name. What depends on the tensor (a window larger than the
-//! padded input, a kernel or stride of 0) is left to [`Pool::plan`], which names the axis.
+//! padded input, a kernel or stride of 0 where the format allows it) is left to the builder's `plan`, which names the axis.
 
 pub mod onnx;
 pub mod tflite;
@@ -16,19 +19,12 @@ pub mod torch;
 
 use alloc::vec::Vec;
 
-use crate::{AttributeProblem, CeilRule, Error, Pool, PoolOperation, Result};
+use crate::{AttributeProblem, CeilRule, Error, MaxUnpool, Pool, PoolOperation, Result};
 
 /// What surrounds the input.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Padding {
+enum Padding {
     /// These many elements before and after each axis.
-    Explicit {
-        /// Before each axis.
-        begin: Vec<usize>,
-        /// After each axis.
-        end: Vec<usize>,
-    },
+    Explicit { begin: Vec<usize>, end: Vec<usize> },
     /// As much as makes the output `⌈input / stride⌉` long, the odd element at the end.
     SameUpper,
     /// The same with the odd element at the beginning.
@@ -36,21 +32,14 @@ pub enum Padding {
 }
 
 /// Where the windows of a layer lie, as plain data: every list has one number for each spatial axis.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Window {
-    /// Taps.
-    pub kernel: Vec<usize>,
-    /// How far the window moves from one output to the next.
-    pub stride: Vec<usize>,
-    /// The distance between two taps.
-    pub dilation: Vec<usize>,
-    /// What surrounds the input.
-    pub padding: Padding,
+struct Window {
+    kernel: Vec<usize>,
+    stride: Vec<usize>,
+    dilation: Vec<usize>,
+    padding: Padding,
     /// Whether output lengths are rounded up. Never with same padding, which fixes them.
-    pub ceil_mode: bool,
-    /// Which windows are kept where they are.
-    pub ceil_rule: CeilRule,
+    ceil_mode: bool,
+    ceil_rule: CeilRule,
 }
 
 impl Window {
@@ -68,7 +57,7 @@ impl Window {
     }
 
     /// The builder of a layer with this window.
-    pub fn pool<O: PoolOperation, T>(&self) -> Pool<O, T> {
+    fn pool<O: PoolOperation, T>(&self) -> Pool<O, T> {
         let pool = Pool::new(&self.kernel).stride(&self.stride).dilation(&self.dilation);
         let pool = match &self.padding {
             Padding::Explicit { begin, end } => pool.padding_unequal(begin, end),
@@ -76,6 +65,16 @@ impl Window {
             Padding::SameLower => pool.same_lower(),
         };
         pool.ceil_mode(self.ceil_mode).ceil_rule(self.ceil_rule)
+    }
+
+    /// The builder of the unpooling that undoes a maximum with this window.
+    fn unpool<T>(&self) -> MaxUnpool<T> {
+        let unpool = MaxUnpool::new(&self.kernel).stride(&self.stride);
+        match &self.padding {
+            Padding::Explicit { begin, end } => unpool.padding_unequal(begin, end),
+            // No format has it here: how much it is depends on the length that unpooling is to find.
+            Padding::SameUpper | Padding::SameLower => unpool,
+        }
     }
 }
 
@@ -104,4 +103,10 @@ fn kernel(attribute: &'static str, numbers: &[i64]) -> Result<Vec<usize>> {
         rank @ 1..=3 => lengths(attribute, numbers, rank, 0),
         got => Err(bad(attribute, AttributeProblem::Length { got, need: 0 })),
     }
+}
+
+/// The norm of Lp pooling. Infinity is none of the formats': ONNX's is an integer, and PyTorch's formula gives 1 for it, whatever
+/// the elements are.
+fn norm(attribute: &'static str, p: f64) -> Result<f64> {
+    if p.is_finite() && p > 0.0 { Ok(p) } else { Err(bad(attribute, AttributeProblem::Norm { got: p })) }
 }

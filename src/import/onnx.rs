@@ -22,8 +22,11 @@
 //! - **Padding as long as the window**, which the text allows and ONNX Runtime refuses, is refused by
 //!   [`Pool::plan`](crate::Pool::plan) unless [`Pool::allow_empty_windows`](crate::Pool::allow_empty_windows) is set.
 
-use super::{Padding, Window, bad, kernel, lengths};
-use crate::{AttributeProblem, AvgPool, CeilRule, IndexKind, Layout, MaxPool, Result};
+use super::{Padding, Window, bad, kernel, lengths, norm};
+use crate::{
+    AttributeProblem, AvgPool, CeilRule, IndexKind, Layout, LpPool, MaxPool, MaxUnpool, Quantization, QuantizedAvgPool,
+    Result,
+};
 
 /// A node's attributes as the file holds them; `None` is one that the node does not have.
 ///
@@ -271,12 +274,6 @@ fn flag(attribute: &'static str, value: Option<i64>) -> Result<bool> {
     }
 }
 
-/// The norm, 2 if it is not given.
-fn norm(attributes: &Attributes<'_>) -> Result<f64> {
-    let p = attributes.p.unwrap_or(2.0);
-    if p.is_finite() && p > 0.0 { Ok(p) } else { Err(bad("p", AttributeProblem::Norm { got: p })) }
-}
-
 /// `MaxPool`. NaN is not in ONNX's text; the builder's default propagates it, as PyTorch does.
 ///
 /// `storage_order` says how the second output counts: see [`index_kind`].
@@ -326,19 +323,21 @@ pub fn index_kind(attributes: &Attributes<'_>, opset: impl Into<Opset>) -> Resul
 /// # Errors
 /// [`Error::BadAttribute`](crate::Error::BadAttribute).
 pub fn average_pool<T>(attributes: &Attributes<'_>, opset: impl Into<Opset>) -> Result<AvgPool<T>> {
-    average(&AVERAGE_POOL, attributes, opset.into()).map(|(_, _, pool)| pool)
+    let opset = opset.into();
+    let (window, include_pad) = average(&AVERAGE_POOL, attributes, opset)?;
+    let pool: AvgPool<T> = window.pool();
+    let pool = pool.count_include_pad(include_pad);
+    if !(include_pad && opset.overhang_counts && window.ceil_mode) {
+        return Ok(pool);
+    }
+    // Every tap of every window counts, so the divisor is one for all. One that overflows is no window's: the plan says so.
+    Ok(pool.divisor(window.kernel.iter().fold(1, |taps, kernel| taps.saturating_mul(*kernel))))
 }
 
-fn average<T>(operator: &Operator, attributes: &Attributes<'_>, opset: Opset) -> Result<(Window, bool, AvgPool<T>)> {
+/// The window of an average, and whether declared padding counts in its divisor.
+fn average(operator: &Operator, attributes: &Attributes<'_>, opset: Opset) -> Result<(Window, bool)> {
     let window = operator.window(attributes, opset)?;
-    let include_pad = flag("count_include_pad", attributes.count_include_pad)?;
-    let mut pool: AvgPool<T> = window.pool();
-    pool = pool.count_include_pad(include_pad);
-    if include_pad && opset.overhang_counts && window.ceil_mode {
-        // Every tap of every window counts, so the divisor is one for all. One that overflows is no window's: the plan says so.
-        pool = pool.divisor(window.kernel.iter().fold(1, |taps, kernel| taps.saturating_mul(*kernel)));
-    }
-    Ok((window, include_pad, pool))
+    Ok((window, flag("count_include_pad", attributes.count_include_pad)?))
 }
 
 /// `GlobalMaxPool`, which has no attributes.
@@ -355,89 +354,132 @@ pub fn global_average_pool<T>() -> AvgPool<T> {
     AvgPool::global()
 }
 
-/// The attributes of `LpPool` and `GlobalLpPool`: `(Σ |x|^p)^(1/p)` over the valid taps.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct LpPool {
-    /// `None` is the whole plane.
-    pub window: Option<Window>,
-    /// The norm, positive and finite.
-    pub p: f64,
-}
-
-/// `LpPool`.
+/// `LpPool`: `(Σ |x|^p)^(1/p)` over the valid taps, `p` being 2 if it is not given.
 ///
 /// Source: [LpPool](https://onnx.ai/onnx/operators/onnx__LpPool.html). `kernel_shape`, optional in operator set 1 without a
 /// default, is required here as in ONNX Runtime.
 ///
-/// # Errors
-/// [`Error::BadAttribute`](crate::Error::BadAttribute).
-pub fn lp_pool(attributes: &Attributes<'_>, opset: impl Into<Opset>) -> Result<LpPool> {
-    let window = LP_POOL.window(attributes, opset.into())?;
-    Ok(LpPool { window: Some(window), p: norm(attributes)? })
-}
-
-/// `GlobalLpPool`.
-///
-/// Source: [GlobalLpPool](https://onnx.ai/onnx/operators/onnx__GlobalLpPool.html).
-///
-/// # Errors
-/// [`Error::BadAttribute`](crate::Error::BadAttribute).
-pub fn global_lp_pool(attributes: &Attributes<'_>, opset: impl Into<Opset>) -> Result<LpPool> {
-    GLOBAL_LP_POOL.check(attributes, opset.into().version)?;
-    Ok(LpPool { window: None, p: norm(attributes)? })
-}
-
-/// `MaxUnpool`: the window of the `MaxPool` that it undoes. Without the input `output_shape`, an axis of `n` becomes
-/// `(n − 1)·stride + kernel − begin − end` long.
-///
-/// Source: [MaxUnpool](https://onnx.ai/onnx/operators/onnx__MaxUnpool.html).
-///
 /// ```
+/// use lanepool::Layout;
 /// use lanepool::import::onnx::{self, Attributes};
-/// let attributes = Attributes { kernel_shape: &[2, 2], strides: Some(&[2, 2]), ..Attributes::default() };
-/// assert_eq!(onnx::max_unpool(&attributes, 11)?.stride, [2, 2]);
+/// let attributes = Attributes { kernel_shape: &[2], strides: Some(&[2]), ..Attributes::default() };
+/// let norms = onnx::lp_pool::<f32>(&attributes, 2)?;
+/// assert_eq!(norms.run_once(Layout::Nchw, [1, 1, 4], &[3.0, -4.0, 0.0, -2.0])?, [5.0, 2.0]);
 /// # Ok::<(), lanepool::Error>(())
 /// ```
 ///
 /// # Errors
 /// [`Error::BadAttribute`](crate::Error::BadAttribute).
-pub fn max_unpool(attributes: &Attributes<'_>, opset: impl Into<Opset>) -> Result<Window> {
-    MAX_UNPOOL.window(attributes, opset.into())
+pub fn lp_pool<T>(attributes: &Attributes<'_>, opset: impl Into<Opset>) -> Result<LpPool<T>> {
+    let pool: LpPool<T> = LP_POOL.window(attributes, opset.into())?.pool();
+    Ok(pool.p(p(attributes)?))
 }
 
-/// The attributes of `QLinearAveragePool` and `QLinearGlobalAveragePool`.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct QLinearAveragePool {
-    /// `None` is the whole plane.
-    pub window: Option<Window>,
-    /// Whether declared padding counts in the divisor, as real zeros.
-    pub count_include_pad: bool,
-    /// By `channels_last`.
-    pub layout: Layout,
+/// `GlobalLpPool`: the same over the whole plane.
+///
+/// Source: [GlobalLpPool](https://onnx.ai/onnx/operators/onnx__GlobalLpPool.html).
+///
+/// # Errors
+/// [`Error::BadAttribute`](crate::Error::BadAttribute).
+pub fn global_lp_pool<T>(attributes: &Attributes<'_>, opset: impl Into<Opset>) -> Result<LpPool<T>> {
+    GLOBAL_LP_POOL.check(attributes, opset.into().version)?;
+    Ok(LpPool::global().p(p(attributes)?))
+}
+
+fn p(attributes: &Attributes<'_>) -> Result<f64> {
+    norm("p", attributes.p.unwrap_or(2.0))
+}
+
+/// `MaxUnpool`, with the window of the `MaxPool` that it undoes. Indices count in the tensor, row-major.
+///
+/// Without the input `output_shape`, an axis of `n` becomes `(n − 1)·stride + kernel − begin − end` long, and the indices count
+/// in that. With it there are two readings, which differ where it is longer than that:
+///
+/// - [`MaxUnpool::padded_to`] with its spatial part is that of ONNX's
+///   [reference](https://github.com/onnx/onnx/blob/main/onnx/reference/ops/op_max_unpool.py) and node tests: the indices count in
+///   the shorter plane.
+/// - [`MaxUnpool::to`] with its spatial part, and [`IndexKind::Tensor`], is that of ONNX Runtime since
+///   [2193](https://github.com/microsoft/onnxruntime/pull/2193): the indices count in the output, as those of a `MaxPool` of
+///   such a tensor do.
+///
+/// Source: [MaxUnpool](https://onnx.ai/onnx/operators/onnx__MaxUnpool.html).
+///
+/// ```
+/// use lanepool::Layout;
+/// use lanepool::import::onnx::{self, Attributes};
+/// let attributes = Attributes { kernel_shape: &[2], strides: Some(&[2]), ..Attributes::default() };
+/// let unpool = onnx::max_unpool::<f32>(&attributes, 11)?;
+/// // Two channels. The second one's plane begins at 4.
+/// let plan = unpool.plan::<i64>(Layout::Nchw, [1, 2, 2])?;
+/// let mut y = vec![0.0; plan.output_len()];
+/// plan.run(&[1.0, 2.0, 3.0, 4.0], &[1, 2, 4, 7], &mut y)?;
+/// assert_eq!(y, [0.0, 1.0, 2.0, 0.0, 3.0, 0.0, 0.0, 4.0]);
+/// // `output_shape` is 1, 2, 5.
+/// let plan = unpool.padded_to([5]).plan::<i64>(Layout::Nchw, [1, 2, 2])?;
+/// assert_eq!(plan.output_shape(), [1, 2, 5]);
+/// # Ok::<(), lanepool::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::BadAttribute`](crate::Error::BadAttribute).
+pub fn max_unpool<T>(attributes: &Attributes<'_>, opset: impl Into<Opset>) -> Result<MaxUnpool<T>> {
+    Ok(MAX_UNPOOL.window(attributes, opset.into())?.unpool().indices(IndexKind::Tensor))
 }
 
 fn layout(attributes: &Attributes<'_>) -> Result<Layout> {
     Ok(if flag("channels_last", attributes.channels_last)? { Layout::Nhwc } else { Layout::Nchw })
 }
 
-/// `QLinearAveragePool` of the domain `com.microsoft`, version 1.
+/// `QLinearAveragePool` of the domain `com.microsoft`, version 1, and the layout of its tensors by `channels_last`. Scales and
+/// zero points are inputs of the node; the plan checks them.
+///
+/// Ceil mode is read as today: windows that begin past the input are dropped. With `count_include_pad`, what ceil mode lets
+/// overhang does not count, as in [`average_pool`] without [`Opset::overhang_counts`]. ONNX Runtime drops the same windows, but its
+/// [kernel](https://github.com/microsoft/onnxruntime/blob/main/onnxruntime/contrib_ops/cpu/quantization/qlinear_pool.cc) divides
+/// by the whole kernel then, as its kernels of `AveragePool` below operator set 19 do. [`QuantizedAvgPool`] has no divisor of the
+/// caller's, so who needs those results declares the overhang as padding at the end, without ceil mode:
+///
+/// ```
+/// use lanepool::Quantization;
+/// use lanepool::import::onnx::{self, Attributes};
+/// let attributes = Attributes {
+///     kernel_shape: &[3], strides: Some(&[4]), pads: Some(&[1, 0]), ceil_mode: Some(1), count_include_pad: Some(1),
+///     ..Attributes::default()
+/// };
+/// let (input, output) = (Quantization::new(0.5, 0), Quantization::new(0.25, 10));
+/// let (pool, layout) = onnx::q_linear_average_pool::<u8>(&attributes, input, output)?;
+/// // The mean of 0 (padding), 1 and 2, and that of 6 alone; then 6 / 3.
+/// assert_eq!(pool.run_once(layout, [1, 1, 4], &[2, 4, 6, 12])?, [14, 34]);
+/// let runtime = pool.ceil_mode(false).padding_unequal([1], [2]);
+/// assert_eq!(runtime.run_once(layout, [1, 1, 4], &[2, 4, 6, 12])?, [14, 18]);
+/// # Ok::<(), lanepool::Error>(())
+/// ```
 ///
 /// Source: [ONNX Runtime's contributed operators](https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.QLinearAveragePool).
 ///
 /// # Errors
 /// [`Error::BadAttribute`](crate::Error::BadAttribute).
-pub fn q_linear_average_pool(attributes: &Attributes<'_>) -> Result<QLinearAveragePool> {
-    let (window, count_include_pad, _) = average::<u8>(&Q_LINEAR_AVERAGE_POOL, attributes, Opset::new(1))?;
-    Ok(QLinearAveragePool { window: Some(window), count_include_pad, layout: layout(attributes)? })
+pub fn q_linear_average_pool<T>(
+    attributes: &Attributes<'_>,
+    input: Quantization,
+    output: Quantization,
+) -> Result<(QuantizedAvgPool<T>, Layout)> {
+    let (window, include_pad) = average(&Q_LINEAR_AVERAGE_POOL, attributes, Opset::new(1))?;
+    let pool: QuantizedAvgPool<T> = window.pool();
+    Ok((pool.quantization(input, output).count_include_pad(include_pad), layout(attributes)?))
 }
 
-/// `QLinearGlobalAveragePool` of the domain `com.microsoft`, version 1.
+/// `QLinearGlobalAveragePool` of the domain `com.microsoft`, version 1, and the layout of its tensors by `channels_last`.
+///
+/// Source: [ONNX Runtime's contributed operators](https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.QLinearGlobalAveragePool).
 ///
 /// # Errors
 /// [`Error::BadAttribute`](crate::Error::BadAttribute).
-pub fn q_linear_global_average_pool(attributes: &Attributes<'_>) -> Result<QLinearAveragePool> {
+pub fn q_linear_global_average_pool<T>(
+    attributes: &Attributes<'_>,
+    input: Quantization,
+    output: Quantization,
+) -> Result<(QuantizedAvgPool<T>, Layout)> {
     Q_LINEAR_GLOBAL_AVERAGE_POOL.check(attributes, 1)?;
-    Ok(QLinearAveragePool { window: None, count_include_pad: false, layout: layout(attributes)? })
+    Ok((QuantizedAvgPool::global().quantization(input, output), layout(attributes)?))
 }

@@ -1,4 +1,4 @@
-//! TensorFlow Lite: `MAX_POOL_2D` and `AVERAGE_POOL_2D`; and TensorFlow's `MaxPool` and `AvgPool`, which mean the same by
+//! TensorFlow Lite: `MAX_POOL_2D`, `AVERAGE_POOL_2D` and `L2_POOL_2D`; and TensorFlow's `MaxPool` and `AvgPool`, which mean the same by
 //! `SAME` and `VALID`.
 //!
 //! Tensors are NHWC, the layout that is returned beside each builder; shapes are given as `N, C, H, W` all the same. `SAME`
@@ -6,7 +6,7 @@
 //! valid taps. Integers are averaged as they are stored, rounded half away from zero, and then clamped.
 
 use super::{AttributeProblem, Padding, Window, bad, length};
-use crate::{AvgPool, Layout, MaxPool, Pool, PoolOperation, Result, Rounding};
+use crate::{AvgPool, Layout, LpPool, MaxPool, Pool, PoolOperation, Result, Rounding};
 
 /// `Pool2DOptions` as the file holds them.
 ///
@@ -90,6 +90,12 @@ pub struct Imported<P> {
     pub clamp: Option<Clamp>,
 }
 
+impl<P> Imported<P> {
+    fn map<Q>(self, f: impl FnOnce(P) -> Q) -> Imported<Q> {
+        Imported { pool: f(self.pool), layout: self.layout, clamp: self.clamp }
+    }
+}
+
 /// Same or valid padding for a window of rows and columns.
 fn window(kernel: [(&'static str, i64); 2], stride: [(&'static str, i64); 2], same: bool) -> Result<Window> {
     let positive = |(attribute, number): (&'static str, i64)| length(attribute, number, 1);
@@ -142,9 +148,28 @@ pub fn max_pool_2d<T>(options: &Pool2DOptions) -> Result<Imported<MaxPool<T>>> {
 /// # Errors
 /// [`Error::BadAttribute`](crate::Error::BadAttribute).
 pub fn average_pool_2d<T>(options: &Pool2DOptions) -> Result<Imported<AvgPool<T>>> {
-    let layer = pool_2d(options)?;
-    let pool: AvgPool<T> = layer.pool;
-    Ok(Imported { pool: pool.rounding(Rounding::HalfAwayFromZero), layout: layer.layout, clamp: layer.clamp })
+    Ok(pool_2d(options)?.map(|pool: AvgPool<T>| pool.rounding(Rounding::HalfAwayFromZero)))
+}
+
+/// `L2_POOL_2D`: the root of the mean of squares of the valid taps. Of floats, as in TensorFlow Lite; the plan refuses others.
+///
+/// Source: `L2Pool` in [the reference kernels](https://github.com/tensorflow/tensorflow/blob/master/tensorflow/lite/kernels/internal/reference/pooling.h),
+/// which divide the sum of squares by the number of taps in the input before they take the root.
+///
+/// ```
+/// use lanepool::import::tflite::{self, Pool2DOptions};
+/// let options =
+///     Pool2DOptions { stride_w: 2, stride_h: 1, filter_width: 2, filter_height: 1, ..Pool2DOptions::default() };
+/// let layer = tflite::l2_pool_2d::<f32>(&options)?;
+/// // √((1 + 49) / 2), and √(9 / 1) where SAME lets the window overhang.
+/// assert_eq!(layer.pool.run_once(layer.layout, [1, 1, 1, 3], &[1.0, -7.0, -3.0])?, [5.0, 3.0]);
+/// # Ok::<(), lanepool::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::BadAttribute`](crate::Error::BadAttribute).
+pub fn l2_pool_2d<T>(options: &Pool2DOptions) -> Result<Imported<LpPool<T>>> {
+    Ok(pool_2d(options)?.map(LpPool::rms))
 }
 
 /// The attributes of TensorFlow's `MaxPool` and `AvgPool`.

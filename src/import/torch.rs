@@ -4,14 +4,15 @@
 //! [functions](https://docs.pytorch.org/docs/stable/nn.functional.html#pooling-functions); the checks are those of
 //! [`Pool.h`](https://github.com/pytorch/pytorch/blob/main/aten/src/ATen/native/Pool.h): kernel, stride and dilation are
 //! positive, and padding is at most half of the kernel (rounded down, whatever the dilation). In ceil mode "sliding windows
-//! that would start in the right padded region are ignored". NaN propagates, which is the builder's default.
+//! that would start in the right padded region are ignored". NaN propagates, which is the builder's default. Indices, of maxima and
+//! of unpooling, are offsets in the plane: [`IndexKind::Plane`](crate::IndexKind::Plane).
 //!
 //! A tensor without a batch, which PyTorch accepts, is one of batch 1 here.
 
 use alloc::vec::Vec;
 
-use super::{AttributeProblem, Padding, Window, bad, length, lengths};
-use crate::{AvgPool, MaxPool, Result};
+use super::{AttributeProblem, Padding, Window, bad, length, lengths, norm};
+use crate::{AdaptiveAvgPool, AdaptiveMaxPool, AvgPool, FractionalMaxPool, LpPool, MaxPool, MaxUnpool, Result};
 
 /// The arguments of `max_pool1d`, `max_pool2d` and `max_pool3d`.
 ///
@@ -85,9 +86,24 @@ impl Default for AvgPoolArguments<'_> {
 }
 
 /// The arguments of `lp_pool1d`, `lp_pool2d` and `lp_pool3d`, which have no padding and no dilation.
+///
+/// PyTorch computes `(avg_pool(x^p) · taps)^(1/p)`. Where no element is negative and every window lies in the input, that is the
+/// norm of [`LpPool`]. It differs in three ways: `x^p` keeps the sign of `x` where `p` is odd, and is NaN where `p` is a
+/// fraction and `x` negative; the root of a negative sum is NaN, but for `p` of 1; and the sum of a window that overhangs in
+/// ceil mode is scaled by `taps / valid taps`, its norm by the p-th root of that.
+///
+/// ```
+/// use lanepool::Layout;
+/// use lanepool::import::torch::{self, LpPoolArguments};
+/// // torch.nn.functional.lp_pool1d(x, 2, 2)
+/// let arguments = LpPoolArguments { norm_type: 2.0, kernel_size: &[2], ..Default::default() };
+/// let pool = torch::lp_pool1d::<f32>(&arguments)?;
+/// assert_eq!(pool.run_once(Layout::Nchw, [1, 1, 4], &[3.0, 4.0, 0.0, 2.0])?, [5.0, 2.0]);
+/// # Ok::<(), lanepool::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LpPoolArguments<'a> {
-    /// The norm. No default.
+    /// The norm, positive and finite. No default.
     pub norm_type: f64,
     /// Taps. No default.
     pub kernel_size: &'a [i64],
@@ -103,60 +119,125 @@ impl Default for LpPoolArguments<'_> {
     }
 }
 
-/// What [`lp_pool`] reads.
+/// The arguments of `max_unpool1d`, `max_unpool2d` and `max_unpool3d`: the window of the `max_pool` that is undone.
 ///
-/// PyTorch computes it as `(avg_pool(x^p) · taps)^(1/p)`, so three things differ from a plain norm: `x^p` keeps its sign for odd `p`; a negative sum gives
-/// NaN; and a window that overhangs in ceil mode is scaled by `taps / valid taps`.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct LpPool {
-    /// The window.
-    pub window: Window,
-    /// The norm, positive and finite.
-    pub norm_type: f64,
+/// Indices count in the channel's own plane, as those of `max_pool2d(…, return_indices=True)` do. The plane is `output_size` long
+/// where that is given ([`MaxUnpool::to`]), and `(n − 1)·stride − 2·padding + kernel` where it is not. PyTorch refuses an
+/// `output_size` that is a whole stride or more away from that; here any is taken, and the indices are checked.
+///
+/// ```
+/// use lanepool::Layout;
+/// use lanepool::import::torch::{self, MaxUnpoolArguments};
+/// // torch.nn.functional.max_unpool1d(x, indices, 2, output_size=[5])
+/// let arguments = MaxUnpoolArguments { kernel_size: &[2], output_size: Some(&[5]), ..Default::default() };
+/// let plan = torch::max_unpool1d::<f32>(&arguments)?.plan::<i64>(Layout::Nchw, [1, 1, 2])?;
+/// let mut y = [0.0; 5];
+/// plan.run(&[7.0, 9.0], &[1, 4], &mut y)?;
+/// assert_eq!(y, [0.0, 7.0, 0.0, 0.0, 9.0]);
+/// # Ok::<(), lanepool::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MaxUnpoolArguments<'a> {
+    /// Taps. No default.
+    pub kernel_size: &'a [i64],
+    /// Empty, the default, or `None` in Python, is the kernel's size.
+    pub stride: &'a [i64],
+    /// On both sides. Default 0.
+    pub padding: &'a [i64],
+    /// The output's spatial lengths, one for each axis, or its whole shape: batch and channels, if they are there, are not read.
+    /// Default `None`.
+    pub output_size: Option<&'a [i64]>,
 }
 
-/// One number for each of `rank` axes, from as many or from one.
-fn per_axis(argument: &'static str, numbers: &[i64], rank: usize, least: i64) -> Result<Vec<usize>> {
-    match numbers {
-        [one] => Ok(alloc::vec![length(argument, *one, least)?; rank]),
-        _ => lengths(argument, numbers, rank, least),
+impl Default for MaxUnpoolArguments<'_> {
+    fn default() -> Self {
+        Self { kernel_size: &[], stride: &[], padding: &[0], output_size: None }
     }
 }
 
-fn window(
+/// The arguments of `fractional_max_pool2d` and `fractional_max_pool3d`.
+///
+/// `output_ratio` is not among them: PyTorch makes `int(length · ratio)` of it, which needs the input's lengths, and so does the
+/// caller. `_random_samples` are given to each run, in PyTorch's shape and order. With three axes PyTorch asks for
+/// `output + kernel − 1` less than the input's length; here, as with two, they may be equal.
+///
+/// ```
+/// use lanepool::Layout;
+/// use lanepool::import::torch::{self, FractionalMaxPoolArguments};
+/// // torch.nn.functional.fractional_max_pool2d(x, 2, output_size=2, _random_samples=samples)
+/// let arguments = FractionalMaxPoolArguments { kernel_size: &[2], output_size: &[2] };
+/// let plan = torch::fractional_max_pool2d::<f32>(&arguments)?.plan(Layout::Nchw, [1, 1, 3, 3])?;
+/// let x = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0];
+/// assert_eq!(plan.run_vec(&x, &[0.25, 0.75])?, [5.0, 6.0, 8.0, 9.0]);
+/// # Ok::<(), lanepool::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FractionalMaxPoolArguments<'a> {
+    /// Taps. No default.
+    pub kernel_size: &'a [i64],
+    /// The output's length. No default.
+    pub output_size: &'a [i64],
+}
+
+/// One for each of `rank` axes, from as many or from one.
+fn spread<N: Copy>(argument: &'static str, given: &[N], rank: usize) -> Result<Vec<N>> {
+    match given {
+        [one] => Ok(alloc::vec![*one; rank]),
+        _ if given.len() == rank => Ok(given.to_vec()),
+        _ => Err(bad(argument, AttributeProblem::Length { got: given.len(), need: rank })),
+    }
+}
+
+/// One number for each axis.
+fn per_axis(argument: &'static str, numbers: &[i64], rank: usize, least: i64) -> Result<Vec<usize>> {
+    lengths(argument, &spread(argument, numbers, rank)?, rank, least)
+}
+
+/// The same of an argument that has no default: positive numbers.
+fn required(argument: &'static str, numbers: &[i64], rank: usize) -> Result<Vec<usize>> {
+    if numbers.is_empty() {
+        return Err(bad(argument, AttributeProblem::Missing));
+    }
+    per_axis(argument, numbers, rank, 1)
+}
+
+/// What a pooling and the unpooling that undoes it have in common.
+fn window(kernel_size: &[i64], stride: &[i64], padding: &[i64], rank: usize) -> Result<Window> {
+    let mut window = Window::new(required("kernel_size", kernel_size, rank)?);
+    window.stride = if stride.is_empty() { window.kernel.clone() } else { per_axis("stride", stride, rank, 1)? };
+    let padding = per_axis("padding", padding, rank, 0)?;
+    window.padding = Padding::Explicit { begin: padding.clone(), end: padding };
+    Ok(window)
+}
+
+/// The window of a pooling. Unpooling does not ask for half of the kernel: its plan refuses padding as long as the whole.
+fn pooling_window(
     kernel_size: &[i64],
     stride: &[i64],
     padding: &[i64],
     dilation: &[i64],
-    ceil: bool,
+    ceil_mode: bool,
     rank: usize,
 ) -> Result<Window> {
-    if kernel_size.is_empty() {
-        return Err(bad("kernel_size", AttributeProblem::Missing));
-    }
-    let mut window = Window::new(per_axis("kernel_size", kernel_size, rank, 1)?);
-    window.stride = if stride.is_empty() { window.kernel.clone() } else { per_axis("stride", stride, rank, 1)? };
-    window.dilation = per_axis("dilation", dilation, rank, 1)?;
-    let padding = per_axis("padding", padding, rank, 0)?;
-    for (&padding, &kernel) in padding.iter().zip(&window.kernel) {
-        if padding > kernel / 2 {
-            return Err(bad("padding", AttributeProblem::MoreThanHalf { padding, kernel }));
+    let window = window(kernel_size, stride, padding, rank)?;
+    if let Padding::Explicit { begin, .. } = &window.padding {
+        for (&padding, &kernel) in begin.iter().zip(&window.kernel) {
+            if padding > kernel / 2 {
+                return Err(bad("padding", AttributeProblem::MoreThanHalf { padding, kernel }));
+            }
         }
     }
-    window.padding = Padding::Explicit { begin: padding.clone(), end: padding };
-    window.ceil_mode = ceil;
-    Ok(window)
+    Ok(Window { dilation: per_axis("dilation", dilation, rank, 1)?, ceil_mode, ..window })
 }
 
 fn max_pool<T>(arguments: &MaxPoolArguments<'_>, rank: usize) -> Result<MaxPool<T>> {
     let MaxPoolArguments { kernel_size, stride, padding, dilation, ceil_mode } = *arguments;
-    Ok(window(kernel_size, stride, padding, dilation, ceil_mode, rank)?.pool())
+    Ok(pooling_window(kernel_size, stride, padding, dilation, ceil_mode, rank)?.pool())
 }
 
 fn avg_pool<T>(arguments: &AvgPoolArguments<'_>, rank: usize) -> Result<AvgPool<T>> {
     let AvgPoolArguments { kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override } = *arguments;
-    let pool: AvgPool<T> = window(kernel_size, stride, padding, &[1], ceil_mode, rank)?.pool();
+    let pool: AvgPool<T> = pooling_window(kernel_size, stride, padding, &[1], ceil_mode, rank)?.pool();
     let pool = pool.count_include_pad(count_include_pad);
     match divisor_override {
         None => Ok(pool),
@@ -165,38 +246,59 @@ fn avg_pool<T>(arguments: &AvgPoolArguments<'_>, rank: usize) -> Result<AvgPool<
     }
 }
 
-/// The arguments of `lp_pool1d`, `lp_pool2d` and `lp_pool3d`, by the number of spatial axes.
-///
-/// Source: [lp_pool2d](https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.lp_pool2d.html).
-///
-/// ```
-/// use lanepool::import::torch::{self, LpPoolArguments};
-/// let arguments = LpPoolArguments { norm_type: 2.0, kernel_size: &[3], ..Default::default() };
-/// assert_eq!(torch::lp_pool(&arguments, 2)?.window.stride, [3, 3]);
-/// # Ok::<(), lanepool::Error>(())
-/// ```
-///
-/// # Errors
-/// [`Error::BadAttribute`](crate::Error::BadAttribute).
-pub fn lp_pool(arguments: &LpPoolArguments<'_>, spatial_axes: usize) -> Result<LpPool> {
+fn lp_pool<T>(arguments: &LpPoolArguments<'_>, rank: usize) -> Result<LpPool<T>> {
     let LpPoolArguments { norm_type, kernel_size, stride, ceil_mode } = *arguments;
-    if !(norm_type.is_finite() && norm_type > 0.0) {
-        return Err(bad("norm_type", AttributeProblem::Norm { got: norm_type }));
+    let pool: LpPool<T> = pooling_window(kernel_size, stride, &[0], &[1], ceil_mode, rank)?.pool();
+    Ok(pool.p(norm("norm_type", norm_type)?))
+}
+
+fn max_unpool<T>(arguments: &MaxUnpoolArguments<'_>, rank: usize) -> Result<MaxUnpool<T>> {
+    let MaxUnpoolArguments { kernel_size, stride, padding, output_size } = *arguments;
+    let unpool = window(kernel_size, stride, padding, rank)?.unpool();
+    let Some(shape) = output_size else { return Ok(unpool) };
+    let spatial = match shape {
+        [_batch, _channels, spatial @ ..] if spatial.len() == rank => spatial,
+        spatial => spatial,
+    };
+    Ok(MaxUnpool::to(lengths("output_size", spatial, rank, 1)?))
+}
+
+fn fractional_max_pool<T>(arguments: &FractionalMaxPoolArguments<'_>, rank: usize) -> Result<FractionalMaxPool<T>> {
+    let kernel = required("kernel_size", arguments.kernel_size, rank)?;
+    Ok(FractionalMaxPool::new(kernel, required("output_size", arguments.output_size, rank)?))
+}
+
+/// The output's lengths of an adaptive pooling.
+fn adaptive(output_size: &[Option<i64>], input: &[usize], rank: usize) -> Result<Vec<usize>> {
+    if input.len() != rank {
+        return Err(bad("input", AttributeProblem::Length { got: input.len(), need: rank }));
     }
-    if !(1..=3).contains(&spatial_axes) {
-        return Err(bad("kernel_size", AttributeProblem::Length { got: spatial_axes, need: 0 }));
-    }
-    Ok(LpPool { window: window(kernel_size, stride, &[0], &[1], ceil_mode, spatial_axes)?, norm_type })
+    let output = spread("output_size", output_size, rank)?;
+    output
+        .into_iter()
+        .zip(input)
+        .map(|(output, input)| output.map_or(Ok(*input), |output| length("output_size", output, 0)))
+        .collect()
+}
+
+/// Where a function is documented.
+macro_rules! source {
+    ($name:ident) => {
+        concat!(
+            "Source: [",
+            stringify!($name),
+            "](https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.",
+            stringify!($name),
+            ".html)."
+        )
+    };
 }
 
 macro_rules! functions {
     ($($name:ident, $arguments:ident, $pool:ident, $inner:ident, $rank:literal;)+) => { $(
         #[doc = concat!("`", stringify!($name), "`, see [`", stringify!($arguments), "`].")]
-        #[doc = ""]
-        #[doc = concat!(
-            "Source: [", stringify!($name), "](https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.",
-            stringify!($name), ".html)."
-        )]
+        ///
+        #[doc = source!($name)]
         ///
         /// # Errors
         /// [`Error::BadAttribute`](crate::Error::BadAttribute).
@@ -213,4 +315,49 @@ functions! {
     avg_pool1d, AvgPoolArguments, AvgPool, avg_pool, 1;
     avg_pool2d, AvgPoolArguments, AvgPool, avg_pool, 2;
     avg_pool3d, AvgPoolArguments, AvgPool, avg_pool, 3;
+    lp_pool1d, LpPoolArguments, LpPool, lp_pool, 1;
+    lp_pool2d, LpPoolArguments, LpPool, lp_pool, 2;
+    lp_pool3d, LpPoolArguments, LpPool, lp_pool, 3;
+    max_unpool1d, MaxUnpoolArguments, MaxUnpool, max_unpool, 1;
+    max_unpool2d, MaxUnpoolArguments, MaxUnpool, max_unpool, 2;
+    max_unpool3d, MaxUnpoolArguments, MaxUnpool, max_unpool, 3;
+    fractional_max_pool2d, FractionalMaxPoolArguments, FractionalMaxPool, fractional_max_pool, 2;
+    fractional_max_pool3d, FractionalMaxPoolArguments, FractionalMaxPool, fractional_max_pool, 3;
+}
+
+macro_rules! adaptive_functions {
+    ($($(#[$example:meta])* $name:ident, $pool:ident, $rank:literal;)+) => { $(
+        #[doc = concat!("`", stringify!($name), "` of an input that has these spatial lengths.")]
+        ///
+        /// `None` in `output_size` keeps the input's length on its axis, and a single one stands for every axis. A length of 0
+        /// is refused by the plan.
+        $(#[$example])*
+        ///
+        #[doc = source!($name)]
+        ///
+        /// # Errors
+        /// [`Error::BadAttribute`](crate::Error::BadAttribute), also where `input` has not one length for each spatial axis.
+        pub fn $name<T>(output_size: &[Option<i64>], input: &[usize]) -> Result<$pool<T>> {
+            Ok($pool::new(adaptive(output_size, input, $rank)?))
+        }
+    )+ };
+}
+
+adaptive_functions! {
+    adaptive_max_pool1d, AdaptiveMaxPool, 1;
+    adaptive_max_pool2d, AdaptiveMaxPool, 2;
+    adaptive_max_pool3d, AdaptiveMaxPool, 3;
+    adaptive_avg_pool1d, AdaptiveAvgPool, 1;
+    ///
+    /// ```
+    /// use lanepool::Layout;
+    /// use lanepool::import::torch;
+    /// // torch.nn.functional.adaptive_avg_pool2d(x, (1, None)), x being of 2 rows and 3 columns.
+    /// let pool = torch::adaptive_avg_pool2d::<f32>(&[Some(1), None], &[2, 3])?;
+    /// let x = [1.0, 2.0, 3.0, 5.0, 6.0, 7.0];
+    /// assert_eq!(pool.plan(Layout::Nchw, [1, 1, 2, 3])?.run_vec(&x)?, [3.0, 4.0, 5.0]);
+    /// # Ok::<(), lanepool::Error>(())
+    /// ```
+    adaptive_avg_pool2d, AdaptiveAvgPool, 2;
+    adaptive_avg_pool3d, AdaptiveAvgPool, 3;
 }
