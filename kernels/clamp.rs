@@ -2,7 +2,9 @@
 //!
 //! NaN stays NaN, and a zero becomes +0 in every type.
 
-use super::simd::{Floats, Integers16, Lane, Lanes};
+#[cfg(feature = "half")]
+use super::simd::Integers16;
+use super::simd::{Floats, Lane, Lanes};
 
 /// Changes `len` elements, a vector at a time.
 ///

@@ -120,7 +120,8 @@ pub fn measure(
 /// Runs a layer once on each tier, over numbers that are the same every time.
 pub fn run_once(layer: &Layer, tiers: &[Tier]) -> Result<()> {
     let element = layer.element;
-    let ran = element.visit(Once { layer, tiers }).with_context(|| format!("this build has no kernels for {element}"))?;
+    let ran =
+        element.visit(Once { layer, tiers }).with_context(|| format!("this build has no kernels for {element}"))?;
     ran.with_context(|| format!("layer {:?}", layer.name))
 }
 
