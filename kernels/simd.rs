@@ -101,6 +101,23 @@ pub(crate) trait Lanes<A: Lane>: Simd {
         self.unzip(a, b).0
     }
 
+    /// Every third element of `a`, `b` and `c`, from the first on: a stride of 3, undone.
+    #[inline(always)]
+    fn third(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        let mut all = [A::zeroed(); 3 * MOST_LANES];
+        let mut thirds = [A::zeroed(); MOST_LANES];
+        // SAFETY: `all` holds three vectors, `thirds` one.
+        unsafe {
+            self.store(all.as_mut_ptr(), a);
+            self.store(all.as_mut_ptr().add(Self::N), b);
+            self.store(all.as_mut_ptr().add(2 * Self::N), c);
+            for i in 0..Self::N {
+                thirds[i] = all[3 * i];
+            }
+            self.load(thirds.as_ptr())
+        }
+    }
+
     /// The even and the odd elements of `a` then `b`.
     fn unzip(self, a: Self::V, b: Self::V) -> (Self::V, Self::V);
 

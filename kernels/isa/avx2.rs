@@ -63,6 +63,11 @@ impl Lanes<f32> for Avx2 {
             let order = |v| _mm256_castpd_ps(_mm256_permute4x64_pd::<0b11_01_10_00>(v));
             (order(even), order(odd))
         }}
+        fn third(self, a: __m256, b: __m256, c: __m256) -> __m256 {{
+            // Lanes 0 3 6 of `a`, 1 4 7 of `b`, 2 5 of `c`: no two in one place, so that one permutation sorts them.
+            let mixed = _mm256_blend_ps::<0b1001_0010>(_mm256_blend_ps::<0b0010_0100>(a, c), b);
+            _mm256_permutevar8x32_ps(mixed, _mm256_setr_epi32(0, 3, 6, 1, 4, 7, 2, 5))
+        }}
         fn back(self, a: __m256, b: __m256) -> __m256 { _mm256_castsi256_ps(back::<4>(_mm256_castps_si256(a), _mm256_castps_si256(b))) }
         fn ahead(self, a: __m256, b: __m256) -> __m256 { _mm256_castsi256_ps(ahead::<4>(_mm256_castps_si256(a), _mm256_castps_si256(b))) }
         fn splat_first(self, v: __m256) -> __m256 { _mm256_broadcastss_ps(_mm256_castps256_ps128(v)) }

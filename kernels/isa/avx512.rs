@@ -60,6 +60,12 @@ impl Lanes<f32> for Avx512 {
             let odd = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
             (_mm512_permutex2var_ps(a, even, b), _mm512_permutex2var_ps(a, odd, b))
         }}
+        fn third(self, a: __m512, b: __m512, c: __m512) -> __m512 {{
+            // Eleven of `a` and `b`, five of `c`.
+            let of_both = _mm512_setr_epi32(0, 3, 6, 9, 12, 15, 18, 21, 24, 27, 30, 0, 0, 0, 0, 0);
+            let of_last = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 17, 20, 23, 26, 29);
+            _mm512_permutex2var_ps(_mm512_permutex2var_ps(a, of_both, b), of_last, c)
+        }}
         fn back(self, a: __m512, b: __m512) -> __m512 {
             _mm512_castsi512_ps(_mm512_alignr_epi32::<15>(_mm512_castps_si512(b), _mm512_castps_si512(a)))
         }
@@ -99,6 +105,12 @@ impl Lanes<f64> for Avx512 {
             let even = _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14);
             let odd = _mm512_setr_epi64(1, 3, 5, 7, 9, 11, 13, 15);
             (_mm512_permutex2var_pd(a, even, b), _mm512_permutex2var_pd(a, odd, b))
+        }}
+        fn third(self, a: __m512d, b: __m512d, c: __m512d) -> __m512d {{
+            // Six of `a` and `b`, two of `c`.
+            let of_both = _mm512_setr_epi64(0, 3, 6, 9, 12, 15, 0, 0);
+            let of_last = _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 10, 13);
+            _mm512_permutex2var_pd(_mm512_permutex2var_pd(a, of_both, b), of_last, c)
         }}
         fn back(self, a: __m512d, b: __m512d) -> __m512d {
             _mm512_castsi512_pd(_mm512_alignr_epi64::<7>(_mm512_castpd_si512(b), _mm512_castpd_si512(a)))

@@ -15,8 +15,8 @@
 //!    identity, written once for a tile shape, since down never stores past its own columns. So neither pass knows an
 //!    edge. Rows outside the input are not visited.
 //! 3. Across, a stride of 1 makes the output row one run, in every layout: tap `j` is the same scratch row, `j·d·inner`
-//!    further on. Planar with a stride of 2, windows are folded at every column and every other one is kept (`even`);
-//!    with a longer stride, taps are picked one by one. Otherwise a pixel at a time, lanes are its inner elements.
+//!    further on. Planar with a stride of 2 or 3, windows are folded at every column and every other or third one is kept
+//!    (`even`, `third`); with a longer stride, taps are picked one by one. Otherwise a pixel at a time, lanes are its inner elements.
 //!    A long window is folded by doubling (`double`).
 //! 4. A band holds several rows so that across loads what down stored some hundred cycles ago: a load right after the
 //!    stores it straddles does not forward, and stalls.
@@ -42,6 +42,9 @@ const BAND: usize = 16;
 /// Rows of a band of long windows, which share the window's rows.
 const LONG_BAND: usize = 32;
 
+/// Vectors behind the last scratch row.
+const SLACK: usize = 3;
+
 /// From this many taps on an axis, a window is long: folded in blocks that neighbouring windows share.
 pub(crate) const LONG: usize = 8;
 
@@ -65,10 +68,10 @@ impl Tiling {
     /// `None` where not even one window's columns fit: a job for another walk. `lanes` is a vector's.
     pub(crate) fn new(geometry: &Geometry, lane_bytes: usize, lanes: usize) -> Option<Self> {
         let width = &geometry.axes[2];
-        // Doubling keeps its sums beside what it doubles. Behind each area: what a whole vector at its end, and a second one
-        // for `even`, may read.
+        // Doubling keeps its sums beside what it doubles. Behind each area: what a whole vector at its end, and the
+        // further ones of `even` and `third`, may read.
         let areas = if width.kernel >= LONG { 2 } else { 1 };
-        let capacity = (SCRATCH_BYTES / lane_bytes / areas).checked_sub(2 * lanes)?;
+        let capacity = (SCRATCH_BYTES / lane_bytes / areas).checked_sub(SLACK * lanes)?;
         let whole = geometry.inner.max(1);
         let inner = match capacity / width.span() {
             0 => return None,
@@ -293,8 +296,8 @@ impl<A: Lane, R> Bands<A, R> {
         let (left, right) = (tile.at * tile.inner, (tile.at + tile.valid) * tile.inner);
         if workspace.margins != Some((left, right, careful)) {
             workspace.margins = Some((left, right, careful));
-            // SAFETY: `Tiling` fits `tiling.band` rows of `pitch` elements and two vectors into the scratch.
-            unsafe { fill_around(scratch, pitch, self.tiling.band, left, right, 2 * S::N, op.fill()) };
+            // SAFETY: `Tiling` fits `tiling.band` rows of `pitch` elements and `SLACK` vectors into the scratch.
+            unsafe { fill_around(scratch, pitch, self.tiling.band, left, right, SLACK * S::N, op.fill()) };
         }
 
         // A tile's columns are one run of the input row, or one for each pixel where a tile is a part of inner.
@@ -329,7 +332,7 @@ impl<A: Lane, R> Bands<A, R> {
         let mut folded = Columns { rows: scratch, taps: width.kernel, step: width.dilation * tile.inner };
         if width.kernel >= LONG {
             // A vector more, so that the last one is folded whole.
-            let (len, area) = (band.count * pitch + S::N, self.tiling.band * pitch + 2 * S::N);
+            let (len, area) = (band.count * pitch + S::N, self.tiling.band * pitch + SLACK * S::N);
             // SAFETY: two areas of `tiling.band` rows of `pitch` elements and two vectors; the first holds the identity or a
             // folded column in every row.
             folded = unsafe { double(s, op, folded, len, area) };
@@ -398,6 +401,7 @@ impl<A: Lane, R> Bands<A, R> {
                 |i: usize| match width.stride {
                     1 => fold(i),
                     2 => s.even(fold(2 * i), fold(2 * i + S::N)),
+                    3 => s.third(fold(3 * i), fold(3 * i + S::N), fold(3 * i + 2 * S::N)),
                     // SAFETY: the first taps of the outputs `i` and following, those of this tile.
                     stride => unsafe {
                         let lanes = S::N.min(tile.columns - i);

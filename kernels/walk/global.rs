@@ -213,25 +213,27 @@ impl<A: Lane, R> Global<A, R> {
             }
             i += G * S::N;
         }
-        if i < len {
+        for g in 0..G {
+            let at = i + g * S::N;
+            if at >= len {
+                break;
+            }
+            let n = (len - at).min(S::N);
+            let inside = s.first(n);
             for p in 0..P {
-                for g in 0..G {
-                    let at = (i + g * S::N).min(len);
-                    let n = (len - at).min(S::N);
-                    // SAFETY: at most N elements, and none past the plane but where the input goes on.
-                    let v = unsafe {
-                        let from = src[p].add(at);
-                        if io.readable(from) >= S::N {
-                            s.pick(s.first(n), op.load(s, from), s.splat(op.fill()))
-                        } else {
-                            op.load_first(s, from, n)
-                        }
-                    };
-                    if O::WATCH {
-                        flag = op.watch(s, flag, v, v);
+                // SAFETY: at most N elements, and none past the plane but where the input goes on.
+                let v = unsafe {
+                    let from = src[p].add(at);
+                    if io.readable(from) >= S::N {
+                        s.pick(inside, op.load(s, from), s.splat(op.fill()))
+                    } else {
+                        op.load_first(s, from, n)
                     }
-                    lanes[p][g] = op.join(s, lanes[p][g], v);
+                };
+                if O::WATCH {
+                    flag = op.watch(s, flag, v, v);
                 }
+                lanes[p][g] = op.join(s, lanes[p][g], v);
             }
         }
         (lanes, flag)
