@@ -5,7 +5,7 @@ use core::fmt;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use crate::{DType, Element, ElementVisitor, Error, Layout, Plan, Pool, PoolOperation, Result, Tier};
+use crate::{DType, Element, ElementVisitor, Error, Layout, Plan, Pool, PoolOperation, Result, Tasks, Tier};
 
 /// Stands for an element type that is not known yet: `MaxPool::<Any>` is a layer for tensors of any type, see
 /// [`Pool::plan_as`].
@@ -38,6 +38,8 @@ trait Erased: fmt::Display + Send + Sync {
     fn run(&self, src: &[u8], dst: &mut [u8]) -> Result<()>;
     #[cfg(feature = "rayon")]
     fn run_parallel(&self, src: &[u8], dst: &mut [u8]) -> Result<()>;
+    fn tasks(&self, most: usize) -> Tasks;
+    fn run_task(&self, tasks: &Tasks, task: usize, src: &[u8], part: &mut [u8]) -> Result<()>;
     fn input_len(&self) -> usize;
     fn output_len(&self) -> usize;
     fn input_shape(&self) -> &[usize];
@@ -96,6 +98,17 @@ impl<T: Element> Erased for Plan<T> {
         self.run_parallel(elements(src, self.input_len())?, elements_mut(dst, self.output_len())?)
     }
 
+    fn tasks(&self, most: usize) -> Tasks {
+        self.tasks(most)
+    }
+
+    fn run_task(&self, tasks: &Tasks, task: usize, src: &[u8], part: &mut [u8]) -> Result<()> {
+        let src = elements(src, self.input_len())?;
+        self.units_of(tasks, task)?;
+        let part = elements_mut(part, tasks.range(task).len())?;
+        self.run_task(tasks, task, src, part)
+    }
+
     fn input_len(&self) -> usize {
         self.input_len()
     }
@@ -148,6 +161,36 @@ impl AnyPlan {
     #[cfg(feature = "rayon")]
     pub fn run_parallel(&self, src: &[u8], dst: &mut [u8]) -> Result<()> {
         self.plan.run_parallel(src, dst)
+    }
+
+    /// Cuts the output into at most `most` parts that can be computed apart, as [`Plan::tasks`]. A range counts elements, of
+    /// which each is [`DType::bytes`] long.
+    pub fn tasks(&self, most: usize) -> Tasks {
+        self.plan.tasks(most)
+    }
+
+    /// Computes one part of the output from the whole input, as [`Plan::run_task`].
+    ///
+    /// ```
+    /// use lanepool::{Any, DType, Layout, MaxPool};
+    /// let plan = MaxPool::<Any>::new([2]).plan_as(DType::I16, Layout::Nchw, [1, 2, 3])?;
+    /// let x: Vec<u64> = vec![0x0003_0002_0001_0000, 0x0005_0004];
+    /// let x = &bytemuck::cast_slice::<u64, u8>(&x)[..plan.input_bytes()];
+    /// let mut y = vec![0_u16; 4];
+    /// let tasks = plan.tasks(2);
+    /// for task in 0..tasks.len() {
+    ///     plan.run_task(&tasks, task, x, bytemuck::cast_slice_mut(&mut y[tasks.range(task)]))?;
+    /// }
+    /// # if cfg!(target_endian = "little") {
+    /// assert_eq!(y, [1, 2, 4, 5]);
+    /// # }
+    /// # Ok::<(), lanepool::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`AnyPlan::run`]; [`Error::TaskOutOfRange`] and [`Error::ForeignTasks`]; nothing is written then.
+    pub fn run_task(&self, tasks: &Tasks, task: usize, src: &[u8], part: &mut [u8]) -> Result<()> {
+        self.plan.run_task(tasks, task, src, part)
     }
 
     /// The element type of input and output.

@@ -250,6 +250,24 @@ pub enum Error {
         /// The address must be a multiple of it.
         align: usize,
     },
+    /// A task that there is not.
+    TaskOutOfRange {
+        /// The task's number.
+        task: usize,
+        /// The tasks there are: numbers from 0 up to here, without the end.
+        tasks: usize,
+    },
+    /// Tasks of a plan that cuts its output in another way.
+    ForeignTasks {
+        /// Output elements of the plan that was to run them.
+        need: usize,
+        /// Elements of the pieces that its tasks are made of.
+        need_step: usize,
+        /// Output elements that the tasks were made for.
+        got: usize,
+        /// Elements of the pieces that they are made of.
+        got_step: usize,
+    },
     /// An index type that cannot hold every offset it may have to name.
     IndexTooNarrow {
         /// The index type's name.
@@ -424,6 +442,15 @@ impl fmt::Display for Error {
                 write!(
                     f,
                     "the {what}'s bytes begin at an address that is no multiple of {align}, the bytes of an element"
+                )
+            }
+            Self::TaskOutOfRange { task, tasks } => {
+                write!(f, "there is no task {task}: the output is cut into {tasks}, counted from 0")
+            }
+            Self::ForeignTasks { need, need_step, got, got_step } => {
+                write!(
+                    f,
+                    "the tasks are those of another plan: they cut {got} outputs in pieces of {got_step}, and this plan has {need} in pieces of {need_step}"
                 )
             }
             Self::IndexTooNarrow { index, most } => {

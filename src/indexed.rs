@@ -11,7 +11,7 @@ use crate::geometry::{Count, Geometry};
 use crate::kernels::{BoundFind, Clamp, Layer};
 use crate::plan::clamp_between;
 use crate::pool::Parts;
-use crate::{Element, Error, Index, IndexKind, Layout, Max, Min, Pool, PoolOperation, Result, Tier};
+use crate::{Element, Error, Index, IndexKind, Layout, Max, Min, Pool, PoolOperation, Result, Tasks, Tier};
 
 /// A maximum or minimum that says, beside each value, where it was found: made by
 /// [`MaxPool::plan_indexed`](crate::Pool::plan_indexed).
@@ -133,29 +133,85 @@ impl<T: Element, I: Index> IndexPlan<T, I> {
     /// As for [`IndexPlan::run`].
     #[cfg(feature = "rayon")]
     pub fn run_parallel(&self, src: &[T], dst: &mut [T], indices: &mut [I]) -> Result<()> {
-        use rayon::prelude::*;
-        let finder = &self.shared.finder;
         let bytes = src.len().saturating_add(dst.len()).saturating_mul(size_of::<T>());
-        let tasks = rayon::current_num_threads().saturating_mul(4).min(bytes / (256 << 10)).max(1);
-        let units = finder.units().div_ceil(tasks).max(1);
-        let len = units.saturating_mul(finder.unit_len());
-        if dst.len() != self.output_len() || tasks == 1 || len == 0 {
+        self.run_parallel_in(crate::tasks::worth(bytes), src, dst, indices)
+    }
+
+    /// [`IndexPlan::run_parallel`] in at most this many tasks, for tests: any number gives the same bytes.
+    #[cfg(feature = "rayon")]
+    #[doc(hidden)]
+    pub fn run_parallel_in(&self, most: usize, src: &[T], dst: &mut [T], indices: &mut [I]) -> Result<()> {
+        use rayon::prelude::*;
+        let tasks = self.tasks(most);
+        if tasks.len() <= 1 || dst.len() != self.output_len() {
             return self.run(src, dst, indices);
         }
         self.check(src, indices)?;
+        let len = tasks.part_len();
         let parts = dst.par_chunks_mut(len).zip(indices.par_chunks_mut(len)).enumerate();
-        parts.try_for_each(|(i, (dst, indices))| {
-            let first = i.saturating_mul(units);
-            let count = indices.len().checked_div(finder.unit_len()).unwrap_or(0);
-            self.run_units(src, Some(dst), indices, first..first.saturating_add(count))
-        })
+        parts.try_for_each(|(task, (part, indices))| self.run_task(&tasks, task, src, part, indices))
+    }
+
+    /// Cuts values and indices into at most `most` parts that can be computed apart, as [`Plan::tasks`](crate::Plan::tasks).
+    pub fn tasks(&self, most: usize) -> Tasks {
+        let finder = &self.shared.finder;
+        Tasks::new(most, finder.units(), finder.unit_len())
+    }
+
+    /// Computes one part of the values and of the indices, each the range [`Tasks::range`] of its slice, as
+    /// [`Plan::run_task`](crate::Plan::run_task).
+    ///
+    /// ```
+    /// use lanepool::{IndexKind, Layout, MaxPool};
+    /// let pool = MaxPool::<f32>::new([2]).stride([2]);
+    /// let plan = pool.plan_indexed::<i32>(IndexKind::Plane, Layout::Nchw, [1, 3, 4])?;
+    /// let x: Vec<f32> = (0..12).map(|i| i as f32).collect();
+    /// let (mut y, mut at) = (vec![0.0; 6], vec![0; 6]);
+    /// let tasks = plan.tasks(2);
+    /// for task in 0..tasks.len() {
+    ///     let range = tasks.range(task);
+    ///     plan.run_task(&tasks, task, &x, &mut y[range.clone()], &mut at[range])?;
+    /// }
+    /// assert_eq!((y, at), (vec![1.0, 3.0, 5.0, 7.0, 9.0, 11.0], vec![1, 3, 1, 3, 1, 3]));
+    /// # Ok::<(), lanepool::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::SrcLen`], [`Error::DstLen`] and [`Error::IndexLen`] where a slice is not exactly as long as it must be,
+    /// [`Error::TaskOutOfRange`] and [`Error::ForeignTasks`]; nothing is written then.
+    pub fn run_task(&self, tasks: &Tasks, task: usize, src: &[T], part: &mut [T], indices: &mut [I]) -> Result<()> {
+        let units = self.check_task(tasks, task, src, indices)?;
+        let (need, got) = (indices.len(), part.len());
+        if need != got {
+            return Err(Error::DstLen { need, got });
+        }
+        self.run_units(src, Some(part), indices, units)
+    }
+
+    /// Computes one part of the indices alone.
+    ///
+    /// # Errors
+    /// As for [`IndexPlan::run_task`].
+    pub fn run_indices_task(&self, tasks: &Tasks, task: usize, src: &[T], indices: &mut [I]) -> Result<()> {
+        let units = self.check_task(tasks, task, src, indices)?;
+        self.run_units(src, None, indices, units)
+    }
+
+    /// The units of a task whose part of the indices this is.
+    fn check_task(&self, tasks: &Tasks, task: usize, src: &[T], indices: &[I]) -> Result<Range<usize>> {
+        self.check_src(src)?;
+        let units = tasks.check(task, self.shared.finder.units(), self.shared.finder.unit_len())?;
+        let (need, got) = (tasks.range(task).len(), indices.len());
+        if need == got { Ok(units) } else { Err(Error::IndexLen { need, got }) }
+    }
+
+    fn check_src(&self, src: &[T]) -> Result<()> {
+        let (need, got) = (self.input_len(), src.len());
+        if need == got { Ok(()) } else { Err(Error::SrcLen { need, got }) }
     }
 
     fn check(&self, src: &[T], indices: &[I]) -> Result<()> {
-        let (need, got) = (self.input_len(), src.len());
-        if need != got {
-            return Err(Error::SrcLen { need, got });
-        }
+        self.check_src(src)?;
         let (need, got) = (self.output_len(), indices.len());
         if need == got { Ok(()) } else { Err(Error::IndexLen { need, got }) }
     }

@@ -84,6 +84,7 @@ mod plan;
 mod pool;
 mod quantized;
 mod selftest;
+mod tasks;
 mod tier;
 mod unpool;
 mod variable;
@@ -103,6 +104,7 @@ pub use plan::Plan;
 pub use pool::{Avg, AvgPool, Max, MaxPool, Min, MinPool, NanPolicy, Pool, PoolOperation, Rounding, Sum, SumPool};
 pub use quantized::{Quantization, QuantizedAvg, QuantizedAvgPool, QuantizedMax, QuantizedMaxPool};
 pub use selftest::{Digest, selftest};
+pub use tasks::Tasks;
 pub use tier::Tier;
 pub use unpool::{MaxUnpool, Unpool};
 

@@ -11,18 +11,10 @@ use alloc::vec::Vec;
 use crate::geometry::{Count, Geometry};
 use crate::kernels::{Bound, Choice, Clamp, Layer, Operation};
 use crate::pool::Parts;
-use crate::{Element, Error, Layout, Result, Tier};
+use crate::{Element, Error, Layout, Result, Tasks, Tier};
 
 /// Outputs whose divisors a plan tables at most: those whose windows padding cuts. No layer anybody runs comes near it.
 const MOST_DIVISORS: usize = 1 << 24;
-
-/// Bytes of input and output that are worth a task of their own: some ten microseconds.
-#[cfg(feature = "rayon")]
-const TASK_BYTES: usize = 256 << 10;
-
-/// Tasks for each thread at most, so that one that is held up does not hold up the others.
-#[cfg(feature = "rayon")]
-const TASKS_A_THREAD: usize = 4;
 
 /// Bytes of output that are clamped at a time: they stay in a cache, and are long enough for rows to share their work.
 const CLAMPED_BYTES: usize = 64 << 10;
@@ -156,40 +148,64 @@ impl<T: Element> Plan<T> {
     #[cfg(feature = "rayon")]
     pub fn run_parallel(&self, src: &[T], dst: &mut [T]) -> Result<()> {
         let bytes = src.len().saturating_add(dst.len()).saturating_mul(size_of::<T>());
-        let tasks = rayon::current_num_threads().saturating_mul(TASKS_A_THREAD).min(bytes / TASK_BYTES);
-        self.run_parallel_in(tasks, src, dst)
+        self.run_parallel_in(crate::tasks::worth(bytes), src, dst)
     }
 
-    /// [`Plan::run_parallel`] in about this many tasks, for tests: any number gives the same bytes.
+    /// [`Plan::run_parallel`] in at most this many tasks, for tests: any number gives the same bytes.
     #[cfg(feature = "rayon")]
     #[doc(hidden)]
-    pub fn run_parallel_in(&self, tasks: usize, src: &[T], dst: &mut [T]) -> Result<()> {
+    pub fn run_parallel_in(&self, most: usize, src: &[T], dst: &mut [T]) -> Result<()> {
         use rayon::prelude::*;
-        let len = self.part_len(tasks);
-        if len >= dst.len() || dst.len() != self.output_len() {
+        let tasks = self.tasks(most);
+        if tasks.len() <= 1 || dst.len() != self.output_len() {
             return self.run(src, dst);
         }
         self.check_src(src)?;
-        let parts = dst.par_chunks_mut(len).enumerate();
-        parts.try_for_each(|(i, part)| self.run_part(src, part, i.saturating_mul(len)))
+        let parts = dst.par_chunks_mut(tasks.part_len()).enumerate();
+        parts.try_for_each(|(task, part)| self.run_task(&tasks, task, src, part))
     }
 
-    /// Elements in each part of the output but the last, if it is cut into at most `tasks` parts that can be computed
-    /// apart. Never 0.
-    #[doc(hidden)]
-    pub fn part_len(&self, tasks: usize) -> usize {
+    /// Cuts the output into at most `most` parts that can be computed apart, for a thread pool of the caller's: see
+    /// [`Plan::run_task`]. 0 is taken for 1. A long batch is cut between planes and rows; a small layer may give fewer tasks
+    /// than were asked for.
+    pub fn tasks(&self, most: usize) -> Tasks {
         let kernel = &self.shared.kernel;
-        kernel.units().div_ceil(tasks.max(1)).saturating_mul(kernel.unit_len()).max(1)
+        Tasks::new(most, kernel.units(), kernel.unit_len())
     }
 
-    /// Computes one part of the output, from its element `start` on: one of those that [`Plan::part_len`] cuts.
-    #[doc(hidden)]
-    pub fn run_part(&self, src: &[T], part: &mut [T], start: usize) -> Result<()> {
+    /// Computes one part of the output from the whole input: `part` is the range [`Tasks::range`] of the output, and nothing else
+    /// is written. All tasks, on any threads and in any order, give the bytes of [`Plan::run`]. Allocates nothing, locks nothing.
+    ///
+    /// ```
+    /// use lanepool::{Layout, SumPool};
+    /// let plan = SumPool::<i32>::new([1, 2]).plan(Layout::Nchw, [1, 1, 3, 4])?;
+    /// let x: Vec<i32> = (0..12).collect();
+    /// let mut y = vec![0; plan.output_len()];
+    /// let tasks = plan.tasks(3);
+    /// for task in (0..tasks.len()).rev() {
+    ///     plan.run_task(&tasks, task, &x, &mut y[tasks.range(task)])?;
+    /// }
+    /// assert_eq!(y, [1, 3, 5, 9, 11, 13, 17, 19, 21]);
+    /// # Ok::<(), lanepool::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::SrcLen`] and [`Error::DstLen`] where a slice is not exactly as long as it must be, [`Error::TaskOutOfRange`] where
+    /// there is no such task, and [`Error::ForeignTasks`] where the tasks are those of a plan that cuts its output in another
+    /// way; nothing is written then.
+    pub fn run_task(&self, tasks: &Tasks, task: usize, src: &[T], part: &mut [T]) -> Result<()> {
         self.check_src(src)?;
-        let unit_len = self.shared.kernel.unit_len();
-        let units = |elements: usize| elements.checked_div(unit_len).unwrap_or(0);
-        let first = units(start);
-        self.run_units(src, part, first..first.saturating_add(units(part.len())))
+        let units = self.units_of(tasks, task)?;
+        let (need, got) = (tasks.range(task).len(), part.len());
+        if need != got {
+            return Err(Error::DstLen { need, got });
+        }
+        self.run_units(src, part, units)
+    }
+
+    /// The units of a task of this plan's.
+    pub(crate) fn units_of(&self, tasks: &Tasks, task: usize) -> Result<Range<usize>> {
+        tasks.check(task, self.shared.kernel.units(), self.shared.kernel.unit_len())
     }
 
     fn check_src(&self, src: &[T]) -> Result<()> {

@@ -9,7 +9,7 @@ mod common;
 use common::check::{compare, is_same_walk, poison};
 use common::layer::OPS;
 use common::{Fill, Layer, Pad, Rng, Sample, share, tiers};
-use lanepool::{Layout, Plan, Tier};
+use lanepool::{IndexKind, Layout, MaxPool, Plan, Tasks, Tier};
 
 /// A valid layer of up to some ten thousand elements.
 fn random_layer<T: Sample>(rng: &mut Rng) -> Layer {
@@ -171,6 +171,21 @@ fn plans_agree<T: Sample>() {
     }
 }
 
+/// At most `most` tasks, whose ranges are the output, one after the other; as many of them are cut the same way again.
+fn cut<T: Sample>(plan: &Plan<T>, most: usize) -> Tasks {
+    let tasks = plan.tasks(most);
+    assert!((1..=most.max(1)).contains(&tasks.len()) && !tasks.is_empty(), "{plan}: {tasks:?} of at most {most}");
+    let mut end = 0;
+    for range in (0..tasks.len()).map(|task| tasks.range(task)) {
+        assert!(range.start == end && !range.is_empty(), "{plan}: {tasks:?} has {range:?} after {end}");
+        end = range.end;
+    }
+    assert_eq!(end, plan.output_len(), "{plan}: {tasks:?}");
+    assert!(tasks.range(tasks.len()).is_empty() && tasks.range(usize::MAX).is_empty(), "{plan}: {tasks:?}");
+    assert_eq!(plan.tasks(tasks.len()), tasks, "{plan}");
+    tasks
+}
+
 /// "...for any number of threads or tasks": an output computed in parts, by any number of threads, is the output computed
 /// at once. Each part is computed over another poison and last parts first, since a kernel may store past a row's end where
 /// a later row of the same part writes again, and nowhere else.
@@ -184,29 +199,60 @@ fn splits_agree<T: Sample>() {
             let plan = plan::<T>(&layer, tier);
             let want = first.get_or_insert_with(|| run(&plan, &src));
             for tasks in [1, 2, 3, 7, rng.within(8, 40), usize::MAX] {
-                let len = plan.part_len(tasks);
-                assert!(want.len().div_ceil(len) <= tasks, "{layer}: more than {tasks} parts");
+                let tasks = cut(&plan, tasks);
                 let mut got: Vec<T> = (0..want.len()).map(|_| T::from_bits(rng.bits())).collect();
-                for (i, part) in got.chunks_mut(len).enumerate().rev() {
-                    plan.run_part(&src, part, i * len).unwrap_or_else(|error| panic!("{plan}: {error}"));
+                for task in (0..tasks.len()).rev() {
+                    let part = &mut got[tasks.range(task)];
+                    plan.run_task(&tasks, task, &src, part).unwrap_or_else(|error| panic!("{plan}: {error}"));
                 }
                 compare(&layer, tier, plan.kernel(), &plan.output_shape(), &got, want);
             }
             for threads in [1, 2, 3, 7] {
-                let len = plan.part_len(rng.within(1, 20));
+                let tasks = cut(&plan, rng.within(1, 20));
                 let mut got = vec![poison::<T>(); want.len()];
-                let parts = std::sync::Mutex::new(got.chunks_mut(len).enumerate());
+                let parts = got.chunks_mut(tasks.range(0).len().max(1)).enumerate();
+                let parts = std::sync::Mutex::new(parts);
                 std::thread::scope(|scope| {
                     for _ in 0..threads {
                         scope.spawn(|| {
                             loop {
-                                let Some((i, part)) = parts.lock().expect("no panic").next() else { break };
-                                plan.run_part(&src, part, i * len).unwrap_or_else(|error| panic!("{plan}: {error}"));
+                                let Some((task, part)) = parts.lock().expect("no panic").next() else { break };
+                                plan.run_task(&tasks, task, &src, part)
+                                    .unwrap_or_else(|error| panic!("{plan}: {error}"));
                             }
                         });
                     }
                 });
                 compare(&layer, tier, plan.kernel(), &plan.output_shape(), &got, want);
+            }
+        }
+    }
+}
+
+/// The same of values with indices, and of indices alone.
+fn indexed_splits_agree<T: Sample>() {
+    let mut rng = Rng::named("indexed splits");
+    for (layout, channels) in [(Layout::Nchw, 3), (Layout::Nhwc, 19), (Layout::Blocked(8), 16)] {
+        let shape = [2, channels, 9, 23];
+        let pool = MaxPool::<T>::new([3, 2]).stride([2, 1]).padding([1, 1]).clamp(-5.0, 90.0);
+        for tier in tiers::available() {
+            let plan = pool.tier(tier).plan_indexed::<i32>(IndexKind::Tensor, layout, shape).expect("a valid layer");
+            let src = Fill::Nans.tensor::<T>(plan.input_len(), &mut rng);
+            let (want, want_at) = plan.run_vec(&src).expect("a valid run");
+            for most in [0, 1, 2, 3, 7, 40, usize::MAX] {
+                let tasks = plan.tasks(most);
+                assert!((1..=most.max(1)).contains(&tasks.len()), "{plan:?}: {tasks:?} of at most {most}");
+                let mut got: Vec<T> = want.iter().map(|_| T::from_bits(rng.bits())).collect();
+                let (mut at, mut alone) = (vec![-7; want.len()], vec![-7; want.len()]);
+                for task in (0..tasks.len()).rev() {
+                    let range = tasks.range(task);
+                    let (part, at) = (&mut got[range.clone()], &mut at[range.clone()]);
+                    assert_eq!(plan.run_task(&tasks, task, &src, part, at), Ok(()), "{plan:?}");
+                    assert_eq!(plan.run_indices_task(&tasks, task, &src, &mut alone[range]), Ok(()), "{plan:?}");
+                }
+                let bits = |values: &[T]| values.iter().map(|value| value.bits()).collect::<Vec<_>>();
+                assert_eq!(bits(&got), bits(&want), "{plan:?} in {tasks:?}");
+                assert_eq!((&at, &alone), (&want_at, &want_at), "{plan:?} in {tasks:?}");
             }
         }
     }
@@ -238,6 +284,11 @@ macro_rules! tests {
             #[test]
             fn splits_agree() {
                 super::splits_agree::<$T>();
+            }
+
+            #[test]
+            fn indexed_splits_agree() {
+                super::indexed_splits_agree::<$T>();
             }
 
             #[test]

@@ -29,7 +29,7 @@ use lanepool::{Any, DType, Error, Layout, MaxPool, Plan, Tier};
 const ROWS: &str = include_str!("bad_input/rows.txt");
 
 /// The sources whose tests count.
-const SOURCES: [&str; 10] = [
+const SOURCES: [&str; 11] = [
     include_str!("bad_input.rs"),
     include_str!("clamp.rs"),
     include_str!("host_state.rs"),
@@ -40,6 +40,7 @@ const SOURCES: [&str; 10] = [
     include_str!("bad_input/sizes.rs"),
     include_str!("bad_input/values.rs"),
     include_str!("bad_input/variable.rs"),
+    include_str!("../capi/tests/bad_input.rs"),
 ];
 
 /// The names of all tests.

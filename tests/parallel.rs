@@ -6,7 +6,7 @@ mod common;
 use common::check::{compare, poison};
 use common::layer::OPS;
 use common::{Fill, Layer, Nan, Op, Rng, Sample, tiers};
-use lanepool::{Error, Layout, Tier};
+use lanepool::{Error, IndexKind, Layout, MaxPool, Tier};
 
 /// Layers of every walk, with a prime number of rows here and there, so that parts are of unequal length.
 fn layers() -> Vec<Layer> {
@@ -67,6 +67,30 @@ macro_rules! tests {
 }
 
 for_elements!(tests);
+
+/// Values and indices in any number of tasks, on one thread and on several.
+#[test]
+fn indexed_runs_agree() {
+    let mut rng = Rng::named("indexed");
+    let pools = [1, 3].map(|n| rayon::ThreadPoolBuilder::new().num_threads(n).build().expect("a pool"));
+    for layout in [Layout::Nchw, Layout::Nhwc, Layout::Blocked(8)] {
+        let pool = MaxPool::<f32>::new([3, 3]).stride([2, 2]).padding([1, 1]);
+        let plan = pool.plan_indexed::<i64>(IndexKind::Plane, layout, [2, 32, 57, 61]).expect("a valid layer");
+        let src = Fill::Nans.tensor::<f32>(plan.input_len(), &mut rng);
+        let (want, want_at) = plan.run_vec(&src).expect("a valid run");
+        let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+        for pool in &pools {
+            for tasks in [None, Some(0), Some(2), Some(7), Some(usize::MAX)] {
+                let (mut got, mut at) = (vec![poison::<f32>(); want.len()], vec![-7; want.len()]);
+                let done = pool.install(|| match tasks {
+                    None => plan.run_parallel(&src, &mut got, &mut at),
+                    Some(tasks) => plan.run_parallel_in(tasks, &src, &mut got, &mut at),
+                });
+                assert_eq!((done, bits(&got), &at), (Ok(()), bits(&want), &want_at), "{plan:?} in {tasks:?} tasks");
+            }
+        }
+    }
+}
 
 /// Layers long enough for `run_parallel` to cut them by itself.
 #[test]

@@ -1,6 +1,6 @@
 //! S: shapes with zeros, products that overflow, slices of the wrong length.
 
-use lanepool::{AvgPool, Error, Layout, MaxPool};
+use lanepool::{AnyPlan, AvgPool, Error, IndexKind, Layout, MaxPool};
 
 use crate::common::layer::{LAYOUTS, OPS};
 use crate::common::{Fill, Layer, Rng, check};
@@ -209,4 +209,75 @@ fn s15_plan_of_another_shape() {
     let layer = layer(&[1, 2, 5, 7], &[2, 2]);
     check::<f32>(&layer, &Fill::Pattern.tensor(70, &mut Rng::named("s15")));
     assert!(plan.run(&src[..70], &mut vec![0.0; plan.output_len()]).is_ok());
+}
+
+/// A task that there is not, tasks of another plan, and a part of another length: an error each, and nothing is written.
+#[test]
+fn tasks_must_be_the_plans_own() {
+    let pool = MaxPool::<f32>::new([2, 2]).stride([2, 2]);
+    let plan = pool.plan(Layout::Nchw, [1, 3, 8, 8]).expect("a valid layer");
+    let other = pool.plan(Layout::Nchw, [1, 3, 8, 6]).expect("a valid layer");
+    let indexed = pool.plan_indexed::<i32>(IndexKind::Plane, Layout::Nchw, [1, 3, 8, 8]).expect("a valid layer");
+    let (tasks, foreign) = (plan.tasks(4), other.tasks(4));
+    let (src, len) = (vec![1.0; plan.input_len()], tasks.range(0).len());
+    let mut part = vec![7.0; len + 1];
+    let mut at = vec![7; len + 1];
+    let any = AnyPlan::from(plan.clone());
+
+    for task in [tasks.len(), usize::MAX] {
+        let want = Error::TaskOutOfRange { task, tasks: tasks.len() };
+        says(&want, &[&task.to_string(), &tasks.len().to_string()]);
+        assert_eq!(plan.run_task(&tasks, task, &src, &mut part[..len]), Err(want.clone()));
+        assert_eq!(plan.run_task(&tasks, task, &src, &mut []), Err(want.clone()));
+        let bytes = bytemuck::cast_slice_mut(&mut part[..len]);
+        assert_eq!(any.run_task(&tasks, task, bytemuck::cast_slice(&src), bytes), Err(want));
+        let tasks = indexed.tasks(4);
+        let task = task.max(tasks.len());
+        let want = Error::TaskOutOfRange { task, tasks: tasks.len() };
+        assert_eq!(indexed.run_task(&tasks, task, &src, &mut part[..len], &mut at[..len]), Err(want.clone()));
+        assert_eq!(indexed.run_indices_task(&tasks, task, &src, &mut at[..len]), Err(want));
+    }
+
+    let refused = [
+        plan.run_task(&foreign, 0, &src, &mut part[..len]),
+        any.run_task(&foreign, 0, bytemuck::cast_slice(&src), bytemuck::cast_slice_mut(&mut part[..len])),
+        indexed.run_task(&foreign, 0, &src, &mut part[..len], &mut at[..len]),
+    ];
+    for error in refused {
+        let Err(error) = error else { panic!("tasks of another plan were run") };
+        assert!(matches!(error, Error::ForeignTasks { need: 48, got: 36, .. }), "{error:?}");
+        says(&error, &["another plan", "48", "36"]);
+    }
+
+    for got in [0, len - 1, len + 1] {
+        let want = Err(Error::DstLen { need: len, got });
+        assert_eq!(plan.run_task(&tasks, 0, &src, &mut part[..got]), want);
+        let tasks = indexed.tasks(4);
+        let len = tasks.range(0).len();
+        let mut at = vec![7; len];
+        let mut values = vec![7.0; got];
+        if got != len {
+            let want = Err(Error::DstLen { need: len, got });
+            assert_eq!(indexed.run_task(&tasks, 0, &src, &mut values, &mut at), want);
+            let want = Err(Error::IndexLen { need: len, got });
+            assert_eq!(indexed.run_task(&tasks, 0, &src, &mut values, &mut vec![7; got]), want);
+            assert_eq!(indexed.run_indices_task(&tasks, 0, &src, &mut vec![7; got]), want);
+        }
+    }
+    let (need, got) = (src.len(), src.len() - 1);
+    assert_eq!(plan.run_task(&tasks, 0, &src[1..], &mut part[..len]), Err(Error::SrcLen { need, got }));
+    assert!(part.iter().all(|y| *y == 7.0) && at.iter().all(|i| *i == 7), "a refused task wrote");
+}
+
+/// No output is no task.
+#[test]
+fn no_output_is_no_task() {
+    for shape in [[0, 3, 8, 8], [2, 0, 8, 8]] {
+        for layout in [Layout::Nchw, Layout::Nhwc] {
+            let plan = MaxPool::<f32>::new([2, 2]).plan(layout, shape).expect("a valid layer");
+            let tasks = plan.tasks(4);
+            assert_eq!((tasks.len(), tasks.is_empty(), tasks.range(0)), (0, true, 0..0));
+            assert_eq!(plan.run_task(&tasks, 0, &[], &mut []), Err(Error::TaskOutOfRange { task: 0, tasks: 0 }));
+        }
+    }
 }

@@ -61,9 +61,10 @@ pub fn run<T: Sample>(plan: &Plan<T>, src: &[T]) -> Vec<T> {
     };
     let whole = within(&|dst| plan.run(src, dst).unwrap_or_else(|error| panic!("{plan}: {error}")));
     let parts = within(&|dst| {
-        let part_len = plan.part_len(3);
-        for (i, part) in dst.chunks_mut(part_len).enumerate() {
-            plan.run_part(src, part, i * part_len).unwrap_or_else(|error| panic!("{plan}: {error}"));
+        let tasks = plan.tasks(3);
+        for task in 0..tasks.len() {
+            let part = &mut dst[tasks.range(task)];
+            plan.run_task(&tasks, task, src, part).unwrap_or_else(|error| panic!("{plan}: {error}"));
         }
     });
     let is_same = whole.iter().zip(&parts).all(|(whole, part)| whole.bits() == part.bits());

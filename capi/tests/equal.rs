@@ -1,0 +1,567 @@
+//! The C interface gives the bytes of the Rust API: every operation, every element, three layouts.
+
+mod common;
+
+use bytemuck::Pod;
+use common::{Plan, desc, given, lent, ok, told};
+use lanepool::{
+    AdaptiveAvgPool, AdaptiveMaxPool, AvgBackward, AvgPool, CeilRule, Float, FractionalMaxPool, Index, IndexKind,
+    Layout, LpPool, MaxBackward, MaxPool, MaxUnpool, MinPool, NanPolicy, Pool, PoolOperation, Quantization,
+    QuantizedAvgPool, QuantizedMaxPool, Rounding, Sampled, SumPool,
+};
+use lanepool_capi::*;
+
+const SHAPE: [i64; 4] = [2, 16, 7, 9];
+const LAYOUTS: [(i32, i64, Layout); 3] =
+    [(LANEPOOL_NCHW, 0, Layout::Nchw), (LANEPOOL_NHWC, 0, Layout::Nhwc), (LANEPOOL_BLOCKED, 8, Layout::Blocked(8))];
+const KINDS: [(i32, IndexKind); 4] = [
+    (LANEPOOL_INDEX_PLANE, IndexKind::Plane),
+    (LANEPOOL_INDEX_TENSOR, IndexKind::Tensor),
+    (LANEPOOL_INDEX_TENSOR_COLUMN_MAJOR, IndexKind::TensorColumnMajor),
+    (LANEPOOL_INDEX_TAP, IndexKind::Tap),
+];
+
+fn shape() -> [usize; 4] {
+    SHAPE.map(|length| length as usize)
+}
+
+/// Any bits, the same ones every time.
+fn noise<T: Pod>(len: usize, seed: u64) -> Vec<T> {
+    let mut state = seed.wrapping_mul(2).wrapping_add(1);
+    let mut values = vec![T::zeroed(); len];
+    for byte in bytemuck::cast_slice_mut::<T, u8>(&mut values) {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        *byte = (state >> 56) as u8;
+    }
+    values
+}
+
+fn poison<T: Pod>(len: usize) -> Vec<T> {
+    let mut values = vec![T::zeroed(); len];
+    bytemuck::cast_slice_mut::<T, u8>(&mut values).fill(0xa5);
+    values
+}
+
+fn same<T: Pod>(what: &str, got: &[T], want: &[T]) {
+    assert!(bytemuck::cast_slice::<T, u8>(got) == bytemuck::cast_slice::<T, u8>(want), "{what}: other bytes");
+}
+
+/// An element and its number.
+trait Coded: Sampled {
+    const CODE: i32;
+}
+
+macro_rules! coded {
+    ($($T:ty: $code:ident),+ $(,)?) => { $( impl Coded for $T { const CODE: i32 = $code; } )+ };
+}
+
+coded! {
+    f32: LANEPOOL_F32, f64: LANEPOOL_F64, half::f16: LANEPOOL_F16, half::bf16: LANEPOOL_BF16, i8: LANEPOOL_I8,
+    u8: LANEPOOL_U8, i16: LANEPOOL_I16, u16: LANEPOOL_U16, i32: LANEPOOL_I32,
+}
+
+/// A window with every attribute, as C and as Rust have it.
+fn window<T: Coded>(operation: i32, (layout, block, _): (i32, i64, Layout)) -> lanepool_desc {
+    let mut desc = desc(operation, T::CODE, &SHAPE);
+    (desc.layout, desc.block) = (layout, block);
+    desc.kernel = [3, 2, 77];
+    desc.stride = [2, 1, -5];
+    desc.dilation = [1, 2, 0];
+    desc.pad_begin = [1, 0, 0];
+    desc.pad_end = [0, 1, 0];
+    (desc.ceil_mode, desc.ceil_rule) = (1, LANEPOOL_CEIL_EVERY_WINDOW);
+    desc.allow_empty_windows = 1;
+    desc
+}
+
+fn pool<O: PoolOperation, T>() -> Pool<O, T> {
+    let pool = Pool::new([3, 2]).stride([2, 1]).dilation([1, 2]).padding_unequal([1, 0], [0, 1]);
+    pool.ceil_mode(true).ceil_rule(CeilRule::EveryWindow).allow_empty_windows(true)
+}
+
+/// A plain layer: the whole at once, and in tasks.
+fn runs<T: Coded>(what: &str, desc: &lanepool_desc, src: &[T], want: &[T]) {
+    let plan = Plan::new(desc).unwrap_or_else(|error| panic!("{what} {}: {error:?}", T::NAME));
+    let mut dst = poison::<T>(want.len());
+    assert_eq!(plan.run(src, &mut dst), ok(), "{what}");
+    same(what, &dst, want);
+    assert_eq!(plan.info().output_bytes, size_of_val(want) as u64, "{what}");
+    for most in [1, 3, 1000] {
+        // SAFETY: a plan.
+        let tasks = unsafe { lanepool_plan_tasks(plan.0, most) };
+        assert!((1..=most).contains(&tasks), "{what}");
+        let mut dst = poison::<T>(want.len());
+        let ((src, src_bytes), (to, bytes)) = (given(src), lent(&mut dst));
+        for task in (0..tasks).rev() {
+            // SAFETY: slices with their own lengths.
+            let run = |error| unsafe {
+                lanepool_plan_run_task(plan.0, tasks, task, src, src_bytes, to, bytes, core::ptr::null_mut(), 0, error)
+            };
+            assert_eq!(told(run), ok(), "{what}");
+        }
+        same(what, &dst, want);
+    }
+}
+
+/// A layer with indices: values and indices, and the same in tasks.
+fn finds<T: Coded, I: Index>(what: &str, desc: &lanepool_desc, src: &[T], (want, at): (&[T], &[I])) {
+    let plan = Plan::new(desc).unwrap_or_else(|error| panic!("{what} {}: {error:?}", T::NAME));
+    let (mut dst, mut indices) = (poison::<T>(want.len()), poison::<I>(at.len()));
+    assert_eq!(plan.run_with_indices(src, &mut dst, &mut indices), ok(), "{what}");
+    same(what, &dst, want);
+    same(what, &indices, at);
+    // SAFETY: a plan.
+    let tasks = unsafe { lanepool_plan_tasks(plan.0, 5) };
+    let (mut dst, mut indices) = (poison::<T>(want.len()), poison::<I>(at.len()));
+    let ((src, src_bytes), (to, bytes), (at_to, at_bytes)) = (given(src), lent(&mut dst), lent(&mut indices));
+    for task in 0..tasks {
+        // SAFETY: slices with their own lengths.
+        let run = |error| unsafe {
+            lanepool_plan_run_task(plan.0, tasks, task, src, src_bytes, to, bytes, at_to, at_bytes, error)
+        };
+        assert_eq!(told(run), ok(), "{what}");
+    }
+    same(what, &dst, want);
+    same(what, &indices, at);
+}
+
+fn windows<T: Coded>() {
+    let src = noise::<T>(SHAPE.iter().product::<i64>() as usize, 1);
+    for layout in LAYOUTS {
+        let (.., l) = layout;
+        let of = |operation| window::<T>(operation, layout);
+        let vec =
+            |plan: lanepool::Result<lanepool::Plan<T>>| plan.and_then(|plan| plan.run_vec(&src)).expect("a valid run");
+        let (max, min, avg): (MaxPool<T>, MinPool<T>, AvgPool<T>) = (pool(), pool(), pool());
+        let sum: SumPool<T> = pool();
+        runs("max", &of(LANEPOOL_MAX), &src, &vec(max.plan(l, shape())));
+        runs("min", &of(LANEPOOL_MIN), &src, &vec(min.plan(l, shape())));
+        runs("avg", &of(LANEPOOL_AVG), &src, &vec(avg.plan(l, shape())));
+        runs("sum", &of(LANEPOOL_SUM), &src, &vec(sum.plan(l, shape())));
+        let ignore = lanepool_desc { nan_policy: LANEPOOL_NAN_IGNORE, ..of(LANEPOOL_MAX) };
+        runs("max, NaN ignored", &ignore, &src, &vec(max.nan(NanPolicy::Ignore).plan(l, shape())));
+        let ignore = lanepool_desc { nan_policy: LANEPOOL_NAN_IGNORE, ..of(LANEPOOL_MIN) };
+        runs("min, NaN ignored", &ignore, &src, &vec(min.nan(NanPolicy::Ignore).plan(l, shape())));
+        let clamp = lanepool_desc { clamp: 1, clamp_low: 1.0, clamp_high: 6.0, ..of(LANEPOOL_SUM) };
+        runs("sum, clamped", &clamp, &src, &vec(sum.clamp(1.0, 6.0).plan(l, shape())));
+        let padded = lanepool_desc { divide_by: LANEPOOL_DIVIDE_BY_PADDED, ..of(LANEPOOL_AVG) };
+        runs("avg, padding counted", &padded, &src, &vec(avg.count_include_pad(true).plan(l, shape())));
+        let divisor = lanepool_desc { divide_by: LANEPOOL_DIVIDE_BY_DIVISOR, divisor: 7, ..of(LANEPOOL_AVG) };
+        runs("avg over 7", &divisor, &src, &vec(avg.divisor(7).plan(l, shape())));
+        let away = lanepool_desc { rounding: LANEPOOL_ROUND_HALF_AWAY, ..of(LANEPOOL_AVG) };
+        runs("avg, away", &away, &src, &vec(avg.rounding(Rounding::HalfAwayFromZero).plan(l, shape())));
+        let scalar = lanepool_desc { tier: LANEPOOL_TIER_SCALAR, ..of(LANEPOOL_AVG) };
+        runs("avg, scalar", &scalar, &src, &vec(avg.tier(lanepool::Tier::Scalar).plan(l, shape())));
+
+        let global = desc(LANEPOOL_AVG, T::CODE, &SHAPE);
+        let global = lanepool_desc { layout: layout.0, block: layout.1, global: 1, ..global };
+        runs("global avg", &global, &src, &vec(AvgPool::global().plan(l, shape())));
+        let same = lanepool_desc { kernel: [3, 2, 0], stride: [2, 3, 1], ..desc(LANEPOOL_MAX, T::CODE, &SHAPE) };
+        let same = lanepool_desc { layout: layout.0, block: layout.1, ..same };
+        let plain = MaxPool::<T>::new([3, 2]).stride([2, 3]);
+        let upper = lanepool_desc { padding: LANEPOOL_PAD_SAME_UPPER, ..same };
+        runs("max, same upper", &upper, &src, &vec(plain.same_upper().plan(l, shape())));
+        let lower = lanepool_desc { padding: LANEPOOL_PAD_SAME_LOWER, ..same };
+        runs("max, same lower", &lower, &src, &vec(plain.same_lower().plan(l, shape())));
+        let valid = lanepool_desc { padding: LANEPOOL_PAD_VALID, ..same };
+        runs("max, valid", &valid, &src, &vec(plain.valid().plan(l, shape())));
+
+        for (code, kind) in KINDS {
+            indexed::<T, i32>(layout, LANEPOOL_INDEX_I32, code, kind, &src);
+            indexed::<T, i64>(layout, LANEPOOL_INDEX_I64, code, kind, &src);
+        }
+    }
+}
+
+fn indexed<T: Coded, I: Index>(layout: (i32, i64, Layout), index: i32, code: i32, kind: IndexKind, src: &[T]) {
+    let (.., l) = layout;
+    let of = |operation| lanepool_desc { index_type: index, index_kind: code, ..window::<T>(operation, layout) };
+    let max: MaxPool<T> = pool();
+    let min: MinPool<T> = pool();
+    let (values, at) = max.plan_indexed::<I>(kind, l, shape()).and_then(|plan| plan.run_vec(src)).expect("a run");
+    finds("max with indices", &of(LANEPOOL_MAX), src, (&values, &at));
+    let mut alone = poison::<I>(at.len());
+    let plan = Plan::new(&of(LANEPOOL_MAX)).expect("a valid layer");
+    let ((from, bytes), (to, to_bytes)) = (given(src), lent(&mut alone));
+    // SAFETY: slices with their own lengths.
+    assert_eq!(told(|error| unsafe { lanepool_plan_run_indices(plan.0, from, bytes, to, to_bytes, error) }), ok());
+    same("indices alone", &alone, &at);
+    let info = plan.info();
+    assert_eq!((info.index_type, info.index_kind, info.index_bytes), (index, code, size_of_val(&*at) as u64));
+    let (values, at) = min.plan_indexed::<I>(kind, l, shape()).and_then(|plan| plan.run_vec(src)).expect("a run");
+    finds("min with indices", &of(LANEPOOL_MIN), src, (&values, &at));
+
+    let adaptive = desc(LANEPOOL_ADAPTIVE_MAX, T::CODE, &SHAPE);
+    let adaptive = lanepool_desc { layout: layout.0, block: layout.1, output: [3, 4, 0], ..adaptive };
+    let adaptive = lanepool_desc { index_type: index, index_kind: code, ..adaptive };
+    let pool = AdaptiveMaxPool::<T>::new([3, 4]);
+    let (values, at) = pool.plan_indexed::<I>(kind, l, shape()).and_then(|plan| plan.run_vec(src)).expect("a run");
+    finds("adaptive max with indices", &adaptive, src, (&values, &at));
+}
+
+fn windows_without_a_stride<T: Coded>() {
+    let src = noise::<T>(SHAPE.iter().product::<i64>() as usize, 2);
+    for (code, block, layout) in LAYOUTS {
+        let of = |operation, output| lanepool_desc { layout: code, block, output, ..desc(operation, T::CODE, &SHAPE) };
+        for output in [[3, 4], [7, 3], [9, 11]] {
+            let c_output = [output[0] as i64, output[1] as i64, 0];
+            let max = AdaptiveMaxPool::<T>::new(output).nan(NanPolicy::Ignore).clamp(-3.0, 100.0);
+            let max = max.plan(layout, shape()).and_then(|plan| plan.run_vec(&src)).expect("a run");
+            let clamp =
+                lanepool_desc { clamp: 1, clamp_low: -3.0, clamp_high: 100.0, ..of(LANEPOOL_ADAPTIVE_MAX, c_output) };
+            let clamp = lanepool_desc { nan_policy: LANEPOOL_NAN_IGNORE, ..clamp };
+            runs("adaptive max", &clamp, &src, &max);
+            let avg = AdaptiveAvgPool::<T>::new(output).rounding(Rounding::HalfAwayFromZero);
+            let avg = avg.plan(layout, shape()).and_then(|plan| plan.run_vec(&src)).expect("a run");
+            let away = lanepool_desc { rounding: LANEPOOL_ROUND_HALF_AWAY, ..of(LANEPOOL_ADAPTIVE_AVG, c_output) };
+            runs("adaptive avg", &away, &src, &avg);
+        }
+
+        let samples: Vec<T::Sample> = noise::<u16>(2 * 16 * 2, 3).into_iter().map(sample::<T>).collect();
+        let fractional = lanepool_desc { kernel: [2, 3, 0], ..of(LANEPOOL_FRACTIONAL_MAX, [4, 5, 0]) };
+        let pool = FractionalMaxPool::<T>::new([2, 3], [4, 5]);
+        let (values, at) = pool
+            .plan_indexed::<i64>(IndexKind::Plane, layout, shape())
+            .and_then(|plan| plan.run_vec(&src, &samples))
+            .expect("a run");
+        for with_indices in [false, true] {
+            let index_type = if with_indices { LANEPOOL_INDEX_I64 } else { LANEPOOL_INDEX_NONE };
+            let plan = Plan::new(&lanepool_desc { index_type, ..fractional }).expect("a valid layer");
+            assert_eq!(plan.info().sample_bytes, size_of_val(&*samples) as u64);
+            let (mut dst, mut indices) = (poison::<T>(values.len()), poison::<i64>(at.len()));
+            let ((from, bytes), (samples, sample_bytes)) = (given(&src), given(&samples));
+            let (to, to_bytes) = lent(&mut dst);
+            let (at_to, at_bytes) = if with_indices { lent(&mut indices) } else { common::NOWHERE };
+            // SAFETY: slices with their own lengths.
+            let run = |error| unsafe {
+                lanepool_plan_run_fractional(
+                    plan.0,
+                    from,
+                    bytes,
+                    samples,
+                    sample_bytes,
+                    to,
+                    to_bytes,
+                    at_to,
+                    at_bytes,
+                    error,
+                )
+            };
+            assert_eq!(told(run), ok());
+            same("fractional max", &dst, &values);
+            if with_indices {
+                same("fractional indices", &indices, &at);
+            }
+            // SAFETY: a plan.
+            assert_eq!(unsafe { lanepool_plan_tasks(plan.0, 4) }, 0);
+        }
+        unpools::<T, i32>(code, block, layout, LANEPOOL_INDEX_I32);
+        unpools::<T, i64>(code, block, layout, LANEPOOL_INDEX_I64);
+    }
+}
+
+/// A sample from 0 to below 1, with few bits.
+fn sample<T: Coded>(noise: u16) -> T::Sample {
+    let bits = u64::from(noise >> 12);
+    let sixteenths = bits as f32 / 16.0;
+    let bytes: Vec<u8> = match size_of::<T::Sample>() {
+        8 => f64::from(sixteenths).to_ne_bytes().to_vec(),
+        4 => sixteenths.to_ne_bytes().to_vec(),
+        _ if T::CODE == LANEPOOL_F16 => half::f16::from_f32(sixteenths).to_ne_bytes().to_vec(),
+        _ => half::bf16::from_f32(sixteenths).to_ne_bytes().to_vec(),
+    };
+    bytemuck::pod_read_unaligned(&bytes)
+}
+
+fn unpools<T: Coded, I: Index>(code: i32, block: i64, layout: Layout, index: i32) {
+    let pooled = [2, 16, 3, 4];
+    let len = pooled.iter().product::<usize>();
+    let src = noise::<T>(len, 4);
+    let indices: Vec<I> = (0..len).map(|i| I::from_offset(i * 7 % 48).expect("small")).collect();
+    let of =
+        lanepool_desc { layout: code, block, index_type: index, ..desc(LANEPOOL_MAX_UNPOOL, T::CODE, &[2, 16, 3, 4]) };
+    let computed = lanepool_desc { kernel: [2, 2, 0], stride: [2, 2, 1], ..of };
+    let padded = lanepool_desc { output_is_padded: 1, padded_output: [7, 9, 0], ..computed };
+    let offset = lanepool_desc { kernel: [4, 4, 0], pad_begin: [1, 0, 0], pad_end: [1, 2, 0], ..computed };
+    let given_output = lanepool_desc { output_is_given: 1, output: [6, 8, 0], ..of };
+    let plain = MaxUnpool::<T>::new([2, 2]).stride([2, 2]);
+    let shifted = MaxUnpool::<T>::new([4, 4]).stride([2, 2]).padding_unequal([1, 0], [1, 2]);
+    let cases = [
+        (computed, plain),
+        (padded, plain.padded_to([7, 9])),
+        (offset, shifted),
+        (given_output, MaxUnpool::to([6, 8])),
+        (
+            lanepool_desc { index_kind: LANEPOOL_INDEX_TENSOR_COLUMN_MAJOR, ..computed },
+            plain.indices(IndexKind::TensorColumnMajor),
+        ),
+    ];
+    for (desc, pool) in cases {
+        let plan = pool.plan::<I>(layout, pooled).expect("a valid layer");
+        let mut want = poison::<T>(plan.output_len());
+        plan.run(&src, &indices, &mut want).expect("a valid run");
+        let plan = Plan::new(&desc).expect("a valid layer");
+        let info = plan.info();
+        assert_eq!((info.index_bytes, info.output_bytes), (size_of_val(&*indices) as u64, size_of_val(&*want) as u64));
+        let mut got = poison::<T>(want.len());
+        let ((from, bytes), (at, at_bytes), (to, to_bytes)) = (given(&src), given(&indices), lent(&mut got));
+        // SAFETY: slices with their own lengths.
+        let run = |error| unsafe { lanepool_plan_unpool(plan.0, from, bytes, at, at_bytes, to, to_bytes, error) };
+        assert_eq!(told(run), ok());
+        same("unpool", &got, &want);
+    }
+}
+
+macro_rules! tests {
+    ($($name:ident: $T:ty),+ $(,)?) => { $(
+        mod $name {
+            #[test]
+            fn windows() {
+                super::windows::<$T>();
+            }
+
+            #[test]
+            fn windows_without_a_stride() {
+                super::windows_without_a_stride::<$T>();
+            }
+        }
+    )+ };
+}
+
+tests!(f32: f32, f64: f64, f16: half::f16, bf16: half::bf16, i8: i8, u8: u8, i16: i16, u16: u16, i32: i32);
+
+fn norms<T: Coded>() {
+    let src = noise::<T>(SHAPE.iter().product::<i64>() as usize, 5);
+    for layout in LAYOUTS {
+        for (p, mean) in [(1.0, 0), (2.0, 0), (2.0, 1), (3.0, 1), (f64::INFINITY, 0)] {
+            let lp: LpPool<T> = pool();
+            let lp = lp.p(p).mean(mean == 1).plan(layout.2, shape());
+            let want = lp.and_then(|plan| plan.run_vec(&src)).expect("a valid run");
+            runs("lp", &lanepool_desc { p, mean, ..window::<T>(LANEPOOL_LP, layout) }, &src, &want);
+        }
+    }
+}
+
+#[test]
+fn norms_of_floats() {
+    norms::<f32>();
+    norms::<f64>();
+    norms::<half::f16>();
+    norms::<half::bf16>();
+}
+
+fn quantized<T: Coded>() {
+    let (input, output) = (Quantization::new(0.0625, 3), Quantization::new(0.1, 100));
+    let with = |desc| lanepool_desc {
+        input_scale: input.scale,
+        input_zero_point: input.zero_point,
+        output_scale: output.scale,
+        output_zero_point: output.zero_point,
+        ..desc
+    };
+    let src = noise::<T>(SHAPE.iter().product::<i64>() as usize, 6);
+    for layout in LAYOUTS {
+        let vec = |plan: lanepool::Result<lanepool::Plan<T>>| plan.and_then(|plan| plan.run_vec(&src)).expect("a run");
+        let avg: QuantizedAvgPool<T> = pool();
+        let avg = avg.quantization(input, output);
+        let of = |operation| with(window::<T>(operation, layout));
+        runs("quantized avg", &of(LANEPOOL_QUANTIZED_AVG), &src, &vec(avg.plan(layout.2, shape())));
+        let padded = lanepool_desc { divide_by: LANEPOOL_DIVIDE_BY_PADDED, ..of(LANEPOOL_QUANTIZED_AVG) };
+        runs("quantized avg", &padded, &src, &vec(avg.count_include_pad(true).plan(layout.2, shape())));
+        let max: QuantizedMaxPool<T> = pool();
+        let max = max.quantization(input, output).plan(layout.2, shape());
+        runs("quantized max", &of(LANEPOOL_QUANTIZED_MAX), &src, &vec(max));
+        let adaptive = AdaptiveAvgPool::<T>::new([3, 4]).quantization(input, output);
+        let want = adaptive.plan(layout.2, shape()).and_then(|plan| plan.run_vec(&src)).expect("a run");
+        let desc = desc(LANEPOOL_ADAPTIVE_QUANTIZED_AVG, T::CODE, &SHAPE);
+        let desc = lanepool_desc { layout: layout.0, block: layout.1, output: [3, 4, 0], ..desc };
+        runs("adaptive quantized avg", &with(desc), &src, &want);
+    }
+}
+
+#[test]
+fn quantized_bytes() {
+    quantized::<u8>();
+    quantized::<i8>();
+}
+
+/// Runs a backward plan by a function of the interface.
+fn gradient<T: Coded>(
+    desc: &lanepool_desc,
+    want: &[T],
+    run: impl FnOnce(&Plan, &mut [T]) -> (lanepool_status, String),
+) {
+    let desc = lanepool_desc { direction: LANEPOOL_BACKWARD, ..*desc };
+    let plan = Plan::new(&desc).expect("a valid layer");
+    let info = plan.info();
+    assert_eq!((info.input_bytes, info.tier), (size_of_val(want) as u64, LANEPOOL_TIER_BEST));
+    let mut got = poison::<T>(want.len());
+    assert_eq!(run(&plan, &mut got), ok());
+    same("gradient", &got, want);
+}
+
+fn gradients<T: Coded + Float, I: Index>(index: i32) {
+    let input_len = SHAPE.iter().product::<i64>() as usize;
+    let src = noise::<T>(input_len, 7);
+    for layout in LAYOUTS {
+        let (.., l) = layout;
+        let of = |operation| window::<T>(operation, layout);
+        let grad_output = |len| noise::<T>(len, 8);
+
+        let mut want = poison::<T>(input_len);
+        let plain = |plan: &Plan, dy: &[T], dx: &mut [T]| {
+            let ((dy, dy_bytes), (dx, dx_bytes)) = (given(dy), lent(dx));
+            // SAFETY: slices with their own lengths.
+            told(|error| unsafe { lanepool_plan_backward(plan.0, dy, dy_bytes, dx, dx_bytes, error) })
+        };
+        let avg: AvgPool<T> = pool();
+        let avg = avg.count_include_pad(true).backward(l, shape()).expect("a valid layer");
+        let dy = grad_output(avg.output_len());
+        avg.run(&dy, &mut want).expect("a valid run");
+        let padded = lanepool_desc { divide_by: LANEPOOL_DIVIDE_BY_PADDED, ..of(LANEPOOL_AVG) };
+        gradient(&padded, &want, |plan, dx| plain(plan, &dy, dx));
+        let sum: SumPool<T> = pool();
+        sum.backward(l, shape()).expect("a valid layer").run(&dy, &mut want).expect("a valid run");
+        gradient(&of(LANEPOOL_SUM), &want, |plan, dx| plain(plan, &dy, dx));
+        let adaptive = AvgBackward::<T>::adaptive([3, 4], l, shape()).expect("a valid layer");
+        let dy_of_12 = grad_output(adaptive.output_len());
+        adaptive.run(&dy_of_12, &mut want).expect("a valid run");
+        let adaptive = |operation| lanepool_desc {
+            layout: layout.0,
+            block: layout.1,
+            output: [3, 4, 0],
+            ..desc(operation, T::CODE, &SHAPE)
+        };
+        gradient(&adaptive(LANEPOOL_ADAPTIVE_AVG), &want, |plan, dx| plain(plan, &dy_of_12, dx));
+
+        let lp: LpPool<T> = pool();
+        let y = lp.run_once(l, shape(), &src).expect("a valid run");
+        lp.backward(l, shape()).expect("a valid layer").run(&src, &y, &dy, &mut want).expect("a valid run");
+        gradient(&of(LANEPOOL_LP), &want, |plan, dx| {
+            let ((x, x_bytes), (y, y_bytes), (dy, dy_bytes)) = (given(&src), given(&y), given(&dy));
+            let (dx, dx_bytes) = lent(dx);
+            // SAFETY: slices with their own lengths.
+            told(|error| unsafe {
+                lanepool_plan_backward_lp(plan.0, x, x_bytes, y, y_bytes, dy, dy_bytes, dx, dx_bytes, error)
+            })
+        });
+
+        for (code, kind) in KINDS {
+            let (max, min): (MaxPool<T>, MinPool<T>) = (pool(), pool());
+            let cases = [
+                (LANEPOOL_MAX, max.backward::<I>(kind, l, shape()).expect("a valid layer"), &dy),
+                (LANEPOOL_MIN, min.backward::<I>(kind, l, shape()).expect("a valid layer"), &dy),
+                (
+                    LANEPOOL_ADAPTIVE_MAX,
+                    MaxBackward::<T, I>::adaptive([3, 4], kind, l, shape()).expect("a valid layer"),
+                    &dy_of_12,
+                ),
+            ];
+            for (operation, rust, dy) in cases {
+                let mut at = poison::<I>(rust.output_len());
+                rust.run_from_input(&src, dy, &mut at, &mut want).expect("a valid run");
+                let desc = if operation == LANEPOOL_ADAPTIVE_MAX { adaptive(operation) } else { of(operation) };
+                let desc = lanepool_desc { index_type: index, index_kind: code, ..desc };
+                gradient(&desc, &want, |plan, dx| {
+                    let ((dy, dy_bytes), (at, at_bytes), (dx, dx_bytes)) = (given(dy), given(&at), lent(dx));
+                    // SAFETY: slices with their own lengths.
+                    told(|error| unsafe {
+                        lanepool_plan_backward_max(plan.0, dy, dy_bytes, at, at_bytes, dx, dx_bytes, error)
+                    })
+                });
+                let mut found = poison::<I>(at.len());
+                gradient(&desc, &want, |plan, dx| {
+                    let ((x, x_bytes), (dy, dy_bytes)) = (given(&src), given(dy));
+                    let ((at, at_bytes), (dx, dx_bytes)) = (lent(&mut found), lent(dx));
+                    // SAFETY: slices with their own lengths.
+                    told(|error| unsafe {
+                        lanepool_plan_backward_max_from_input(
+                            plan.0, x, x_bytes, dy, dy_bytes, at, at_bytes, dx, dx_bytes, error,
+                        )
+                    })
+                });
+                same("indices found again", &found, &at);
+            }
+        }
+    }
+}
+
+#[test]
+fn gradients_of_floats() {
+    gradients::<f32, i32>(LANEPOOL_INDEX_I32);
+    gradients::<f64, i64>(LANEPOOL_INDEX_I64);
+    gradients::<half::f16, i64>(LANEPOOL_INDEX_I64);
+    gradients::<half::bf16, i32>(LANEPOOL_INDEX_I32);
+}
+
+/// One and three spatial axes.
+#[test]
+fn other_ranks() {
+    let (one, three) = ([2, 3, 40], [1, 2, 5, 6, 7]);
+    let line = noise::<f32>(240, 9);
+    let mut desc1 = desc(LANEPOOL_MAX, LANEPOOL_F32, &[2, 3, 40]);
+    (desc1.kernel[0], desc1.stride[0]) = (3, 2);
+    let want = MaxPool::<f32>::new([3]).stride([2]).run_once(Layout::Nchw, one, &line).expect("a run");
+    runs("1-D", &desc1, &line, &want);
+    let cube = noise::<f32>(420, 10);
+    let mut desc3 = desc(LANEPOOL_MAX, LANEPOOL_F32, &[1, 2, 5, 6, 7]);
+    desc3.kernel = [2, 3, 2];
+    let want = MaxPool::<f32>::new([2, 3, 2]).run_once(Layout::Nchw, three, &cube).expect("a run");
+    runs("3-D", &desc3, &cube, &want);
+    let info = Plan::new(&desc3).expect("a valid layer").info();
+    assert_eq!((info.input_shape, info.output_shape, info.spatial_axes), ([1, 2, 5, 6, 7], [1, 2, 4, 4, 6], 3));
+}
+
+/// Every tier that this machine has gives the same bytes, and is the one that is named.
+#[test]
+fn every_tier_runs() {
+    let src = noise::<f32>(SHAPE.iter().product::<i64>() as usize, 11);
+    let want: AvgPool<f32> = pool();
+    let want = want.run_once(Layout::Nchw, shape(), &src).expect("a run");
+    for tier in LANEPOOL_TIER_SCALAR..=LANEPOOL_TIER_AVX512 {
+        let desc = lanepool_desc { tier, ..window::<f32>(LANEPOOL_AVG, LAYOUTS[0]) };
+        // SAFETY: no text is given.
+        let missing = unsafe { lanepool_tier_missing(tier, core::ptr::null_mut()) };
+        match Plan::new(&desc) {
+            Ok(plan) => {
+                assert_eq!((missing, plan.info().tier), (LANEPOOL_OK, tier));
+                runs("avg", &desc, &src, &want);
+            }
+            Err((status, sentence)) => {
+                assert_eq!((missing, status), (LANEPOOL_TIER_UNAVAILABLE, LANEPOOL_TIER_UNAVAILABLE), "{sentence}");
+            }
+        }
+    }
+}
+
+/// On threads of the library's own, where it has them: the same bytes, with indices and without. Large enough to be cut.
+#[test]
+fn parallel_runs_give_the_same_bytes() {
+    let shape = [4, 64, 57, 61];
+    let src = noise::<f32>(shape.iter().product::<i64>() as usize, 12);
+    let layer = lanepool_desc { kernel: [3, 3, 0], stride: [2, 2, 1], ..desc(LANEPOOL_MAX, LANEPOOL_F32, &shape) };
+    for index_type in [LANEPOOL_INDEX_NONE, LANEPOOL_INDEX_I32] {
+        let plan = Plan::new(&lanepool_desc { index_type, ..layer }).expect("a valid layer");
+        let info = plan.info();
+        let (len, found) = (info.output_bytes as usize / 4, info.index_bytes as usize / 4);
+        let (mut want, mut at) = (poison::<f32>(len), poison::<i32>(found));
+        let whole =
+            if found == 0 { plan.run(&src, &mut want) } else { plan.run_with_indices(&src, &mut want, &mut at) };
+        assert_eq!(whole, ok());
+        let (mut got, mut got_at) = (poison::<f32>(len), poison::<i32>(found));
+        let ((from, bytes), (to, to_bytes)) = (given(&src), lent(&mut got));
+        let (at_to, at_bytes) = if found == 0 { common::NOWHERE } else { lent(&mut got_at) };
+        // SAFETY: slices with their own lengths.
+        let run =
+            |error| unsafe { lanepool_plan_run_parallel(plan.0, from, bytes, to, to_bytes, at_to, at_bytes, error) };
+        if cfg!(feature = "rayon") {
+            assert_eq!(told(run), ok());
+            same("values in parallel", &got, &want);
+            same("indices in parallel", &got_at, &at);
+        } else {
+            let (status, sentence) = told(run);
+            assert!(status == LANEPOOL_UNSUPPORTED && sentence.contains("rayon"), "{sentence}");
+            same("values of a refused run", &got, &poison::<f32>(len));
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! A run cut into tasks, for a thread pool of the caller's.
+//!
+//! A kernel computes its output in units, contiguous runs of elements that do not know each other. A task is a number of
+//! neighbouring units: its part of the output is one range, no two parts overlap, and whoever computes them, in whatever order,
+//! gets the bytes of one run.
+
+use core::ops::Range;
+
+use crate::{Error, Result};
+
+/// How the output of a plan is cut into tasks: plain numbers, made by [`Plan::tasks`](crate::Plan::tasks),
+/// [`AnyPlan::tasks`](crate::AnyPlan::tasks) and [`IndexPlan::tasks`](crate::IndexPlan::tasks).
+///
+/// ```
+/// use lanepool::{Layout, MaxPool};
+/// let plan = MaxPool::<f32>::new([2, 2]).stride([2, 2]).plan(Layout::Nchw, [1, 8, 32, 32])?;
+/// let x = vec![1.0; plan.input_len()];
+/// let mut y = vec![0.0; plan.output_len()];
+/// let tasks = plan.tasks(3);
+/// // Any pool of threads would do.
+/// std::thread::scope(|scope| {
+///     let mut rest = &mut y[..];
+///     for task in 0..tasks.len() {
+///         let (part, others) = rest.split_at_mut(tasks.range(task).len());
+///         rest = others;
+///         let (plan, x) = (&plan, &x);
+///         scope.spawn(move || plan.run_task(&tasks, task, x, part));
+///     }
+/// });
+/// assert_eq!(y, plan.run_vec(&x)?);
+/// # Ok::<(), lanepool::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Tasks {
+    /// Units of the whole output.
+    units: usize,
+    /// Elements of a unit.
+    unit_len: usize,
+    /// Units of each task but the last. Never 0.
+    each: usize,
+}
+
+impl Tasks {
+    /// At most `most` tasks, of which 0 are as many as 1.
+    pub(crate) fn new(most: usize, units: usize, unit_len: usize) -> Self {
+        let units = if unit_len == 0 { 0 } else { units };
+        Self { units, unit_len, each: units.div_ceil(most.max(1)).max(1) }
+    }
+
+    /// The number of tasks. 0 where there is no output.
+    pub fn len(&self) -> usize {
+        self.units.div_ceil(self.each)
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.units == 0
+    }
+
+    /// The output elements that a task writes. The ranges of all tasks follow each other without a gap, and none is empty; that
+    /// of a number past the last is.
+    pub fn range(&self, task: usize) -> Range<usize> {
+        let units = self.units_of(task);
+        // Both products are at most the output's length.
+        units.start.saturating_mul(self.unit_len)..units.end.saturating_mul(self.unit_len)
+    }
+
+    fn units_of(&self, task: usize) -> Range<usize> {
+        let start = task.saturating_mul(self.each).min(self.units);
+        start..start.saturating_add(self.each).min(self.units)
+    }
+
+    /// Elements that each task but the last writes.
+    #[cfg(feature = "rayon")]
+    pub(crate) fn part_len(&self) -> usize {
+        self.each.saturating_mul(self.unit_len)
+    }
+
+    /// The units of a task of a plan that has so many of such a length.
+    pub(crate) fn check(&self, task: usize, units: usize, unit_len: usize) -> Result<Range<usize>> {
+        let own = Self::new(1, units, unit_len);
+        if (self.units, self.unit_len) != (own.units, own.unit_len) {
+            let elements = |tasks: &Self| tasks.units.saturating_mul(tasks.unit_len);
+            return Err(Error::ForeignTasks {
+                need: elements(&own),
+                need_step: own.unit_len,
+                got: elements(self),
+                got_step: self.unit_len,
+            });
+        }
+        let range = self.units_of(task);
+        if range.is_empty() { Err(Error::TaskOutOfRange { task, tasks: self.len() }) } else { Ok(range) }
+    }
+}
+
+/// Bytes of input and output that are worth a task of their own: some ten microseconds.
+#[cfg(feature = "rayon")]
+const TASK_BYTES: usize = 256 << 10;
+
+/// Tasks for each thread at most, so that one that is held up does not hold up the others.
+#[cfg(feature = "rayon")]
+const TASKS_A_THREAD: usize = 4;
+
+/// How many tasks a run that moves so many bytes is worth on the rayon pool of the calling thread.
+#[cfg(feature = "rayon")]
+pub(crate) fn worth(bytes: usize) -> usize {
+    rayon::current_num_threads().saturating_mul(TASKS_A_THREAD).min(bytes / TASK_BYTES)
+}
