@@ -243,6 +243,11 @@ fn tasks_must_be_the_plans_own() {
         any.run_task(&foreign, 0, bytemuck::cast_slice(&src), bytemuck::cast_slice_mut(&mut part[..len])),
         indexed.run_task(&foreign, 0, &src, &mut part[..len], &mut at[..len]),
     ];
+    // Pieces of another length, or as long and more of them.
+    let taller = pool.plan(Layout::Nchw, [1, 3, 10, 8]).expect("a valid layer").tasks(4);
+    let error =
+        plan.run_task(&taller, 0, &src, &mut part[..taller.range(0).len().min(len)]).expect_err("a taller plan");
+    assert!(matches!(error, Error::ForeignTasks { need: 48, got: 60, need_step: 4, got_step: 4 }), "{error:?}");
     for error in refused {
         let Err(error) = error else { panic!("tasks of another plan were run") };
         assert!(matches!(error, Error::ForeignTasks { need: 48, got: 36, .. }), "{error:?}");
