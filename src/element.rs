@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use crate::Sample;
 use crate::kernels;
 use crate::variable::scalar;
 
@@ -13,6 +14,9 @@ pub trait Element:
     const DTYPE: DType;
     /// The type's short name, as in a plan's description: `"f32"`.
     const NAME: &'static str = Self::DTYPE.name();
+    /// The random samples of [fractional pooling](crate::FractionalMaxPool): the element itself for floats, as in PyTorch, and `f32`
+    /// for integers, which PyTorch does not pool fractionally.
+    type Sample: Sample;
 }
 
 /// What is to be done with an element type that is known only at run time: see [`DType::visit`].
@@ -23,9 +27,9 @@ pub trait ElementVisitor {
     fn visit<T: Element>(self) -> Self::Output;
 }
 
-/// Makes types elements. A row: the value, the type, its name, its bytes, whether it is an integer, what it is.
+/// Makes types elements. A row: the value, the type, its name, its bytes, whether it is an integer, its samples, what it is.
 macro_rules! elements {
-    ($($variant:ident: $(#[$feature:meta])? $type:ty, $name:literal, $bytes:literal, $integer:literal, $what:literal;)+) => {
+    ($($variant:ident: $(#[$feature:meta])? $type:ty, $name:literal, $bytes:literal, $integer:literal, $sample:ty, $what:literal;)+) => {
         /// An element type as a value, for engines whose tensors have a type at run time: see [`AnyPlan`](crate::AnyPlan).
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
@@ -91,21 +95,22 @@ macro_rules! elements {
             $(#[$feature])?
             impl Element for $type {
                 const DTYPE: DType = DType::$variant;
+                type Sample = $sample;
             }
         )+
     };
 }
 
 elements! {
-    F32: f32, "f32", 4, false, "32-bit floats.";
-    F64: f64, "f64", 8, false, "64-bit floats.";
-    F16: #[cfg(feature = "half")] half::f16, "f16", 2, false, "16-bit floats: IEEE 754 binary16. Feature `half`.";
-    Bf16: #[cfg(feature = "half")] half::bf16, "bf16", 2, false, "The upper half of 32-bit floats. Feature `half`.";
-    I8: i8, "i8", 1, true, "Signed bytes.";
-    U8: u8, "u8", 1, true, "Unsigned bytes.";
-    I16: i16, "i16", 2, true, "Signed 16-bit integers.";
-    U16: u16, "u16", 2, true, "Unsigned 16-bit integers.";
-    I32: i32, "i32", 4, true, "Signed 32-bit integers.";
+    F32: f32, "f32", 4, false, f32, "32-bit floats.";
+    F64: f64, "f64", 8, false, f64, "64-bit floats.";
+    F16: #[cfg(feature = "half")] half::f16, "f16", 2, false, half::f16, "16-bit floats: IEEE 754 binary16. Feature `half`.";
+    Bf16: #[cfg(feature = "half")] half::bf16, "bf16", 2, false, half::bf16, "The upper half of 32-bit floats. Feature `half`.";
+    I8: i8, "i8", 1, true, f32, "Signed bytes.";
+    U8: u8, "u8", 1, true, f32, "Unsigned bytes.";
+    I16: i16, "i16", 2, true, f32, "Signed 16-bit integers.";
+    U16: u16, "u16", 2, true, f32, "Unsigned 16-bit integers.";
+    I32: i32, "i32", 4, true, f32, "Signed 32-bit integers.";
 }
 
 impl fmt::Display for DType {

@@ -59,21 +59,6 @@ samples! {
     half::bf16: |n: usize| half::bf16::from_f32(n as f32), |x: half::bf16| x.to_f32() as usize;
 }
 
-/// An element with the type of its random samples: its own for floats, as in PyTorch, and `f32` for integers, which PyTorch
-/// does not pool fractionally.
-pub trait Sampled: Element {
-    /// The type of the samples.
-    type Sample: Sample;
-}
-
-macro_rules! sampled {
-    ($($T:ty: $S:ty),+ $(,)?) => { $( impl Sampled for $T { type Sample = $S; } )+ };
-}
-
-sampled!(f32: f32, f64: f64, i8: f32, u8: f32, i16: f32, u16: f32, i32: f32);
-#[cfg(feature = "half")]
-sampled!(half::f16: half::f16, half::bf16: half::bf16);
-
 /// The windows of one axis of one plane.
 #[derive(Clone, Copy, Debug)]
 struct Places<S> {
@@ -146,7 +131,7 @@ impl<T> FractionalMaxPool<T> {
 
 bounded!(FractionalMaxPool);
 
-impl<T: Sampled> FractionalMaxPool<T> {
+impl<T: Element> FractionalMaxPool<T> {
     /// Checks the windows against a tensor of shape `N, C, spatial…`, in any layout.
     ///
     /// # Errors
@@ -224,7 +209,7 @@ pub struct FractionalPlan<T> {
     layout: Layout,
 }
 
-impl<T: Sampled> FractionalPlan<T> {
+impl<T: Element> FractionalPlan<T> {
     /// Pools `src` into `dst`, with windows where `samples` say. Allocates nothing; every element of `dst` is written.
     ///
     /// # Errors
@@ -363,7 +348,7 @@ pub struct FractionalIndexPlan<T, I> {
     index: PhantomData<fn(&mut [I])>,
 }
 
-impl<T: Sampled, I: Index> FractionalIndexPlan<T, I> {
+impl<T: Element, I: Index> FractionalIndexPlan<T, I> {
     /// Pools `src` into `dst` and writes where each value was found into `indices`. Allocates nothing.
     ///
     /// # Errors

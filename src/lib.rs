@@ -94,7 +94,7 @@ pub use any::{Any, AnyPlan};
 pub use backward::{AvgBackward, Float, LpBackward, MaxBackward};
 pub use element::{DType, Element, ElementVisitor};
 pub use error::{AttributeProblem, AxisName, Error, Result};
-pub use fractional::{FractionalIndexPlan, FractionalMaxPool, FractionalPlan, Sample, Sampled};
+pub use fractional::{FractionalIndexPlan, FractionalMaxPool, FractionalPlan, Sample};
 pub use geometry::CeilRule;
 pub use index::{Index, IndexKind};
 pub use indexed::{Extreme, IndexPlan};

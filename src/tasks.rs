@@ -47,6 +47,18 @@ impl Tasks {
         Self { units, unit_len, each: units.div_ceil(most.max(1)).max(1) }
     }
 
+    /// How many tasks a run is worth that moves so many bytes, inputs and outputs together, on so many threads: what
+    /// [`Plan::run_parallel`](crate::Plan#method.run_parallel) asks for, at most four a thread. 1 where more threads than the calling
+    /// one would not pay.
+    ///
+    /// ```
+    /// use lanepool::Tasks;
+    /// assert_eq!((Tasks::worth(4 << 20, 2), Tasks::worth(4 << 20, 64), Tasks::worth(1000, 64)), (8, 16, 1));
+    /// ```
+    pub fn worth(bytes: usize, threads: usize) -> usize {
+        if threads <= 1 { 1 } else { threads.saturating_mul(TASKS_A_THREAD).min(bytes / TASK_BYTES).max(1) }
+    }
+
     /// The number of tasks. 0 where there is no output.
     pub fn len(&self) -> usize {
         self.units.div_ceil(self.each)
@@ -94,15 +106,13 @@ impl Tasks {
 }
 
 /// Bytes of input and output that are worth a task of their own: some ten microseconds.
-#[cfg(feature = "rayon")]
 const TASK_BYTES: usize = 256 << 10;
 
 /// Tasks for each thread at most, so that one that is held up does not hold up the others.
-#[cfg(feature = "rayon")]
 const TASKS_A_THREAD: usize = 4;
 
-/// How many tasks a run that moves so many bytes is worth on the rayon pool of the calling thread.
+/// How many tasks a run on the rayon pool of the calling thread is worth.
 #[cfg(feature = "rayon")]
 pub(crate) fn worth(bytes: usize) -> usize {
-    rayon::current_num_threads().saturating_mul(TASKS_A_THREAD).min(bytes / TASK_BYTES)
+    Tasks::worth(bytes, rayon::current_num_threads())
 }

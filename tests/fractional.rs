@@ -5,7 +5,7 @@ mod common;
 
 use common::layer::LAYOUTS;
 use common::{Nan, Rng, Sample, check, oracle};
-use lanepool::{Error, FractionalMaxPool, IndexKind, Layout, Sampled};
+use lanepool::{Error, FractionalMaxPool, IndexKind, Layout};
 
 /// PyTorch's intervals: `α = (n − k)/(m − 1)`, a start is `⌊(o + s)·α⌋ − ⌊s·α⌋`, the last is `n − k`.
 macro_rules! starts {
@@ -40,7 +40,7 @@ fn check_layer<T>(
     src: &[T],
     seed: (&[T::Sample], &Starts),
 ) where
-    T: Sample + Sampled,
+    T: Sample,
 {
     let (samples, starts) = seed;
     let (input, outputs, window) = (three(&shape[2..]), three(output), three(kernel));

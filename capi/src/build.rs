@@ -1,8 +1,8 @@
 //! From a checked description to a plan.
 
 use lanepool::{
-    AdaptiveAvgPool, AdaptiveMaxPool, AvgBackward, AvgPool, DType, Element, Float, FractionalMaxPool, Index, LpPool,
-    MaxBackward, MaxPool, MaxUnpool, MinPool, Pool, PoolOperation, QuantizedAvgPool, QuantizedMaxPool, Sampled,
+    AdaptiveAvgPool, AdaptiveMaxPool, AvgBackward, AvgPool, DType, Element, ElementVisitor, Float, FractionalMaxPool,
+    Index, LpPool, MaxBackward, MaxPool, MaxUnpool, MinPool, Pool, PoolOperation, QuantizedAvgPool, QuantizedMaxPool,
     SumPool,
 };
 
@@ -13,20 +13,18 @@ use crate::status::{Failure, LANEPOOL_UNSUPPORTED};
 
 type Boxed = Box<dyn layer::Layer>;
 
-/// Calls a function of the element type that a value stands for: of all, or of those that gradients can have.
-macro_rules! with_element {
-    ($dtype:expr, $of:ident($($argument:expr),*)) => {
-        match $dtype {
-            DType::I8 => $of::<i8>($($argument),*),
-            DType::U8 => $of::<u8>($($argument),*),
-            DType::I16 => $of::<i16>($($argument),*),
-            DType::U16 => $of::<u16>($($argument),*),
-            DType::I32 => $of::<i32>($($argument),*),
-            dtype => with_float!(dtype, $of($($argument),*)),
-        }
-    };
+/// Plans a forward layer for the element type that is visited.
+struct Forward<'a>(&'a Layer);
+
+impl ElementVisitor for Forward<'_> {
+    type Output = Result<Boxed, Failure>;
+
+    fn visit<T: Element>(self) -> Self::Output {
+        forward::<T>(self.0)
+    }
 }
 
+/// Calls a function of the element type that a value stands for, of those that gradients can have.
 macro_rules! with_float {
     ($dtype:expr, $of:ident($($argument:expr),*)) => {
         match $dtype {
@@ -45,7 +43,11 @@ fn unsupported(why: impl Into<String>) -> Failure {
 
 /// Plans the layer.
 pub(crate) fn plan(layer: &Layer) -> Result<Boxed, Failure> {
-    if layer.backward { with_float!(layer.dtype, backward(layer)) } else { with_element!(layer.dtype, forward(layer)) }
+    if layer.backward {
+        return with_float!(layer.dtype, backward(layer));
+    }
+    let planned = layer.dtype.visit(Forward(layer));
+    planned.unwrap_or_else(|| Err(unsupported(format!("this library has no kernels for {}", layer.dtype))))
 }
 
 fn needs_indices(layer: &Layer) -> Failure {
@@ -115,7 +117,7 @@ macro_rules! with_or_without_indices {
     }};
 }
 
-fn forward<T: Sampled>(layer: &Layer) -> Result<Boxed, Failure> {
+fn forward<T: Element>(layer: &Layer) -> Result<Boxed, Failure> {
     let (layout, shape) = (layer.layout, layer.shape);
     let [input, output] = layer.quantization;
     Ok(match layer.operation {

@@ -2,7 +2,7 @@
 
 use lanepool::{
     AdaptiveIndexPlan, AdaptivePlan, AvgBackward, DType, Element, Float, FractionalIndexPlan, FractionalPlan, Index,
-    IndexKind, IndexPlan, Layout, LpBackward, MaxBackward, Plan, Sampled, Tasks, Tier, Unpool,
+    IndexKind, IndexPlan, Layout, LpBackward, MaxBackward, Plan, Tasks, Tier, Unpool,
 };
 
 use crate::codes::IndexType;
@@ -290,7 +290,7 @@ fn values_wanted() -> Failure {
     Failure::new(LANEPOOL_UNSUPPORTED, "adaptive pooling gives indices together with its values, never alone")
 }
 
-impl<T: Sampled> Layer for FractionalPlan<T> {
+impl<T: Element> Layer for FractionalPlan<T> {
     fn facts(&self) -> Facts {
         Facts {
             dtype: T::DTYPE,
@@ -317,7 +317,7 @@ impl<T: Sampled> Layer for FractionalPlan<T> {
     }
 }
 
-impl<T: Sampled, I: Index> Layer for FractionalIndexPlan<T, I> {
+impl<T: Element, I: Index> Layer for FractionalIndexPlan<T, I> {
     fn facts(&self) -> Facts {
         let values = Layer::facts(self.values());
         let index = Some((index_type::<I>(), self.kind(), values.output_len));

@@ -8,6 +8,7 @@ use std::process;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use lanepool::Tasks;
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
@@ -17,12 +18,6 @@ use crate::status::Failure;
 static OWNER: AtomicU32 = AtomicU32::new(0);
 
 static POOL: OnceLock<Option<ThreadPool>> = OnceLock::new();
-
-/// Bytes of input and output that are worth a task of their own.
-const TASK_BYTES: usize = 256 << 10;
-
-/// Tasks for each thread at most, so that one that is held up does not hold up the others.
-const TASKS_A_THREAD: usize = 4;
 
 /// The pool, where this process has one.
 fn pool() -> Option<&'static ThreadPool> {
@@ -35,13 +30,12 @@ fn pool() -> Option<&'static ThreadPool> {
     POOL.get_or_init(|| ThreadPoolBuilder::new().thread_name(|i| format!("lanepool {i}")).build().ok()).as_ref()
 }
 
-/// How many tasks a run that moves so many bytes is worth.
+/// How many tasks a run that moves so many bytes is worth. One that no two threads would gain by starts no pool.
 pub(crate) fn worth(bytes: usize) -> usize {
-    if bytes < TASK_BYTES.saturating_mul(2) {
+    if Tasks::worth(bytes, 2) == 1 {
         return 1;
     }
-    let threads = pool().map_or(1, ThreadPool::current_num_threads);
-    if threads == 1 { 1 } else { threads.saturating_mul(TASKS_A_THREAD).min(bytes / TASK_BYTES) }
+    Tasks::worth(bytes, pool().map_or(1, ThreadPool::current_num_threads))
 }
 
 /// Runs so many tasks, on the pool if there is one.

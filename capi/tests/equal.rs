@@ -5,9 +5,9 @@ mod common;
 use bytemuck::Pod;
 use common::{Plan, desc, given, lent, ok, told};
 use lanepool::{
-    AdaptiveAvgPool, AdaptiveMaxPool, AvgBackward, AvgPool, CeilRule, Float, FractionalMaxPool, Index, IndexKind,
-    Layout, LpPool, MaxBackward, MaxPool, MaxUnpool, MinPool, NanPolicy, Pool, PoolOperation, Quantization,
-    QuantizedAvgPool, QuantizedMaxPool, Rounding, Sampled, SumPool,
+    AdaptiveAvgPool, AdaptiveMaxPool, AvgBackward, AvgPool, CeilRule, Element, Float, FractionalMaxPool, Index,
+    IndexKind, Layout, LpPool, MaxBackward, MaxPool, MaxUnpool, MinPool, NanPolicy, Pool, PoolOperation, Quantization,
+    QuantizedAvgPool, QuantizedMaxPool, Rounding, SumPool,
 };
 use lanepool_capi::*;
 
@@ -47,7 +47,7 @@ fn same<T: Pod>(what: &str, got: &[T], want: &[T]) {
 }
 
 /// An element and its number.
-trait Coded: Sampled {
+trait Coded: Element {
     const CODE: i32;
 }
 

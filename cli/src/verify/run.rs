@@ -1,8 +1,8 @@
 //! Doing a piece of work with the library, in any layout.
 
 use lanepool::{
-    Avg, Element, Layout, Lp, LpPool, Max, Min, Plan, Pool, PoolOperation, Quantization, QuantizedAvg,
-    QuantizedAvgPool, Sampled, Sum, Tier,
+    Avg, DType, Element, ElementVisitor, Layout, Lp, LpPool, Max, Min, Plan, Pool, PoolOperation, Quantization,
+    QuantizedAvg, QuantizedAvgPool, Sum, Tier,
 };
 use safetensors::Dtype;
 
@@ -20,25 +20,29 @@ pub enum Outcome {
     Lacking,
 }
 
-/// Runs a function for the element type of a tensor. **To add an element**: one row.
-macro_rules! for_element {
-    ($dtype:expr, $run:ident $arguments:tt, $($name:ident => $type:ty),+ $(,)?) => {
-        match $dtype {
-            $( Dtype::$name => $run::<$type> $arguments, )+
-            _ => Outcome::Lacking,
-        }
-    };
-}
-
 /// Does `work` on a tier, with the tensors in `layout`.
 pub fn run(work: &Work<'_>, tier: Tier, layout: Layout) -> Outcome {
-    for_element!(work.input.dtype, run_element(work, tier, layout),
-        F32 => f32, F64 => f64, F16 => half::f16, BF16 => half::bf16,
-        I8 => i8, U8 => u8, I16 => i16, U16 => u16, I32 => i32,
-    )
+    let dtype = DType::ALL.iter().find(|dtype| dtype.name() == cases::name(work.input.dtype));
+    let outcome = dtype.and_then(|dtype| dtype.visit(Run { work, tier, layout }));
+    outcome.unwrap_or(Outcome::Lacking)
 }
 
-fn run_element<T: Sampled>(work: &Work<'_>, tier: Tier, layout: Layout) -> Outcome {
+/// Work, for the element type that is visited.
+struct Run<'a> {
+    work: &'a Work<'a>,
+    tier: Tier,
+    layout: Layout,
+}
+
+impl ElementVisitor for Run<'_> {
+    type Output = Outcome;
+
+    fn visit<T: Element>(self) -> Outcome {
+        run_element::<T>(self.work, self.tier, self.layout)
+    }
+}
+
+fn run_element<T: Element>(work: &Work<'_>, tier: Tier, layout: Layout) -> Outcome {
     match &work.pass {
         Pass::Forward => {}
         Pass::Unpool { .. } => return run_guided::unpool::<T>(work, layout),

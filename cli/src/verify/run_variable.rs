@@ -1,6 +1,6 @@
 //! Adaptive and fractional pooling: operations whose windows are no window with a stride.
 
-use lanepool::{AdaptiveAvgPool, AdaptiveMaxPool, FractionalMaxPool, IndexKind, Layout, Max, Result, Sampled, Tier};
+use lanepool::{AdaptiveAvgPool, AdaptiveMaxPool, Element, FractionalMaxPool, IndexKind, Layout, Max, Result, Tier};
 
 use super::checks::Work;
 use super::compare::{Taps, spatial};
@@ -58,7 +58,7 @@ impl Variable {
         (self == Self::AdaptiveAverage).then(|| [taps(0), taps(1), taps(2)])
     }
 
-    pub fn run<T: Sampled>(self, work: &Work<'_>, tier: Tier, layout: Layout) -> Result<Outcome> {
+    pub fn run<T: Element>(self, work: &Work<'_>, tier: Tier, layout: Layout) -> Result<Outcome> {
         let shape = &work.input.shape;
         let output = &work.expected.shape[2..];
         let kernel = work.window.kernel.as_deref().unwrap_or(&[]);
