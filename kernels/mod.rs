@@ -17,6 +17,7 @@ mod token;
 mod walk;
 
 pub(crate) use isa::scaled_32;
+pub(crate) use reduce::quantized::multiplier;
 pub(crate) use table::{Bound, BoundFind, Choice, Clamp, Operation, Pooled};
 pub(crate) use token::missing;
 pub(crate) use walk::Layer;

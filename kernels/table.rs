@@ -226,19 +226,24 @@ where
     S: Lanes<A>,
     R: Reduce<A, S>,
 {
-    let tiling = Tiling::new(&layer.geometry, size_of::<A>(), S::N);
-    match (kind, Shape::of(&layer.geometry), tiling) {
-        (WalkKind::Global, ..) => Box::new(OnTier { token, walk: Global::new::<S>(op, layer) }),
-        (WalkKind::Rows, Some(shape), Some(tiling)) if !R::LEAN && !S::PLAIN => {
-            Box::new(OnTier { token, walk: Rows::new::<S>(op, layer, shape, tiling) })
-        }
-        (WalkKind::Planes, _, Some(tiling)) if !R::LEAN && !S::PLAIN && Padded::takes::<A, S, R>(&layer.geometry) => {
-            match Padded::of(&layer.geometry) {
-                Some(padded) => Box::new(OnTier { token, walk: Planes::new::<S>(op, layer, padded, tiling) }),
-                None => Box::new(OnTier { token, walk: Bands::new::<S>(op, layer, tiling) }),
+    let geometry = &layer.geometry;
+    let tiling = Tiling::new(geometry, size_of::<A>(), S::N);
+    // Loops of their own for common windows: not for what is rarely run, and not on the tier that is there to be compared with.
+    // A condition of constants, so that nothing is compiled for those.
+    if !R::LEAN && !S::PLAIN {
+        match (kind, Shape::of(geometry), Padded::of(geometry), tiling) {
+            (WalkKind::Rows, Some(shape), _, Some(tiling)) => {
+                return Box::new(OnTier { token, walk: Rows::new::<S>(op, layer, shape, tiling) });
             }
+            (WalkKind::Planes, _, Some(padded), Some(tiling)) if Padded::takes::<A, S, R>(geometry) => {
+                return Box::new(OnTier { token, walk: Planes::new::<S>(op, layer, padded, tiling) });
+            }
+            _ => {}
         }
-        (WalkKind::Rows | WalkKind::Planes | WalkKind::Bands, _, Some(tiling)) => {
+    }
+    match (kind, tiling) {
+        (WalkKind::Global, _) => Box::new(OnTier { token, walk: Global::new::<S>(op, layer) }),
+        (WalkKind::Rows | WalkKind::Planes | WalkKind::Bands, Some(tiling)) => {
             Box::new(OnTier { token, walk: Bands::new::<S>(op, layer, tiling) })
         }
         _ => Box::new(OnTier { token, walk: Pixels::new::<S>(op, layer) }),

@@ -386,8 +386,18 @@ impl Geometry {
         self.axes.iter().any(Axis::may_be_empty)
     }
 
+    /// Gives windows without a valid tap what the contract says: of `dst`, the output from element `first` on. Rare, so it is a
+    /// pass of its own and no kernel knows.
+    pub(crate) fn fill_empty<T: Copy>(&self, dst: &mut [T], first: usize, identity: T) {
+        for (i, y) in dst.iter_mut().enumerate() {
+            if self.window_is_empty(first.saturating_add(i)) {
+                *y = identity;
+            }
+        }
+    }
+
     /// Whether the window of the output element at offset `at` of memory has no valid tap.
-    pub(crate) fn window_is_empty(&self, at: usize) -> bool {
+    fn window_is_empty(&self, at: usize) -> bool {
         let mut rest = at.checked_div(self.inner).unwrap_or(0);
         self.axes.iter().rev().any(|axis| {
             let o = rest.checked_rem(axis.output).unwrap_or(0);

@@ -225,11 +225,7 @@ impl<T: Element, I: Index> IndexPlan<T, I> {
         let wrong = Error::IndexLen { need: finder.unit_len().saturating_mul(units.len()), got: indices.len() };
         finder.run(src, dst.as_deref_mut(), indices, units).ok_or(wrong)?;
         if let (Some(identity), Some(dst)) = (self.shared.empty_windows, dst.as_deref_mut()) {
-            for (i, y) in dst.iter_mut().enumerate() {
-                if self.shared.geometry.window_is_empty(first.saturating_add(i)) {
-                    *y = identity;
-                }
-            }
+            self.shared.geometry.fill_empty(dst, first, identity);
         }
         if let (Some(clamp), Some(dst)) = (&self.shared.clamp, dst) {
             clamp(dst);

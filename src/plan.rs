@@ -244,19 +244,9 @@ impl<T: Element> Plan<T> {
             }
         }
         if let Some(identity) = shared.empty_windows {
-            self.fill_empty(dst, first, identity);
+            shared.geometry.fill_empty(dst, first, identity);
         }
         Ok(())
-    }
-
-    /// Gives windows without a valid tap what the contract says. Rare, so it is a pass of its own and no kernel knows.
-    fn fill_empty(&self, dst: &mut [T], first: usize, identity: T) {
-        let geometry = &self.shared.geometry;
-        for (i, y) in dst.iter_mut().enumerate() {
-            if geometry.window_is_empty(first.saturating_add(i)) {
-                *y = identity;
-            }
-        }
     }
 }
 

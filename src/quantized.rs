@@ -6,7 +6,7 @@
 use alloc::boxed::Box;
 
 use crate::geometry::Count;
-use crate::kernels::{Operation, scaled_32};
+use crate::kernels::{Operation, multiplier, scaled_32};
 use crate::plan::ByteMap;
 use crate::pool::sealed::Sealed;
 use crate::{DType, Error, Pool, PoolOperation, Result};
@@ -177,7 +177,7 @@ impl Sealed for QuantizedMax {
     fn byte_map(&self, dtype: DType) -> Option<Box<ByteMap>> {
         let Quantizations { input, output } = self.quantizations;
         let (lowest, highest) = Quantizations::range(dtype).ok().filter(|_| input != output)?;
-        let multiplier = (self.quantizations.ratio() as f32).to_bits().cast_signed();
+        let multiplier = multiplier(self.quantizations.ratio(), 1);
         let mut map = Box::new([0; 256]);
         for q in lowest..=highest {
             let real = scaled_32(q.saturating_sub(input.zero_point), multiplier);

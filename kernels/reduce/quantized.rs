@@ -9,6 +9,11 @@ use super::mean_int::Integer;
 use super::unwatched;
 use crate::kernels::simd::{Integers32, MOST_WORDS, Reduce, Widen};
 
+/// What a sum of `divisor` elements is multiplied by, `ratio` being `scale_in / scale_out`: the bits of an `f32`, rounded once.
+pub(crate) fn multiplier(ratio: f64, divisor: usize) -> i32 {
+    ((ratio / divisor as f64) as f32).to_bits().cast_signed()
+}
+
 /// The mean of quantised elements `T`.
 #[derive(Clone, Copy)]
 pub(crate) struct QuantizedMean<T> {
@@ -61,8 +66,7 @@ impl<T: Integer + TryFrom<i32>, S: Integers32 + Widen<T, i32>> Reduce<i32, S> fo
     type Divisor = S::V;
 
     fn words(self, divisor: usize) -> [i32; MOST_WORDS] {
-        let multiplier = (self.ratio / divisor as f64) as f32;
-        [multiplier.to_bits() as i32; MOST_WORDS]
+        [multiplier(self.ratio, divisor); MOST_WORDS]
     }
 
     #[inline(always)]

@@ -4,7 +4,7 @@ use core::marker::PhantomData;
 
 use super::fold::Fold;
 use crate::Rounding;
-use crate::kernels::scaled_32;
+use crate::kernels::{multiplier, scaled_32};
 
 /// What an element is compared and summed as. No function takes `self`, so that code which is generic over elements finds no
 /// method of this trait among its own.
@@ -58,9 +58,8 @@ impl Requantize {
     /// multiplier.
     fn mean(self, sum: i64, taps: usize) -> i32 {
         let zero = i64::from(self.zero_in).saturating_mul(taps as i64);
-        let multiplier = (self.ratio / taps as f64) as f32;
         let sum = sum.saturating_sub(zero) as i32;
-        scaled_32(sum, multiplier.to_bits().cast_signed()).saturating_add(self.zero_out)
+        scaled_32(sum, multiplier(self.ratio, taps)).saturating_add(self.zero_out)
     }
 }
 
