@@ -24,109 +24,26 @@
 //! This walk is the general one and is kept lean: one body for every number of taps. What deserves better has a walk of
 //! its own (`rows`, `pixels`).
 
+mod long;
+mod tiling;
+
 use core::mem::MaybeUninit;
 use core::ops::Range;
 
 use super::divisors::{Divisors, RowDivisors};
-use super::{Caution, Io, Layer, Position, RowTaps, Walk, emit, fold_rows, inline, load_block, watch_block};
+use super::{Caution, Io, Layer, Position, RowTaps, Walk, emit, fold_rows, inline};
 use crate::geometry::Geometry;
 use crate::kernels::simd::{Lane, Lanes, MOST_LANES, Reduce};
 use crate::kernels::table::WalkKind;
 
-/// Bytes of scratch on the stack of a run: half of the smallest L1 among the CPUs served, so that input rows fit beside.
-const SCRATCH_BYTES: usize = 16 << 10;
+use long::{Columns, double, down_long, is_long_down};
+use tiling::{SCRATCH_BYTES, SLACK, Tile};
 
-/// Rows of a band at most: enough to part `down` and `across` by some hundred cycles on the narrowest planes.
-const BAND: usize = 16;
-
-/// Rows of a band of long windows, which share the window's rows.
-const LONG_BAND: usize = 32;
-
-/// Vectors behind the last scratch row.
-const SLACK: usize = 3;
-
-/// From this many taps on an axis, a window is long: folded in blocks that neighbouring windows share.
-pub(crate) const LONG: usize = 8;
+pub(crate) use long::LONG;
+pub(crate) use tiling::Tiling;
 
 #[repr(align(64))]
 struct Scratch(MaybeUninit<[u8; SCRATCH_BYTES]>);
-
-/// How a layer is cut so that a band's scratch rows fit. Counted in elements of scratch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Tiling {
-    /// Output columns of a tile.
-    columns: usize,
-    /// Inner elements of a tile: all of them, or a part where a window of whole pixels would not fit.
-    inner: usize,
-    /// Output rows of a band.
-    band: usize,
-    /// From one scratch row to the next.
-    pitch: usize,
-}
-
-impl Tiling {
-    /// `None` where not even one window's columns fit: a job for another walk. `lanes` is a vector's.
-    pub(crate) fn new(geometry: &Geometry, lane_bytes: usize, lanes: usize) -> Option<Self> {
-        let width = &geometry.axes[2];
-        // Doubling keeps its sums beside what it doubles. Behind each area: what a whole vector at its end, and the
-        // further ones of `even` and `third`, may read.
-        let areas = if width.kernel >= LONG { 2 } else { 1 };
-        let capacity = (SCRATCH_BYTES / lane_bytes / areas).checked_sub(SLACK * lanes)?;
-        let whole = geometry.inner.max(1);
-        let inner = match capacity / width.span() {
-            0 => return None,
-            fits if fits >= whole => whole,
-            // Whole cache lines of every element type.
-            fits => (fits / MOST_LANES * MOST_LANES).max(1),
-        };
-        // A band of one row, as wide as it gets; a long window's rows are shared by the rows of a band, so that there a tile
-        // should be as high as it is wide, whatever part of inner that leaves.
-        let of = |band: usize, inner: usize| Self::of(geometry, capacity, band, inner);
-        if !is_long_down(geometry) {
-            return of(1, inner);
-        }
-        let parts = [inner, whole, 8 * lanes, 4 * lanes, 2 * lanes, lanes];
-        let sizes =
-            parts.into_iter().filter(|part| *part <= whole).flat_map(|part| [1, 4, 8, 16, 32].map(|band| (band, part)));
-        let tilings = sizes.filter_map(|(band, part)| of(band, part));
-        tilings.min_by(|a, b| f64::total_cmp(&a.cost(geometry, lanes), &b.cost(geometry, lanes)))
-    }
-
-    /// The widest tile of at least `band` rows of `inner`.
-    fn of(geometry: &Geometry, capacity: usize, band: usize, inner: usize) -> Option<Self> {
-        let [_, height, width] = &geometry.axes;
-        let room = capacity / band / inner;
-        let most = room.checked_sub(width.span())? / width.stride + 1;
-        // Equal tiles, so that no last one is narrow.
-        let columns = width.output.div_ceil(width.output.div_ceil(most));
-        let pitch = ((columns - 1) * width.stride + width.span()) * inner;
-        let most = if is_long_down(geometry) { LONG_BAND } else { BAND };
-        let band = (capacity / pitch).clamp(1, most).min(height.output);
-        Some(Self { columns, inner, band, pitch })
-    }
-
-    /// About how many vectors are loaded for each that is put out.
-    fn cost(&self, geometry: &Geometry, lanes: usize) -> f64 {
-        let height = &geometry.axes[1];
-        let rows = (self.band + height.kernel - 1) as f64 / self.band as f64;
-        let columns = (self.pitch / self.inner) as f64 / self.columns as f64;
-        // A run that is no multiple of a vector ends in a vector more; parts of inner are one run each pixel.
-        let run = if self.inner >= geometry.inner { self.pitch } else { self.inner };
-        let vectors = run.div_ceil(lanes) as f64 * lanes as f64 / run as f64;
-        rows * columns * vectors
-    }
-
-    /// A tile is a whole output row.
-    fn is_whole_row(&self, geometry: &Geometry) -> bool {
-        self.columns >= geometry.axes[2].output && self.inner >= geometry.inner
-    }
-}
-
-/// Whether columns are folded in shared blocks. By geometry alone: it decides the order of additions.
-fn is_long_down(geometry: &Geometry) -> bool {
-    let [depth, height, _] = &geometry.axes;
-    height.kernel >= LONG && height.stride == 1 && height.dilation == 1 && depth.kernel == 1
-}
 
 pub(crate) struct Bands<A, R> {
     op: R,
@@ -150,33 +67,6 @@ struct Band {
     at: Position,
     to: usize,
     count: usize,
-}
-
-/// Which outputs of a row, and where their columns lie in the input and in scratch.
-#[derive(Clone, Copy)]
-struct Tile {
-    x: usize,
-    columns: usize,
-    c: usize,
-    inner: usize,
-    /// First valid input column, how many there are, and where the first lies in a scratch row (in columns).
-    input: usize,
-    valid: usize,
-    at: usize,
-}
-
-impl Tile {
-    fn new(geometry: &Geometry, tiling: &Tiling, x: usize, c: usize) -> Self {
-        let width = &geometry.axes[2];
-        let columns = tiling.columns.min(width.output - x);
-        let inner = tiling.inner.min(geometry.inner - c);
-        let from = x * width.stride;
-        let to = from + (columns - 1) * width.stride + width.span();
-        let input = from.saturating_sub(width.begin).min(width.input);
-        let end = to.saturating_sub(width.begin).min(width.input);
-        let at = width.begin.saturating_sub(from).min(to - from);
-        Self { x, columns, c, inner, input, valid: end - input, at }
-    }
 }
 
 /// A run's scratch, and what the identity was last written around in it: nothing needs writing for a tile of the same
@@ -453,27 +343,6 @@ impl<A: Lane, R> Bands<A, R> {
     }
 }
 
-/// Folded columns in scratch rows: the window of the output at column `x` is `taps` elements from `rows + x` on, `step`
-/// apart.
-#[derive(Clone, Copy)]
-struct Columns<A> {
-    rows: *mut A,
-    taps: usize,
-    step: usize,
-}
-
-impl<A> Columns<A> {
-    /// The same from element `at` on.
-    ///
-    /// # Safety
-    /// `at` is an element of the scratch.
-    #[inline(always)]
-    unsafe fn row(self, at: usize) -> Self {
-        // SAFETY: by this function's contract.
-        Self { rows: unsafe { self.rows.add(at) }, ..self }
-    }
-}
-
 /// Writes the identity into every scratch row around the columns that down will fill, and behind the last row.
 ///
 /// # Safety
@@ -589,142 +458,4 @@ unsafe fn down_band<A: Lane, S: Lanes<A>, O: Reduce<A, S>>(
         }
     }
     flag
-}
-
-/// `down_band` for a long window that moves by 1: van Herk and Gil–Werman's algorithm.
-///
-/// Rows are cut at multiples of the kernel `k`, counted from the first padded row. A window that begins at row `y` is the
-/// rows up to the next cut `m >= y`, folded from the last to the first, joined with the rows from there on, folded from the
-/// first to the last. Neighbouring windows share both parts, so a band of `count` rows loads `count + k − 1` and joins each
-/// output row twice. (M. van Herk, Pattern Recognition Letters 13, 1992; J. Gil and M. Werman, IEEE PAMI 15, 1993.)
-///
-/// # Safety
-/// As for `down_band`.
-#[inline(always)]
-unsafe fn down_long<A: Lane, S: Lanes<A>, O: Reduce<A, S>>(
-    s: S,
-    op: O,
-    strip: &Strip<'_, O::T, A>,
-    mut flag: O::Flag,
-) -> O::Flag {
-    let Strip { geometry, at, count, from, to, pitch, len } = *strip;
-    let height = &geometry.axes[1];
-    let row_len = geometry.axes[2].input * geometry.inner;
-    let mut first = 0;
-    while first < count {
-        // The windows that share the cut `m`: those that begin in (m − k, m].
-        let y = at.y + first;
-        let cut = y.div_ceil(height.kernel) * height.kernel;
-        let windows = (cut + 1 - y).min(count - first);
-        // Padded rows are skipped: all bounds below are in padded rows, `begin` ahead of the input's.
-        let valid =
-            if geometry.axes[0].taps(at.z).count == 0 { 0..0 } else { height.begin..height.begin + height.input };
-        // SAFETY: `at` is a position of the layer and rows in `valid` are rows of its slab; scratch rows up to `count`.
-        unsafe {
-            let slab = from.wrapping_add(at.slab_offset(geometry)).wrapping_sub(height.begin * row_len);
-            let to = to.add(first * pitch);
-            let mut i = 0;
-            while i < len {
-                let n = (len - i).min(S::N);
-                // The last vector overlaps the one before, or is partial.
-                let (at, n) = if n == S::N || len < S::N { (i, n) } else { (len - S::N, S::N) };
-                i += S::N;
-                let (slab, to) = (slab.wrapping_add(at), to.add(at));
-                let identity = s.splat(op.fill());
-                // Backward from the cut.
-                let mut fold = identity;
-                for row in (y..cut).rev() {
-                    if valid.contains(&row) {
-                        let [v] = load_block::<A, S, O, 1>(s, op, slab.wrapping_add(row * row_len), n);
-                        flag = watch_block(s, op, &[v], flag);
-                        fold = op.join(s, fold, v);
-                    }
-                    if row - y < windows {
-                        put(s, to.add((row - y) * pitch), n, fold);
-                    }
-                }
-                if cut - y < windows {
-                    put(s, to.add((cut - y) * pitch), n, identity);
-                }
-                // Forward from the cut.
-                let mut fold = identity;
-                for row in cut..y + windows + height.kernel - 1 {
-                    if valid.contains(&row) {
-                        let [v] = load_block::<A, S, O, 1>(s, op, slab.wrapping_add(row * row_len), n);
-                        flag = watch_block(s, op, &[v], flag);
-                        fold = op.join(s, fold, v);
-                    }
-                    // The window that ends with this row.
-                    if row + 1 >= y + height.kernel {
-                        let to = to.add((row + 1 - y - height.kernel) * pitch);
-                        put(s, to, n, op.join(s, s.load(to), fold));
-                    }
-                }
-            }
-        }
-        first += windows;
-    }
-    flag
-}
-
-/// Folds long windows along the scratch rows by doubling: after `log2 k` passes every element is the fold of a power of
-/// two of elements from itself on. What is left for `across` is at most two taps.
-///
-/// An operation that may count a tap twice covers the window by two overlapping powers. A sum adds up the powers of `k`'s
-/// binary digits, the smallest first and from left to right, in the second area.
-///
-/// # Safety
-/// `columns.rows` holds `len` elements; `area` elements further on, as many may be written.
-#[inline(always)]
-unsafe fn double<A, S, O>(s: S, op: O, columns: Columns<A>, len: usize, area: usize) -> Columns<A>
-where
-    A: Lane,
-    S: Lanes<A>,
-    O: Reduce<A, S>,
-{
-    let Columns { rows, taps, step } = columns;
-    // x[i] = x[i] joined with y[i + shift], in place or not, for every i of `to` that can be.
-    let pass = inline(
-        #[inline(always)]
-        |to: *mut A, a: *const A, b: *const A, shift: usize| {
-            let mut i = 0;
-            while i + S::N + shift <= len {
-                // SAFETY: i + N + shift <= len.
-                unsafe { s.store(to.add(i), op.join(s, s.load(a.add(i)), s.load(b.add(i + shift)))) };
-                i += S::N;
-            }
-        },
-    );
-    let mut power = 1;
-    if O::IDEMPOTENT {
-        while 2 * power <= taps {
-            pass(rows, rows, rows, power * step);
-            power *= 2;
-        }
-        let rest = taps - power;
-        return Columns { rows, taps: if rest == 0 { 1 } else { 2 }, step: rest * step };
-    }
-    // SAFETY: the second area.
-    let sums = unsafe { rows.add(area) };
-    let mut done = 0;
-    loop {
-        if taps & power != 0 {
-            if done == 0 {
-                let mut i = 0;
-                while i + S::N <= len {
-                    // SAFETY: i + N <= len.
-                    unsafe { s.store(sums.add(i), s.load(rows.add(i))) };
-                    i += S::N;
-                }
-            } else {
-                pass(sums, sums, rows, done * step);
-            }
-            done += power;
-        }
-        if done == taps {
-            return Columns { rows: sums, taps: 1, step };
-        }
-        pass(rows, rows, rows, power * step);
-        power *= 2;
-    }
 }

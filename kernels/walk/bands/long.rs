@@ -1,0 +1,174 @@
+//! Long windows: blocks of taps that neighbouring windows share, so that an output's cost does not grow with its window.
+
+use super::{Strip, put};
+use crate::geometry::Geometry;
+use crate::kernels::simd::{Lane, Lanes, Reduce};
+use crate::kernels::walk::{inline, load_block, watch_block};
+
+/// From this many taps on an axis, a window is long: folded in blocks that neighbouring windows share.
+pub(crate) const LONG: usize = 8;
+
+/// Whether columns are folded in shared blocks. By geometry alone: it decides the order of additions.
+pub(super) fn is_long_down(geometry: &Geometry) -> bool {
+    let [depth, height, _] = &geometry.axes;
+    height.kernel >= LONG && height.stride == 1 && height.dilation == 1 && depth.kernel == 1
+}
+
+/// Folded columns in scratch rows: the window of the output at column `x` is `taps` elements from `rows + x` on, `step`
+/// apart.
+#[derive(Clone, Copy)]
+pub(super) struct Columns<A> {
+    pub(super) rows: *mut A,
+    pub(super) taps: usize,
+    pub(super) step: usize,
+}
+
+impl<A> Columns<A> {
+    /// The same from element `at` on.
+    ///
+    /// # Safety
+    /// `at` is an element of the scratch.
+    #[inline(always)]
+    pub(super) unsafe fn row(self, at: usize) -> Self {
+        // SAFETY: by this function's contract.
+        Self { rows: unsafe { self.rows.add(at) }, ..self }
+    }
+}
+
+/// `down_band` for a long window that moves by 1: van Herk and Gil–Werman's algorithm.
+///
+/// Rows are cut at multiples of the kernel `k`, counted from the first padded row. A window that begins at row `y` is the
+/// rows up to the next cut `m >= y`, folded from the last to the first, joined with the rows from there on, folded from the
+/// first to the last. Neighbouring windows share both parts, so a band of `count` rows loads `count + k − 1` and joins each
+/// output row twice. (M. van Herk, Pattern Recognition Letters 13, 1992; J. Gil and M. Werman, IEEE PAMI 15, 1993.)
+///
+/// # Safety
+/// As for `down_band`.
+#[inline(always)]
+pub(super) unsafe fn down_long<A: Lane, S: Lanes<A>, O: Reduce<A, S>>(
+    s: S,
+    op: O,
+    strip: &Strip<'_, O::T, A>,
+    mut flag: O::Flag,
+) -> O::Flag {
+    let Strip { geometry, at, count, from, to, pitch, len } = *strip;
+    let height = &geometry.axes[1];
+    let row_len = geometry.axes[2].input * geometry.inner;
+    let mut first = 0;
+    while first < count {
+        // The windows that share the cut `m`: those that begin in (m − k, m].
+        let y = at.y + first;
+        let cut = y.div_ceil(height.kernel) * height.kernel;
+        let windows = (cut + 1 - y).min(count - first);
+        // Padded rows are skipped: all bounds below are in padded rows, `begin` ahead of the input's.
+        let valid =
+            if geometry.axes[0].taps(at.z).count == 0 { 0..0 } else { height.begin..height.begin + height.input };
+        // SAFETY: `at` is a position of the layer and rows in `valid` are rows of its slab; scratch rows up to `count`.
+        unsafe {
+            let slab = from.wrapping_add(at.slab_offset(geometry)).wrapping_sub(height.begin * row_len);
+            let to = to.add(first * pitch);
+            let mut i = 0;
+            while i < len {
+                let n = (len - i).min(S::N);
+                // The last vector overlaps the one before, or is partial.
+                let (at, n) = if n == S::N || len < S::N { (i, n) } else { (len - S::N, S::N) };
+                i += S::N;
+                let (slab, to) = (slab.wrapping_add(at), to.add(at));
+                let identity = s.splat(op.fill());
+                // Backward from the cut.
+                let mut fold = identity;
+                for row in (y..cut).rev() {
+                    if valid.contains(&row) {
+                        let [v] = load_block::<A, S, O, 1>(s, op, slab.wrapping_add(row * row_len), n);
+                        flag = watch_block(s, op, &[v], flag);
+                        fold = op.join(s, fold, v);
+                    }
+                    if row - y < windows {
+                        put(s, to.add((row - y) * pitch), n, fold);
+                    }
+                }
+                if cut - y < windows {
+                    put(s, to.add((cut - y) * pitch), n, identity);
+                }
+                // Forward from the cut.
+                let mut fold = identity;
+                for row in cut..y + windows + height.kernel - 1 {
+                    if valid.contains(&row) {
+                        let [v] = load_block::<A, S, O, 1>(s, op, slab.wrapping_add(row * row_len), n);
+                        flag = watch_block(s, op, &[v], flag);
+                        fold = op.join(s, fold, v);
+                    }
+                    // The window that ends with this row.
+                    if row + 1 >= y + height.kernel {
+                        let to = to.add((row + 1 - y - height.kernel) * pitch);
+                        put(s, to, n, op.join(s, s.load(to), fold));
+                    }
+                }
+            }
+        }
+        first += windows;
+    }
+    flag
+}
+
+/// Folds long windows along the scratch rows by doubling: after `log2 k` passes every element is the fold of a power of
+/// two of elements from itself on. What is left for `across` is at most two taps.
+///
+/// An operation that may count a tap twice covers the window by two overlapping powers. A sum adds up the powers of `k`'s
+/// binary digits, the smallest first and from left to right, in the second area.
+///
+/// # Safety
+/// `columns.rows` holds `len` elements; `area` elements further on, as many may be written.
+#[inline(always)]
+pub(super) unsafe fn double<A, S, O>(s: S, op: O, columns: Columns<A>, len: usize, area: usize) -> Columns<A>
+where
+    A: Lane,
+    S: Lanes<A>,
+    O: Reduce<A, S>,
+{
+    let Columns { rows, taps, step } = columns;
+    // x[i] = x[i] joined with y[i + shift], in place or not, for every i of `to` that can be.
+    let pass = inline(
+        #[inline(always)]
+        |to: *mut A, a: *const A, b: *const A, shift: usize| {
+            let mut i = 0;
+            while i + S::N + shift <= len {
+                // SAFETY: i + N + shift <= len.
+                unsafe { s.store(to.add(i), op.join(s, s.load(a.add(i)), s.load(b.add(i + shift)))) };
+                i += S::N;
+            }
+        },
+    );
+    let mut power = 1;
+    if O::IDEMPOTENT {
+        while 2 * power <= taps {
+            pass(rows, rows, rows, power * step);
+            power *= 2;
+        }
+        let rest = taps - power;
+        return Columns { rows, taps: if rest == 0 { 1 } else { 2 }, step: rest * step };
+    }
+    // SAFETY: the second area.
+    let sums = unsafe { rows.add(area) };
+    let mut done = 0;
+    loop {
+        if taps & power != 0 {
+            if done == 0 {
+                let mut i = 0;
+                while i + S::N <= len {
+                    // SAFETY: i + N <= len.
+                    unsafe { s.store(sums.add(i), s.load(rows.add(i))) };
+                    i += S::N;
+                }
+            } else {
+                pass(sums, sums, rows, done * step);
+            }
+            done += power;
+        }
+        if done == taps {
+            return Columns { rows: sums, taps: 1, step };
+        }
+        pass(rows, rows, rows, power * step);
+        power *= 2;
+    }
+}
