@@ -1,5 +1,17 @@
-//! Pooling kernels for inference engines: max, min, average and sum over sliding windows, hand-vectorised for x86-64
-//! (AVX2, AVX-512) and AArch64 (NEON), chosen at run time, with the same bits on every CPU.
+//! Pooling kernels for inference engines: every operation that a model format knows, hand-vectorised for x86-64 (AVX2, AVX-512)
+//! and AArch64 (NEON), chosen at run time, with the same bits on every CPU.
+//!
+//! | what | made by |
+//! |---|---|
+//! | maximum, minimum | [`MaxPool`], [`MinPool`]; with indices [`Pool::plan_indexed`] |
+//! | average, sum | [`AvgPool`], [`SumPool`] |
+//! | norms | [`LpPool`] |
+//! | quantised bytes | [`QuantizedAvgPool`], [`QuantizedMaxPool`] |
+//! | an output of a given length | [`AdaptiveAvgPool`], [`AdaptiveMaxPool`] |
+//! | windows at random places | [`FractionalMaxPool`] |
+//! | the way back from indices | [`MaxUnpool`] |
+//! | gradients | [`MaxBackward`], [`AvgBackward`], [`LpBackward`] |
+//! | from a model's attributes | [`import`] |
 //!
 //! A layer is planned once and run many times:
 //!
