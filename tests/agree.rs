@@ -81,6 +81,16 @@ fn tiers_agree<T: Sample>() {
     }
 }
 
+/// The same of the operations that not every element has, and of indices.
+fn relatives_agree<T: Sample>() {
+    let mut rng = Rng::named("relatives");
+    for _ in 0..share::of(200) {
+        let layer = random_layer::<T>(&mut rng);
+        let src = Fill::Bits.tensor::<T>(layer.input_len(), &mut rng);
+        common::relatives_agree(&layer, &src);
+    }
+}
+
 /// The second run of a plan, a run of its clone, a run on another thread and a run of a plan made anew give the bytes
 /// of the first.
 fn runs_repeat<T: Sample>() {
@@ -289,6 +299,11 @@ macro_rules! tests {
             #[test]
             fn indexed_splits_agree() {
                 super::indexed_splits_agree::<$T>();
+            }
+
+            #[test]
+            fn relatives_agree() {
+                super::relatives_agree::<$T>();
             }
 
             #[test]

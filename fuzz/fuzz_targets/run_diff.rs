@@ -1,4 +1,5 @@
-//! A small layer over raw bytes as its tensor: every tier gives the oracle's bits.
+//! A small layer over raw bytes as its tensor: every tier gives the oracle's bits, and those of the scalar tier for norms, quantised
+//! bytes, bounds and indices.
 #![no_main]
 
 #[macro_use]
@@ -6,7 +7,7 @@
 mod common;
 
 use common::layer::OPS;
-use common::{Layer, Pad, Sample, check};
+use common::{Layer, Pad, Sample, check, relatives_agree};
 use lanepool::Layout;
 use libfuzzer_sys::fuzz_target;
 
@@ -82,6 +83,9 @@ fn run<T: Sample>(layer: &Layer, bytes: &[u8]) {
     };
     let src: Vec<T> = (0..layer.input_len()).map(element).collect();
     check::<T>(layer, &src);
+    if common::oracle::axes(layer).is_some() {
+        relatives_agree::<T>(layer, &src);
+    }
 }
 
 macro_rules! dispatch {

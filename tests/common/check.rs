@@ -1,9 +1,9 @@
 //! A layer on every tier against the specification, to the bit.
 
-use lanepool::{Layout, Plan, Tier};
+use lanepool::{IndexKind, Layout, Plan, Tier};
 
 use super::elements::Sample;
-use super::layer::Layer;
+use super::layer::{Layer, Op};
 use super::{oracle, share, tiers};
 
 /// What output slices are filled with before a run: no result that a test expects by accident.
@@ -70,6 +70,32 @@ pub fn run<T: Sample>(plan: &Plan<T>, src: &[T]) -> Vec<T> {
     let is_same = whole.iter().zip(&parts).all(|(whole, part)| whole.bits() == part.bits());
     assert!(is_same, "{plan} in parts gives other bytes");
     whole
+}
+
+/// Runs the layer's relatives (norms, quantised bytes, a bounded maximum) and its indices on every tier, which must give the bits
+/// of the scalar one. What those are is for tests of their own.
+///
+/// # Panics
+/// Where they do not.
+pub fn relatives_agree<T: Sample>(layer: &Layer, src: &[T]) {
+    let bits = |values: &[T]| values.iter().map(|value| value.bits()).collect::<Vec<_>>();
+    let scalar = layer.relatives::<T>(Some(Tier::Scalar));
+    let is_extreme = matches!(layer.op, Op::Max(_) | Op::Min(_));
+    let found = |tier| {
+        let plan = is_extreme.then(|| layer.indexed::<T, i64>(IndexKind::Tensor, Some(tier)).ok()).flatten()?;
+        let (values, indices) = plan.run_vec(src).unwrap_or_else(|error| panic!("{plan:?}: {error}"));
+        Some((bits(&values), indices))
+    };
+    let first = found(Tier::Scalar);
+    for tier in tiers::available() {
+        let plans = layer.relatives::<T>(Some(tier));
+        assert_eq!(plans.len(), scalar.len(), "{layer} on {tier}");
+        for (plan, scalar) in plans.iter().zip(&scalar) {
+            let want = scalar.run_vec(src).unwrap_or_else(|error| panic!("{scalar}: {error}"));
+            compare(layer, tier, &plan.to_string(), &plan.output_shape(), &run(plan, src), &want);
+        }
+        assert_eq!(found(tier), first, "{} {layer} with indices on {tier}", T::NAME);
+    }
 }
 
 /// Whether two walks visit the windows in the same order: `rows` and `planes` give way to `bands` where they have no loops.

@@ -14,7 +14,7 @@ pub mod oracle;
 pub mod share;
 pub mod tiers;
 
-pub use check::{check, compare};
+pub use check::{check, compare, relatives_agree};
 pub use data::{Fill, Rng};
 pub use elements::Sample;
 pub use layer::{Layer, Nan, Op, Pad};
