@@ -39,6 +39,32 @@ impl Lane for i64 {}
 /// The longest vector of any tier, in lanes: the size of a stack buffer that holds one.
 pub(crate) const MOST_LANES: usize = 64;
 
+/// Copies part of a vector, 64 bytes at most: two moves that overlap, of the largest size that fits. A call of `memcpy` costs
+/// more than what it is called for.
+///
+/// # Safety
+/// `n` elements, of 64 bytes together at most, can be read at `from` and written at `to`, and they do not overlap.
+#[inline(always)]
+unsafe fn copy_part<T>(from: *const T, to: *mut T, n: usize) {
+    let (from, to, len) = (from.cast::<u8>(), to.cast::<u8>(), n * size_of::<T>());
+    debug_assert!(len <= 64);
+    macro_rules! twice {
+        ($($bytes:literal),+) => { $(
+            if len >= $bytes {
+                // SAFETY: the first and the last of `len` bytes.
+                unsafe {
+                    let first = from.cast::<[u8; $bytes]>().read_unaligned();
+                    let last = from.add(len - $bytes).cast::<[u8; $bytes]>().read_unaligned();
+                    to.cast::<[u8; $bytes]>().write_unaligned(first);
+                    to.add(len - $bytes).cast::<[u8; $bytes]>().write_unaligned(last);
+                }
+                return;
+            }
+        )+ };
+    }
+    twice!(32, 16, 8, 4, 2, 1);
+}
+
 /// What a vector of `A` can do: move, compare, join.
 ///
 /// A mask `M` says yes or no for each lane. The bodies given here are right on every tier; a tier overrides one where
@@ -75,8 +101,24 @@ pub(crate) trait Lanes<A: Lane>: Simd {
         let mut whole = [fill; MOST_LANES];
         // SAFETY: n <= N <= MOST_LANES elements are readable by this function's contract, and `whole` holds a vector.
         unsafe {
-            core::ptr::copy_nonoverlapping(p, whole.as_mut_ptr(), n);
+            copy_part(p, whole.as_mut_ptr(), n);
             self.load(whole.as_ptr())
+        }
+    }
+
+    /// As [`Lanes::load_first`], where `readable` elements can be read, though only `n` are wanted: a whole load if it may be.
+    ///
+    /// # Safety
+    /// `p .. p + readable` is readable, and `n` is at most `N` and `readable`.
+    #[inline(always)]
+    unsafe fn load_part(self, p: *const A, n: usize, readable: usize, fill: A) -> Self::V {
+        // SAFETY: by this function's contract.
+        unsafe {
+            if readable >= Self::N {
+                self.pick(self.first(n), self.load(p), self.splat(fill))
+            } else {
+                self.load_first(p, n, fill)
+            }
         }
     }
 
@@ -91,7 +133,7 @@ pub(crate) trait Lanes<A: Lane>: Simd {
         // SAFETY: `whole` holds a vector; n <= N elements are writable by this function's contract.
         unsafe {
             self.store(whole.as_mut_ptr(), v);
-            core::ptr::copy_nonoverlapping(whole.as_ptr(), p, n);
+            copy_part(whole.as_ptr(), p, n);
         }
     }
 
@@ -214,6 +256,30 @@ pub(crate) trait Widen<T: bytemuck::Pod, A: Lane>: Lanes<A> {
     /// `p .. p + N` is writable.
     unsafe fn store_narrow(self, p: *mut T, v: Self::V);
 
+    /// Elements that [`Widen::load_sums`] takes in.
+    const RUN: usize = Self::N;
+
+    /// Lanes that add up to the sum of `RUN` elements, which of them to which does not matter: where order is no matter,
+    /// one instruction widens, adds neighbours and takes a whole vector of elements. No lane sums more than 8.
+    ///
+    /// # Safety
+    /// `p .. p + RUN` is readable.
+    #[inline(always)]
+    unsafe fn load_sums(self, p: *const T) -> Self::V {
+        // SAFETY: RUN is N, unless a tier has said otherwise together with a body of its own.
+        unsafe { self.load_wide(p) }
+    }
+
+    /// The same for the first `n` elements, of which `readable` and more can be read, and `fill` for the others.
+    ///
+    /// # Safety
+    /// `p .. p + readable` is readable, and `n` is at most `RUN` and `readable`.
+    #[inline(always)]
+    unsafe fn load_sums_first(self, p: *const T, n: usize, _readable: usize, fill: T) -> Self::V {
+        // SAFETY: by this function's contract.
+        unsafe { self.load_wide_first(p, n, fill) }
+    }
+
     /// The first `n` elements, `fill` in the other lanes.
     ///
     /// # Safety
@@ -224,7 +290,7 @@ pub(crate) trait Widen<T: bytemuck::Pod, A: Lane>: Lanes<A> {
         let mut whole = [fill; MOST_LANES];
         // SAFETY: n <= N <= MOST_LANES elements are readable by this function's contract, and `whole` holds a vector.
         unsafe {
-            core::ptr::copy_nonoverlapping(p, whole.as_mut_ptr(), n);
+            copy_part(p, whole.as_mut_ptr(), n);
             self.load_wide(whole.as_ptr())
         }
     }
@@ -240,7 +306,7 @@ pub(crate) trait Widen<T: bytemuck::Pod, A: Lane>: Lanes<A> {
         // SAFETY: `whole` holds a vector; n <= N elements are writable by this function's contract.
         unsafe {
             self.store_narrow(whole.as_mut_ptr(), v);
-            core::ptr::copy_nonoverlapping(whole.as_ptr(), p, n);
+            copy_part(whole.as_ptr(), p, n);
         }
     }
 }
@@ -275,6 +341,35 @@ pub(crate) trait Reduce<A: Lane, S: Lanes<A>>: Copy + Send + Sync + 'static {
     /// # Safety
     /// `p .. p + n` is readable and `n <= N`.
     unsafe fn load_first(self, s: S, p: *const Self::T, n: usize) -> S::V;
+
+    /// Elements that [`Reduce::load_run`] takes in.
+    const RUN: usize = S::N;
+
+    /// Lanes that join to what `RUN` elements join to, whatever lane each is in: for runs whose lanes are joined in the end.
+    ///
+    /// # Safety
+    /// `p .. p + RUN` is readable.
+    #[inline(always)]
+    unsafe fn load_run(self, s: S, p: *const Self::T) -> S::V {
+        // SAFETY: RUN is N, unless an operation has said otherwise together with a body of its own.
+        unsafe { self.load(s, p) }
+    }
+
+    /// The same for the first `n` elements, of which `readable` and more can be read.
+    ///
+    /// # Safety
+    /// `p .. p + readable` is readable, and `n` is at most `RUN` and `readable`.
+    #[inline(always)]
+    unsafe fn load_run_first(self, s: S, p: *const Self::T, n: usize, readable: usize) -> S::V {
+        // SAFETY: by this function's contract.
+        unsafe {
+            if readable >= S::N {
+                s.pick(s.first(n), self.load(s, p), s.splat(self.fill()))
+            } else {
+                self.load_first(s, p, n)
+            }
+        }
+    }
 
     fn join(self, s: S, a: S::V, b: S::V) -> S::V;
 

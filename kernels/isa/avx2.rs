@@ -350,14 +350,19 @@ unsafe fn narrow_64<T: TryFrom<i64> + Integer>(q: *mut T, v: __m256i) {
 
 widen! { Avx2:
     u8 => i16: |p| _mm256_cvtepu8_epi16(_mm_loadu_si128(p.cast())),
-        |q, v| _mm_storeu_si128(q.cast(), low_quarters(_mm256_packus_epi16(v, v)));
+        |q, v| _mm_storeu_si128(q.cast(), low_quarters(_mm256_packus_epi16(v, v))),
+        sums |w| _mm256_maddubs_epi16(w, _mm256_set1_epi8(1));
     i8 => i16: |p| _mm256_cvtepi8_epi16(_mm_loadu_si128(p.cast())),
-        |q, v| _mm_storeu_si128(q.cast(), low_quarters(_mm256_packs_epi16(v, v)));
+        |q, v| _mm_storeu_si128(q.cast(), low_quarters(_mm256_packs_epi16(v, v))),
+        sums |w| _mm256_maddubs_epi16(_mm256_set1_epi8(1), w);
     u8 => i32: |p| _mm256_cvtepu8_epi32(_mm_loadl_epi64(p.cast())),
-        |q, v| _mm_storel_epi64(q.cast(), { let w = words_i16(v); _mm_packus_epi16(w, w) });
+        |q, v| _mm_storel_epi64(q.cast(), { let w = words_i16(v); _mm_packus_epi16(w, w) }),
+        sums |w| _mm256_sad_epu8(w, _mm256_setzero_si256());
     i8 => i32: |p| _mm256_cvtepi8_epi32(_mm_loadl_epi64(p.cast())),
-        |q, v| _mm_storel_epi64(q.cast(), { let w = words_i16(v); _mm_packs_epi16(w, w) });
-    i16 => i32: |p| _mm256_cvtepi16_epi32(_mm_loadu_si128(p.cast())), |q, v| _mm_storeu_si128(q.cast(), words_i16(v));
+        |q, v| _mm_storel_epi64(q.cast(), { let w = words_i16(v); _mm_packs_epi16(w, w) }),
+        sums |w| _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_set1_epi8(1), w), _mm256_set1_epi16(1));
+    i16 => i32: |p| _mm256_cvtepi16_epi32(_mm_loadu_si128(p.cast())), |q, v| _mm_storeu_si128(q.cast(), words_i16(v)),
+        sums |w| _mm256_madd_epi16(w, _mm256_set1_epi16(1));
     u16 => i32: |p| _mm256_cvtepu16_epi32(_mm_loadu_si128(p.cast())),
         |q, v| _mm_storeu_si128(q.cast(), low_quarters(_mm256_packus_epi32(v, v)));
     i16 => i64: |p| _mm256_cvtepi16_epi64(_mm_loadl_epi64(p.cast())), |q, v| narrow_64(q, v);

@@ -227,6 +227,13 @@ macro_rules! integers {
                 unsafe { $mask_load($splat(fill as $P), Lanes::<$A>::first(self, n), p.cast()) }
             }
 
+            // The mask guards the rest: nothing is gained by a whole load.
+            #[inline(always)]
+            unsafe fn load_part(self, p: *const $A, n: usize, _readable: usize, fill: $A) -> __m512i {
+                // SAFETY: the same contract, and more.
+                unsafe { self.load_first(p, n, fill) }
+            }
+
             #[inline(always)]
             unsafe fn store_first(self, p: *mut $A, n: usize, v: __m512i) {
                 debug_assert!(n <= $N);
@@ -305,38 +312,121 @@ impl Integers32 for Avx512 {
     }
 }
 
+/// Narrower elements in memory, as many as a vector has lanes, loaded and stored whole or in part.
+macro_rules! narrow {
+    ($($name:ident: $V:ty, $load:ident, $store:ident, $splat:ident as $P:ty, mask $M:ty, $mask_load:ident, $mask_store:ident);+ $(;)?) => { $(
+        mod $name {
+            use core::arch::x86_64::*;
+
+            pub(super) use core::arch::x86_64::{$load as load, $store as store};
+
+            fn first(n: usize) -> $M {
+                ((1_u64 << n) - 1) as $M
+            }
+
+            /// # Safety
+            /// `p .. p + n` is readable, and `n` is no more than a vector of these.
+            #[inline]
+            #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+            pub(super) unsafe fn load_first<T>(p: *const T, n: usize, fill: $P) -> $V {
+                // SAFETY: the mask covers the n elements that are readable by this function's contract.
+                unsafe { $mask_load($splat(fill), first(n), p.cast()) }
+            }
+
+            /// # Safety
+            /// `p .. p + n` is writable, and `n` is no more than a vector of these.
+            #[inline]
+            #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+            pub(super) unsafe fn store_first<T>(p: *mut T, n: usize, v: $V) {
+                // SAFETY: the mask covers the n elements that are writable by this function's contract.
+                unsafe { $mask_store(p.cast(), first(n), v) }
+            }
+        }
+    )+ };
+}
+
+narrow! {
+    bytes_32: __m256i, _mm256_loadu_si256, _mm256_storeu_si256, _mm256_set1_epi8 as i8, mask __mmask32, _mm256_mask_loadu_epi8, _mm256_mask_storeu_epi8;
+    bytes_16: __m128i, _mm_loadu_si128, _mm_storeu_si128, _mm_set1_epi8 as i8, mask __mmask16, _mm_mask_loadu_epi8, _mm_mask_storeu_epi8;
+    bytes_8: __m128i, _mm_loadl_epi64, _mm_storel_epi64, _mm_set1_epi8 as i8, mask __mmask16, _mm_mask_loadu_epi8, _mm_mask_storeu_epi8;
+    words_16: __m256i, _mm256_loadu_si256, _mm256_storeu_si256, _mm256_set1_epi16 as i16, mask __mmask16, _mm256_mask_loadu_epi16, _mm256_mask_storeu_epi16;
+    words_8: __m128i, _mm_loadu_si128, _mm_storeu_si128, _mm_set1_epi16 as i16, mask __mmask8, _mm_mask_loadu_epi16, _mm_mask_storeu_epi16;
+    longs_8: __m256i, _mm256_loadu_si256, _mm256_storeu_si256, _mm256_set1_epi32 as i32, mask __mmask8, _mm256_mask_loadu_epi32, _mm256_mask_storeu_epi32;
+}
+
+/// Loads that widen and stores that narrow, saturating, whole or in part; and what adds the neighbours of a whole vector of
+/// elements, where it takes fewer instructions than to widen them all.
+macro_rules! widen {
+    ($($T:ty => $A:ty: $narrow:ident, |$w:ident| $load:expr, |$v:ident| $store:expr $(, sums |$whole:ident| $sums:expr)?);+ $(;)?) => { $(
+        impl Widen<$T, $A> for Avx512 {
+            #[inline(always)]
+            unsafe fn load_wide(self, p: *const $T) -> <Self as Lanes<$A>>::V {
+                // SAFETY: the token, and the trait's contract.
+                unsafe {
+                    let $w = $narrow::load(p.cast());
+                    $load
+                }
+            }
+
+            #[inline(always)]
+            unsafe fn store_narrow(self, p: *mut $T, $v: <Self as Lanes<$A>>::V) {
+                // SAFETY: the token, and the trait's contract.
+                unsafe { $narrow::store(p.cast(), $store) }
+            }
+
+            #[inline(always)]
+            unsafe fn load_wide_first(self, p: *const $T, n: usize, fill: $T) -> <Self as Lanes<$A>>::V {
+                debug_assert!(n <= <Self as Lanes<$A>>::N);
+                // SAFETY: the token, and the trait's contract.
+                unsafe {
+                    let $w = $narrow::load_first(p, n, bytemuck::cast(fill));
+                    $load
+                }
+            }
+
+            #[inline(always)]
+            unsafe fn store_narrow_first(self, p: *mut $T, n: usize, $v: <Self as Lanes<$A>>::V) {
+                debug_assert!(n <= <Self as Lanes<$A>>::N);
+                // SAFETY: the token, and the trait's contract.
+                unsafe { $narrow::store_first(p, n, $store) }
+            }
+
+            $( sums!($T as $A, |$whole| $sums); )?
+        }
+    )+ };
+}
+
 // The narrowing instructions that saturate as unsigned take their source as unsigned: below 0 is cut off first.
-widen! { Avx512:
-    u8 => i16: |p| _mm512_cvtepu8_epi16(_mm256_loadu_si256(p.cast())),
-        |q, v| _mm256_storeu_si256(q.cast(), _mm512_cvtusepi16_epi8(_mm512_max_epi16(v, _mm512_setzero_si512())));
-    i8 => i16: |p| _mm512_cvtepi8_epi16(_mm256_loadu_si256(p.cast())),
-        |q, v| _mm256_storeu_si256(q.cast(), _mm512_cvtsepi16_epi8(v));
-    u8 => i32: |p| _mm512_cvtepu8_epi32(_mm_loadu_si128(p.cast())),
-        |q, v| _mm_storeu_si128(q.cast(), _mm512_cvtusepi32_epi8(_mm512_max_epi32(v, _mm512_setzero_si512())));
-    i8 => i32: |p| _mm512_cvtepi8_epi32(_mm_loadu_si128(p.cast())),
-        |q, v| _mm_storeu_si128(q.cast(), _mm512_cvtsepi32_epi8(v));
-    i16 => i32: |p| _mm512_cvtepi16_epi32(_mm256_loadu_si256(p.cast())),
-        |q, v| _mm256_storeu_si256(q.cast(), _mm512_cvtsepi32_epi16(v));
-    u16 => i32: |p| _mm512_cvtepu16_epi32(_mm256_loadu_si256(p.cast())),
-        |q, v| _mm256_storeu_si256(q.cast(), _mm512_cvtusepi32_epi16(_mm512_max_epi32(v, _mm512_setzero_si512())));
-    i16 => i64: |p| _mm512_cvtepi16_epi64(_mm_loadu_si128(p.cast())),
-        |q, v| _mm_storeu_si128(q.cast(), _mm512_cvtsepi64_epi16(v));
-    u16 => i64: |p| _mm512_cvtepu16_epi64(_mm_loadu_si128(p.cast())),
-        |q, v| _mm_storeu_si128(q.cast(), _mm512_cvtusepi64_epi16(_mm512_max_epi64(v, _mm512_setzero_si512())));
-    u8 => i64: |p| _mm512_cvtepu8_epi64(_mm_loadl_epi64(p.cast())),
-        |q, v| _mm_storel_epi64(q.cast(), _mm512_cvtusepi64_epi8(_mm512_max_epi64(v, _mm512_setzero_si512())));
-    i8 => i64: |p| _mm512_cvtepi8_epi64(_mm_loadl_epi64(p.cast())),
-        |q, v| _mm_storel_epi64(q.cast(), _mm512_cvtsepi64_epi8(v));
-    i32 => i64: |p| _mm512_cvtepi32_epi64(_mm256_loadu_si256(p.cast())),
-        |q, v| _mm256_storeu_si256(q.cast(), _mm512_cvtsepi64_epi32(v));
+widen! {
+    u8 => i16: bytes_32, |w| _mm512_cvtepu8_epi16(w),
+        |v| _mm512_cvtusepi16_epi8(_mm512_max_epi16(v, _mm512_setzero_si512())),
+        sums |w| _mm512_maddubs_epi16(w, _mm512_set1_epi8(1));
+    i8 => i16: bytes_32, |w| _mm512_cvtepi8_epi16(w), |v| _mm512_cvtsepi16_epi8(v),
+        sums |w| _mm512_maddubs_epi16(_mm512_set1_epi8(1), w);
+    u8 => i32: bytes_16, |w| _mm512_cvtepu8_epi32(w),
+        |v| _mm512_cvtusepi32_epi8(_mm512_max_epi32(v, _mm512_setzero_si512())),
+        sums |w| _mm512_sad_epu8(w, _mm512_setzero_si512());
+    i8 => i32: bytes_16, |w| _mm512_cvtepi8_epi32(w), |v| _mm512_cvtsepi32_epi8(v),
+        sums |w| _mm512_madd_epi16(_mm512_maddubs_epi16(_mm512_set1_epi8(1), w), _mm512_set1_epi16(1));
+    i16 => i32: words_16, |w| _mm512_cvtepi16_epi32(w), |v| _mm512_cvtsepi32_epi16(v),
+        sums |w| _mm512_madd_epi16(w, _mm512_set1_epi16(1));
+    u16 => i32: words_16, |w| _mm512_cvtepu16_epi32(w),
+        |v| _mm512_cvtusepi32_epi16(_mm512_max_epi32(v, _mm512_setzero_si512()));
+    i16 => i64: words_8, |w| _mm512_cvtepi16_epi64(w), |v| _mm512_cvtsepi64_epi16(v);
+    u16 => i64: words_8, |w| _mm512_cvtepu16_epi64(w),
+        |v| _mm512_cvtusepi64_epi16(_mm512_max_epi64(v, _mm512_setzero_si512()));
+    u8 => i64: bytes_8, |w| _mm512_cvtepu8_epi64(w),
+        |v| _mm512_cvtusepi64_epi8(_mm512_max_epi64(v, _mm512_setzero_si512()));
+    i8 => i64: bytes_8, |w| _mm512_cvtepi8_epi64(w), |v| _mm512_cvtsepi64_epi8(v);
+    i32 => i64: longs_8, |w| _mm512_cvtepi32_epi64(w), |v| _mm512_cvtsepi64_epi32(v);
 }
 
 #[cfg(feature = "half")]
-widen! { Avx512:
-    half::f16 => f32: |p| _mm512_cvtph_ps(_mm256_loadu_si256(p.cast())),
-        |q, v| _mm256_storeu_si256(q.cast(), _mm512_cvtps_ph::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(v));
-    half::bf16 => f32: |p| _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(_mm256_loadu_si256(p.cast())))),
-        |q, v| _mm256_storeu_si256(q.cast(), _mm512_cvtepi32_epi16(round_bf16(v)));
+widen! {
+    half::f16 => f32: words_16, |w| _mm512_cvtph_ps(w),
+        |v| _mm512_cvtps_ph::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(v);
+    half::bf16 => f32: words_16, |w| _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(w))),
+        |v| _mm512_cvtepi32_epi16(round_bf16(v));
 }
 
 /// The nearest bf16, ties to even, in the low words. The canonical NaN stays itself.

@@ -25,10 +25,38 @@ macro_rules! adds {
     )+ };
 }
 
-/// Loads that widen and stores that narrow, saturating.
+/// What a tier says whose vectors of `$T` are added up to lanes of `$A`.
+#[cfg(any(lanepool_x86, lanepool_neon))]
+macro_rules! sums {
+    ($T:ty as $A:ty, |$whole:ident| $sums:expr) => {
+        const RUN: usize = <Self as Lanes<$T>>::N;
+
+        #[inline(always)]
+        unsafe fn load_sums(self, p: *const $T) -> <Self as Lanes<$A>>::V {
+            // SAFETY: the token, and the trait's contract.
+            unsafe {
+                let $whole = Lanes::<$T>::load(self, p);
+                $sums
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn load_sums_first(self, p: *const $T, n: usize, readable: usize, fill: $T) -> <Self as Lanes<$A>>::V {
+            // SAFETY: the token, and the trait's contract.
+            unsafe {
+                let $whole = Lanes::<$T>::load_part(self, p, n, readable, fill);
+                $sums
+            }
+        }
+    };
+}
+
+/// Loads that widen and stores that narrow, saturating; and what adds the neighbours of a whole vector of elements, where it
+/// takes fewer instructions than to widen them all.
 #[cfg(any(lanepool_x86, lanepool_neon))]
 macro_rules! widen {
-    ($Token:ident: $($T:ty => $A:ty: |$p:ident| $load:expr, |$q:ident, $v:ident| $store:expr);+ $(;)?) => { $(
+    ($Token:ident: $($T:ty => $A:ty: |$p:ident| $load:expr, |$q:ident, $v:ident| $store:expr
+        $(, sums |$whole:ident| $sums:expr)?);+ $(;)?) => { $(
         impl Widen<$T, $A> for $Token {
             #[inline(always)]
             unsafe fn load_wide(self, $p: *const $T) -> <Self as Lanes<$A>>::V {
@@ -41,6 +69,8 @@ macro_rules! widen {
                 // SAFETY: the token, and the trait's contract.
                 unsafe { $store }
             }
+
+            $( sums!($T as $A, |$whole| $sums); )?
         }
     )+ };
 }

@@ -230,13 +230,18 @@ unsafe fn narrow_64<T: TryFrom<i64> + Integer>(q: *mut T, v: int64x2_t) {
 }
 
 widen! { Neon:
-    u8 => i16: |p| vreinterpretq_s16_u16(vmovl_u8(vld1_u8(p))), |q, v| vst1_u8(q, vqmovun_s16(v));
-    i8 => i16: |p| vmovl_s8(vld1_s8(p)), |q, v| vst1_s8(q, vqmovn_s16(v));
+    u8 => i16: |p| vreinterpretq_s16_u16(vmovl_u8(vld1_u8(p))), |q, v| vst1_u8(q, vqmovun_s16(v)),
+        sums |w| vreinterpretq_s16_u16(vpaddlq_u8(w));
+    i8 => i16: |p| vmovl_s8(vld1_s8(p)), |q, v| vst1_s8(q, vqmovn_s16(v)),
+        sums |w| vpaddlq_s8(w);
     u8 => i32: |p| vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(vmovl_u8(load_4(p))))),
-        |q, v| store_4(q, { let w = vqmovn_s32(v); vqmovun_s16(vcombine_s16(w, w)) });
+        |q, v| store_4(q, { let w = vqmovn_s32(v); vqmovun_s16(vcombine_s16(w, w)) }),
+        sums |w| vreinterpretq_s32_u32(vpaddlq_u16(vpaddlq_u8(w)));
     i8 => i32: |p| vmovl_s16(vget_low_s16(vmovl_s8(vreinterpret_s8_u8(load_4(p.cast()))))),
-        |q, v| store_4(q.cast(), { let w = vqmovn_s32(v); vreinterpret_u8_s8(vqmovn_s16(vcombine_s16(w, w))) });
-    i16 => i32: |p| vmovl_s16(vld1_s16(p)), |q, v| vst1_s16(q, vqmovn_s32(v));
+        |q, v| store_4(q.cast(), { let w = vqmovn_s32(v); vreinterpret_u8_s8(vqmovn_s16(vcombine_s16(w, w))) }),
+        sums |w| vpaddlq_s16(vpaddlq_s8(w));
+    i16 => i32: |p| vmovl_s16(vld1_s16(p)), |q, v| vst1_s16(q, vqmovn_s32(v)),
+        sums |w| vpaddlq_s16(w);
     u16 => i32: |p| vreinterpretq_s32_u32(vmovl_u16(vld1_u16(p))), |q, v| vst1_u16(q, vqmovun_s32(v));
     i16 => i64: |p| load_64(p),
         |q, v| narrow_64(q, v);

@@ -49,6 +49,21 @@ integer!(i8, u8, i16, u16, i32);
 macro_rules! exact_sum {
     ($T:ty as $A:ty, $S:ty) => {
         widened!($T as $A, $S, <$T>::ZERO);
+
+        const RUN: usize = <$S as Widen<$T, $A>>::RUN;
+
+        #[inline(always)]
+        unsafe fn load_run(self, s: $S, p: *const $T) -> <$S as Lanes<$A>>::V {
+            // SAFETY: the same contract.
+            unsafe { s.load_sums(p) }
+        }
+
+        #[inline(always)]
+        unsafe fn load_run_first(self, s: $S, p: *const $T, n: usize, readable: usize) -> <$S as Lanes<$A>>::V {
+            // SAFETY: the same contract.
+            unsafe { s.load_sums_first(p, n, readable, <$T>::ZERO) }
+        }
+
         unwatched!($S, <$S as Lanes<$A>>::V);
 
         #[inline(always)]

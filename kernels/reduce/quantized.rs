@@ -57,6 +57,24 @@ impl<T: Integer + TryFrom<i32>, S: Integers32 + Widen<T, i32>> Reduce<i32, S> fo
         s.add(unsafe { s.load_wide_first(p, n, Reduce::<i32, S>::identity(self)) }, s.splat(-self.zero_in))
     }
 
+    const RUN: usize = <S as Widen<T, i32>>::RUN;
+
+    // Every lane gives up its share of the zero points, though it may not hold its share of the sum: they are added up.
+    #[inline(always)]
+    unsafe fn load_run(self, s: S, p: *const T) -> S::V {
+        let zeros = self.zero_in * (<S as Widen<T, i32>>::RUN / S::N) as i32;
+        // SAFETY: the same contract.
+        s.add(unsafe { s.load_sums(p) }, s.splat(-zeros))
+    }
+
+    #[inline(always)]
+    unsafe fn load_run_first(self, s: S, p: *const T, n: usize, readable: usize) -> S::V {
+        let zeros = self.zero_in * (<S as Widen<T, i32>>::RUN / S::N) as i32;
+        // SAFETY: the same contract.
+        let sums = unsafe { s.load_sums_first(p, n, readable, Reduce::<i32, S>::identity(self)) };
+        s.add(sums, s.splat(-zeros))
+    }
+
     #[inline(always)]
     fn join(self, s: S, a: S::V, b: S::V) -> S::V {
         s.add(a, b)
