@@ -39,18 +39,19 @@ impl Lane for i64 {}
 /// The longest vector of any tier, in lanes: the size of a stack buffer that holds one.
 pub(crate) const MOST_LANES: usize = 64;
 
-/// Copies part of a vector, 64 bytes at most: two moves that overlap, of the largest size that fits. A call of `memcpy` costs
-/// more than what it is called for.
+/// Copies the first `n` of a vector's `most` elements: two moves that overlap, of the largest size that fits. A call of `memcpy`
+/// costs more than what it is called for.
 ///
 /// # Safety
-/// `n` elements, of 64 bytes together at most, can be read at `from` and written at `to`, and they do not overlap.
+/// `n <= most` elements, of 64 bytes together at most, can be read at `from` and written at `to`, and they do not overlap.
 #[inline(always)]
-unsafe fn copy_part<T>(from: *const T, to: *mut T, n: usize) {
+unsafe fn copy_part<T>(from: *const T, to: *mut T, n: usize, most: usize) {
     let (from, to, len) = (from.cast::<u8>(), to.cast::<u8>(), n * size_of::<T>());
-    debug_assert!(len <= 64);
+    // Sizes that are no part of the vector, or of an element, are nothing that is compiled.
+    let is_size = |bytes: usize| bytes >= size_of::<T>() && (bytes < most * size_of::<T>() || bytes == size_of::<T>());
     macro_rules! twice {
         ($($bytes:literal),+) => { $(
-            if len >= $bytes {
+            if is_size($bytes) && len >= $bytes {
                 // SAFETY: the first and the last of `len` bytes.
                 unsafe {
                     let first = from.cast::<[u8; $bytes]>().read_unaligned();
@@ -101,7 +102,7 @@ pub(crate) trait Lanes<A: Lane>: Simd {
         let mut whole = [fill; MOST_LANES];
         // SAFETY: n <= N <= MOST_LANES elements are readable by this function's contract, and `whole` holds a vector.
         unsafe {
-            copy_part(p, whole.as_mut_ptr(), n);
+            copy_part(p, whole.as_mut_ptr(), n, Self::N);
             self.load(whole.as_ptr())
         }
     }
@@ -133,7 +134,7 @@ pub(crate) trait Lanes<A: Lane>: Simd {
         // SAFETY: `whole` holds a vector; n <= N elements are writable by this function's contract.
         unsafe {
             self.store(whole.as_mut_ptr(), v);
-            copy_part(whole.as_ptr(), p, n);
+            copy_part(whole.as_ptr(), p, n, Self::N);
         }
     }
 
@@ -290,7 +291,7 @@ pub(crate) trait Widen<T: bytemuck::Pod, A: Lane>: Lanes<A> {
         let mut whole = [fill; MOST_LANES];
         // SAFETY: n <= N <= MOST_LANES elements are readable by this function's contract, and `whole` holds a vector.
         unsafe {
-            copy_part(p, whole.as_mut_ptr(), n);
+            copy_part(p, whole.as_mut_ptr(), n, Self::N);
             self.load_wide(whole.as_ptr())
         }
     }
@@ -306,7 +307,7 @@ pub(crate) trait Widen<T: bytemuck::Pod, A: Lane>: Lanes<A> {
         // SAFETY: `whole` holds a vector; n <= N elements are writable by this function's contract.
         unsafe {
             self.store_narrow(whole.as_mut_ptr(), v);
-            copy_part(whole.as_ptr(), p, n);
+            copy_part(whole.as_ptr(), p, n, Self::N);
         }
     }
 }

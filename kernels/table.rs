@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use core::marker::PhantomData;
+use core::mem::MaybeUninit;
 use core::ops::Range;
 
 use super::clamp;
@@ -23,6 +24,7 @@ use super::walk::planes::{Padded, Planes};
 use super::walk::rows::{Rows, Shape};
 use super::walk::{Io, Layer, Walk};
 use crate::geometry::Geometry;
+use crate::strides::Output;
 use crate::{Index, IndexKind, Rounding, Tier};
 
 #[cfg(lanepool_neon)]
@@ -128,13 +130,9 @@ pub trait Kernel: Send + Sync {
     /// Bytes of an element in memory.
     fn element_bytes(&self) -> usize;
 
-    /// The output in pieces that can be computed apart: each a contiguous run of `unit_len` elements.
-    fn units(&self) -> usize;
-    fn unit_len(&self) -> usize;
-
     /// # Safety
     /// As for [`Walk::visit`]; the bytes of `io` are elements of `element_bytes` each.
-    unsafe fn run(&self, io: Io<u8>, units: Range<usize>);
+    unsafe fn run(&self, io: Io<u8>, rows: Range<usize>);
 }
 
 /// A kernel and the safe way to run it over slices: the one door from `src/` into the fence.
@@ -143,7 +141,9 @@ pub trait Kernel: Send + Sync {
 /// `T` is known here, not there.
 pub struct Bound<T> {
     kernel: Box<dyn Kernel>,
-    /// Elements of the input of the layer that the kernel was made for.
+    /// Of the layer that the kernel was made for.
+    output: Output,
+    /// Elements from the first of its input to the last.
     input_len: usize,
     element: PhantomData<fn(&[T])>,
 }
@@ -151,8 +151,8 @@ pub struct Bound<T> {
 impl<T: bytemuck::Pod> Bound<T> {
     /// `None` where the kernel's elements are not as long as `T`.
     fn new(kernel: Box<dyn Kernel>, layer: &Layer) -> Option<Self> {
-        let input_len = layer.geometry.input_len();
-        (kernel.element_bytes() == size_of::<T>()).then_some(Self { kernel, input_len, element: PhantomData })
+        let (input_len, output) = (layer.input_extent(), layer.output());
+        (kernel.element_bytes() == size_of::<T>()).then_some(Self { kernel, output, input_len, element: PhantomData })
     }
 }
 
@@ -161,26 +161,47 @@ impl<T> Bound<T> {
         self.kernel.walk()
     }
 
-    pub(crate) fn units(&self) -> usize {
-        self.kernel.units()
+    /// Where the output's rows lie.
+    pub(crate) fn output(&self) -> &Output {
+        &self.output
     }
 
-    pub(crate) fn unit_len(&self) -> usize {
-        self.kernel.unit_len()
+    /// Elements from the first of the input to the last.
+    pub(crate) fn input_len(&self) -> usize {
+        self.input_len
     }
 
-    /// Computes `units`, whose output is `dst`, from the whole input. `None` where a length is wrong.
-    pub(crate) fn run(&self, src: &[T], dst: &mut [T], units: Range<usize>) -> Option<()> {
-        let is_whole = src.len() == self.input_len && units.end <= self.units();
-        if !is_whole || Some(dst.len()) != units.len().checked_mul(self.unit_len()) {
+    /// Computes output rows, which `dst` spans, from the whole input. `None` where a length is wrong.
+    pub(crate) fn run(&self, src: &[T], dst: &mut [T], rows: Range<usize>) -> Option<()> {
+        self.run_over(src, dst.as_mut_ptr_range(), dst.len(), rows)
+    }
+
+    /// Computes the whole output in memory that holds nothing yet. `None` where a length is wrong, or the output has gaps.
+    pub(crate) fn run_uninit<'a>(&self, src: &[T], dst: &'a mut [MaybeUninit<T>]) -> Option<&'a mut [T]> {
+        if self.output.has_gaps() {
             return None;
         }
-        let (src, dst) = (src.as_ptr_range(), dst.as_mut_ptr_range());
+        let Range { start, end } = dst.as_mut_ptr_range();
+        self.run_over(src, start.cast()..end.cast(), dst.len(), 0..self.output.rows())?;
+        // SAFETY: an output without gaps, all of whose rows have been computed: every element has been written.
+        Some(unsafe { core::slice::from_raw_parts_mut(dst.as_mut_ptr().cast(), dst.len()) })
+    }
+
+    /// `dst` is borrowed mutably by the caller, and `len` elements long.
+    fn run_over(&self, src: &[T], dst: Range<*mut T>, len: usize, rows: Range<usize>) -> Option<()> {
+        let is_whole = src.len() == self.input_len && rows.end <= self.output.rows();
+        if !is_whole || len != self.output.span(rows.clone()).len() {
+            return None;
+        }
+        if rows.is_empty() {
+            return Some(());
+        }
+        let src = src.as_ptr_range();
         let io = Io { src: src.start, src_end: src.end, dst: dst.start, dst_end: dst.end };
         // SAFETY: `src` is the whole input of the kernel's own layer and `dst`, which is borrowed mutably, exactly the output
-        // of units that it has: both were just compared. Elements of the kernel's length: `new` has compared that, and any
+        // of rows that it has: both were just compared. Elements of the kernel's length: `new` has compared that, and any
         // bits are a `T`, which is `Pod`.
-        unsafe { self.kernel.run(io.cast(), units) };
+        unsafe { self.kernel.run(io.cast(), rows) };
         Some(())
     }
 }
@@ -199,22 +220,14 @@ impl<S: Simd, W: Walk<S>> Kernel for OnTier<S, W> {
         size_of::<W::T>()
     }
 
-    fn units(&self) -> usize {
-        self.walk.units()
-    }
-
-    fn unit_len(&self) -> usize {
-        self.walk.unit_len()
-    }
-
-    unsafe fn run(&self, io: Io<u8>, units: Range<usize>) {
+    unsafe fn run(&self, io: Io<u8>, rows: Range<usize>) {
         #[cfg(feature = "count-runs")]
         super::runs::note::<S, W, W::T>();
         let Self { token, walk } = self;
         token.vectorize(
             #[inline(always)]
             // SAFETY: the same contract.
-            || unsafe { walk.visit(*token, io.cast(), units) },
+            || unsafe { walk.visit(*token, io.cast(), rows) },
         );
     }
 }
@@ -232,10 +245,12 @@ where
     // A condition of constants, so that nothing is compiled for those.
     if !R::LEAN && !S::PLAIN {
         match (kind, Shape::of(geometry), Padded::of(geometry), tiling) {
-            (WalkKind::Rows, Some(shape), _, Some(tiling)) => {
+            (WalkKind::Rows, Some(shape), _, Some(tiling)) if layer.has_whole_rows() => {
                 return Box::new(OnTier { token, walk: Rows::new::<S>(op, layer, shape, tiling) });
             }
-            (WalkKind::Planes, _, Some(padded), Some(tiling)) if Padded::takes::<A, S, R>(geometry) => {
+            (WalkKind::Planes, _, Some(padded), Some(tiling))
+                if Padded::takes::<A, S, R>(geometry) && layer.is_packed() =>
+            {
                 return Box::new(OnTier { token, walk: Planes::new::<S>(op, layer, padded, tiling) });
             }
             _ => {}
@@ -257,44 +272,33 @@ pub type Clamp<T> = Box<dyn Fn(&mut [T]) + Send + Sync>;
 pub struct BoundFind<T> {
     finder: Box<dyn Finder>,
     input_len: usize,
-    units: usize,
-    unit_len: usize,
+    output: Output,
     element: PhantomData<fn(&[T])>,
 }
 
 impl<T: bytemuck::Pod> BoundFind<T> {
     fn new(finder: Box<dyn Finder>, layer: &Layer) -> Option<Self> {
-        let geometry = &layer.geometry;
-        let (input_len, units, unit_len) = (geometry.input_len(), geometry.rows(), geometry.row_len());
-        (finder.element_bytes() == size_of::<T>()).then_some(Self {
-            finder,
-            input_len,
-            units,
-            unit_len,
-            element: PhantomData,
-        })
+        let (input_len, output) = (layer.geometry.input_len(), layer.output());
+        (finder.element_bytes() == size_of::<T>()).then_some(Self { finder, input_len, output, element: PhantomData })
     }
 }
 
 impl<T> BoundFind<T> {
-    pub(crate) fn units(&self) -> usize {
-        self.units
+    /// Where the output's rows lie: side by side.
+    pub(crate) fn output(&self) -> &Output {
+        &self.output
     }
 
-    pub(crate) fn unit_len(&self) -> usize {
-        self.unit_len
-    }
-
-    /// Computes `units`, whose indices are `indices` and whose values, where wanted, `dst`. `None` where a length is wrong.
+    /// Computes output rows, whose indices are `indices` and whose values, where wanted, `dst`. `None` where a length is wrong.
     pub(crate) fn run<I: Index>(
         &self,
         src: &[T],
         dst: Option<&mut [T]>,
         indices: &mut [I],
-        units: Range<usize>,
+        rows: Range<usize>,
     ) -> Option<()> {
-        let need = units.len().checked_mul(self.unit_len)?;
-        let is_whole = src.len() == self.input_len && units.end <= self.units && indices.len() == need;
+        let need = self.output.span(rows.clone()).len();
+        let is_whole = src.len() == self.input_len && rows.end <= self.output.rows() && indices.len() == need;
         if !is_whole || dst.as_ref().is_some_and(|dst| dst.len() != need) {
             return None;
         }
@@ -305,7 +309,7 @@ impl<T> BoundFind<T> {
         let to = indices.as_mut_ptr();
         let to = if size_of::<I>() == size_of::<i32>() { Indices::Short(to.cast()) } else { Indices::Long(to.cast()) };
         // SAFETY: as for `Bound::run`, and `indices`, of one of the two types, has an element for each output.
-        unsafe { self.finder.run(io.cast(), wants_values, to, units) };
+        unsafe { self.finder.run(io.cast(), wants_values, to, rows) };
         Some(())
     }
 }

@@ -104,7 +104,7 @@ impl<T: Element> Erased for Plan<T> {
 
     fn run_task(&self, tasks: &Tasks, task: usize, src: &[u8], part: &mut [u8]) -> Result<()> {
         let src = elements(src, self.input_len())?;
-        self.units_of(tasks, task)?;
+        self.rows_of(tasks, task)?;
         let part = elements_mut(part, tasks.range(task).len())?;
         self.run_task(tasks, task, src, part)
     }
@@ -252,13 +252,19 @@ struct Planner<'a, O> {
     pool: &'a Pool<O, Any>,
     layout: Layout,
     shape: &'a [usize],
+    strides: Option<[&'a [usize]; 2]>,
 }
 
 impl<O: PoolOperation> ElementVisitor for Planner<'_, O> {
     type Output = Result<AnyPlan>;
 
     fn visit<T: Element>(self) -> Result<AnyPlan> {
-        Ok(self.pool.with_element::<T>().plan(self.layout, self.shape)?.into())
+        let pool = self.pool.with_element::<T>();
+        Ok(match self.strides {
+            Some([input, output]) => pool.plan_strided(self.layout, self.shape, input, output)?,
+            None => pool.plan(self.layout, self.shape)?,
+        }
+        .into())
     }
 }
 
@@ -268,7 +274,27 @@ impl<O: PoolOperation> Pool<O, Any> {
     /// # Errors
     /// As for [`Pool::plan`]; [`Error::Unsupported`] where the type belongs to a feature that is off.
     pub fn plan_as(&self, dtype: DType, layout: Layout, shape: impl AsRef<[usize]>) -> Result<AnyPlan> {
-        let planned = dtype.visit(Planner { pool: self, layout, shape: shape.as_ref() });
-        planned.unwrap_or(Err(Error::Unsupported { why: "f16 and bf16 need the crate's feature `half`, which is off" }))
+        self.plan_any(dtype, Planner { pool: self, layout, shape: shape.as_ref(), strides: None })
+    }
+
+    /// [`Pool::plan_strided`] for tensors of the element type `dtype`. Strides count elements; lengths of slices count bytes.
+    ///
+    /// # Errors
+    /// As for [`Pool::plan_strided`]; [`Error::Unsupported`] where the type belongs to a feature that is off.
+    pub fn plan_strided_as(
+        &self,
+        dtype: DType,
+        layout: Layout,
+        shape: impl AsRef<[usize]>,
+        input: impl AsRef<[usize]>,
+        output: impl AsRef<[usize]>,
+    ) -> Result<AnyPlan> {
+        let strides = Some([input.as_ref(), output.as_ref()]);
+        self.plan_any(dtype, Planner { pool: self, layout, shape: shape.as_ref(), strides })
+    }
+
+    fn plan_any(&self, dtype: DType, planner: Planner<'_, O>) -> Result<AnyPlan> {
+        let off = Error::Unsupported { why: "f16 and bf16 need the crate's feature `half`, which is off" };
+        dtype.visit(planner).unwrap_or(Err(off))
     }
 }

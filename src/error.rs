@@ -139,6 +139,31 @@ pub enum Error {
         /// How many it should have; 0 stands for "1 to 3 spatial axes".
         need: usize,
     },
+    /// Not one stride for each axis of the shape.
+    StridesLen {
+        /// `"input"` or `"output"`.
+        what: &'static str,
+        /// How many there are.
+        got: usize,
+        /// How many there should be.
+        need: usize,
+    },
+    /// Channels last, but not side by side.
+    ChannelsApart {
+        /// `"input"` or `"output"`.
+        what: &'static str,
+        /// The stride of the channels.
+        stride: usize,
+    },
+    /// Strides that put two outputs in one place, or in another order than the layout's.
+    OutputsOverlap {
+        /// The axis whose stride is too short.
+        axis: AxisName,
+        /// Its stride.
+        stride: usize,
+        /// Elements from the first to the last of what lies at one index of the axis.
+        need: usize,
+    },
     /// A kernel of length 0.
     ZeroKernel {
         /// The axis it was given for.
@@ -399,6 +424,24 @@ impl fmt::Display for Error {
             }
             Self::Rank { what, got, need } => {
                 write!(f, "the {what} has {got} numbers where {need} are needed, one for each spatial axis")
+            }
+            Self::StridesLen { what, got, need } => {
+                write!(
+                    f,
+                    "the strides of the {what} are {got} numbers where {need} are needed, one for each axis of the shape"
+                )
+            }
+            Self::ChannelsApart { what, stride } => {
+                write!(
+                    f,
+                    "the stride of the {what} is {stride} on axis 1 (channels): channels last, they lie side by side"
+                )
+            }
+            Self::OutputsOverlap { axis, stride, need } => {
+                write!(
+                    f,
+                    "the stride of the output is {stride} on {axis}, where each index takes {need} elements: outputs would overlap, or not lie in the order of the layout"
+                )
             }
             Self::ZeroKernel { axis } => write!(f, "the kernel is 0 on {axis}: a window needs at least one tap"),
             Self::ZeroStride { axis } => write!(f, "the stride is 0 on {axis}: windows must move"),

@@ -72,7 +72,7 @@ impl<T: Element, I: Index> IndexPlan<T, I> {
             return Err(Error::IndexTooNarrow { index: I::NAME, most });
         }
         let tier = tier.unwrap_or_else(Tier::best).check()?;
-        let layer = Layer { geometry, count: Count::Valid };
+        let layer = Layer::packed(geometry, Count::Valid);
         let unavailable = Error::TierUnavailable { tier, why: "this build has no kernels for it" };
         let finder = T::bind_find(tier, operation, kind, &layer).ok_or(unavailable)?;
         let clamp = clamp_between(bounds, tier)?;
@@ -104,7 +104,7 @@ impl<T: Element, I: Index> IndexPlan<T, I> {
         if need != got {
             return Err(Error::DstLen { need, got });
         }
-        self.run_units(src, Some(dst), indices, 0..self.shared.finder.units())
+        self.run_rows(src, Some(dst), indices, 0..self.shared.finder.output().rows())
     }
 
     /// Writes where the maxima or minima of `src` are, and not what they are.
@@ -113,7 +113,7 @@ impl<T: Element, I: Index> IndexPlan<T, I> {
     /// As for [`IndexPlan::run`].
     pub fn run_indices(&self, src: &[T], indices: &mut [I]) -> Result<()> {
         self.check(src, indices)?;
-        self.run_units(src, None, indices, 0..self.shared.finder.units())
+        self.run_rows(src, None, indices, 0..self.shared.finder.output().rows())
     }
 
     /// Pools `src` into new vectors: values and indices.
@@ -147,7 +147,7 @@ impl<T: Element, I: Index> IndexPlan<T, I> {
             return self.run(src, dst, indices);
         }
         self.check(src, indices)?;
-        let len = tasks.part_len();
+        let len = tasks.range(0).len();
         let parts = dst.par_chunks_mut(len).zip(indices.par_chunks_mut(len)).enumerate();
         parts.try_for_each(|(task, (part, indices))| self.run_task(&tasks, task, src, part, indices))
     }
@@ -155,7 +155,7 @@ impl<T: Element, I: Index> IndexPlan<T, I> {
     /// Cuts values and indices into at most `most` parts that can be computed apart, as [`Plan::tasks`](crate::Plan::tasks).
     pub fn tasks(&self, most: usize) -> Tasks {
         let finder = &self.shared.finder;
-        Tasks::new(most, finder.units(), finder.unit_len())
+        Tasks::new(most, finder.output())
     }
 
     /// Computes one part of the values and of the indices, each the range [`Tasks::range`] of its slice, as
@@ -180,12 +180,12 @@ impl<T: Element, I: Index> IndexPlan<T, I> {
     /// [`Error::SrcLen`], [`Error::DstLen`] and [`Error::IndexLen`] where a slice is not exactly as long as it must be,
     /// [`Error::TaskOutOfRange`] and [`Error::ForeignTasks`]; nothing is written then.
     pub fn run_task(&self, tasks: &Tasks, task: usize, src: &[T], part: &mut [T], indices: &mut [I]) -> Result<()> {
-        let units = self.check_task(tasks, task, src, indices)?;
+        let rows = self.check_task(tasks, task, src, indices)?;
         let (need, got) = (indices.len(), part.len());
         if need != got {
             return Err(Error::DstLen { need, got });
         }
-        self.run_units(src, Some(part), indices, units)
+        self.run_rows(src, Some(part), indices, rows)
     }
 
     /// Computes one part of the indices alone.
@@ -193,16 +193,16 @@ impl<T: Element, I: Index> IndexPlan<T, I> {
     /// # Errors
     /// As for [`IndexPlan::run_task`].
     pub fn run_indices_task(&self, tasks: &Tasks, task: usize, src: &[T], indices: &mut [I]) -> Result<()> {
-        let units = self.check_task(tasks, task, src, indices)?;
-        self.run_units(src, None, indices, units)
+        let rows = self.check_task(tasks, task, src, indices)?;
+        self.run_rows(src, None, indices, rows)
     }
 
-    /// The units of a task whose part of the indices this is.
+    /// The rows of a task whose part of the indices this is.
     fn check_task(&self, tasks: &Tasks, task: usize, src: &[T], indices: &[I]) -> Result<Range<usize>> {
         self.check_src(src)?;
-        let units = tasks.check(task, self.shared.finder.units(), self.shared.finder.unit_len())?;
+        let rows = tasks.check(task, self.shared.finder.output())?;
         let (need, got) = (tasks.range(task).len(), indices.len());
-        if need == got { Ok(units) } else { Err(Error::IndexLen { need, got }) }
+        if need == got { Ok(rows) } else { Err(Error::IndexLen { need, got }) }
     }
 
     fn check_src(&self, src: &[T]) -> Result<()> {
@@ -216,16 +216,16 @@ impl<T: Element, I: Index> IndexPlan<T, I> {
         if need == got { Ok(()) } else { Err(Error::IndexLen { need, got }) }
     }
 
-    fn run_units(&self, src: &[T], mut dst: Option<&mut [T]>, indices: &mut [I], units: Range<usize>) -> Result<()> {
+    fn run_rows(&self, src: &[T], mut dst: Option<&mut [T]>, indices: &mut [I], rows: Range<usize>) -> Result<()> {
         if indices.is_empty() {
             return Ok(());
         }
         let finder = &self.shared.finder;
-        let first = units.start.saturating_mul(finder.unit_len());
-        let wrong = Error::IndexLen { need: finder.unit_len().saturating_mul(units.len()), got: indices.len() };
-        finder.run(src, dst.as_deref_mut(), indices, units).ok_or(wrong)?;
+        let span = finder.output().span(rows.clone());
+        let wrong = Error::IndexLen { need: span.len(), got: indices.len() };
+        finder.run(src, dst.as_deref_mut(), indices, rows).ok_or(wrong)?;
         if let (Some(identity), Some(dst)) = (self.shared.empty_windows, dst.as_deref_mut()) {
-            self.shared.geometry.fill_empty(dst, first, identity);
+            self.shared.geometry.fill_empty(dst, span.start, identity);
         }
         if let (Some(clamp), Some(dst)) = (&self.shared.clamp, dst) {
             clamp(dst);

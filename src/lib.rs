@@ -96,6 +96,7 @@ mod plan;
 mod pool;
 mod quantized;
 mod selftest;
+mod strides;
 mod tasks;
 mod tier;
 mod unpool;

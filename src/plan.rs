@@ -1,6 +1,7 @@
 //! A plan: a layer validated once, bound to a tier, run many times.
 
 use core::fmt;
+use core::mem::MaybeUninit;
 use core::ops::Range;
 
 use alloc::boxed::Box;
@@ -11,6 +12,7 @@ use alloc::vec::Vec;
 use crate::geometry::{Count, Geometry};
 use crate::kernels::{Bound, Choice, Clamp, Layer, Operation};
 use crate::pool::Parts;
+use crate::strides::Places;
 use crate::{Element, Error, Layout, Result, Tasks, Tier};
 
 /// Outputs whose divisors a plan tables at most: those whose windows padding cuts. No layer anybody runs comes near it.
@@ -67,13 +69,22 @@ impl<T> Clone for Plan<T> {
 }
 
 impl<T: Element> Plan<T> {
-    pub(crate) fn new(parts: &Parts<'_>, layout: Layout, shape: &[usize]) -> Result<Self> {
+    pub(crate) fn new(
+        parts: &Parts<'_>,
+        layout: Layout,
+        shape: &[usize],
+        strides: Option<[&[usize]; 2]>,
+    ) -> Result<Self> {
         let Parts { window, operation, count, name, tier, bounds } = *parts;
         let geometry = Geometry::new(window, layout, shape, size_of::<T>())?;
         if count == Count::Fixed(0) {
             return Err(Error::BadDivisor);
         }
-        let layer = Layer { geometry, count };
+        let places = match strides {
+            Some([input, output]) => Places::given(input, output, layout, &geometry, size_of::<T>())?,
+            None => Places::packed(&geometry),
+        };
+        let layer = Layer { geometry, count, places };
         let divides = operation.divides();
         if divides && layer.divisor_entries() > MOST_DIVISORS {
             return Err(Error::SizeOverflow {
@@ -126,7 +137,35 @@ impl<T: Element> Plan<T> {
         if need != got {
             return Err(Error::DstLen { need, got });
         }
-        self.run_units(src, dst, 0..self.shared.kernel.units())
+        self.run_rows(src, dst, 0..self.shared.kernel.output().rows())
+    }
+
+    /// Pools `src` into memory that holds nothing yet, and returns it: an engine's arena need not be cleared first.
+    ///
+    /// ```
+    /// use std::mem::MaybeUninit;
+    /// use lanepool::{Layout, MaxPool};
+    /// let plan = MaxPool::<f32>::new([2]).plan(Layout::Nchw, [1, 1, 3])?;
+    /// let mut arena = [MaybeUninit::uninit(); 2];
+    /// assert_eq!(plan.run_uninit(&[1.0, 3.0, 2.0], &mut arena)?, [3.0, 3.0]);
+    /// # Ok::<(), lanepool::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`Plan::run`]; [`Error::Unsupported`] where the output has gaps, which would stay without a value.
+    pub fn run_uninit<'a>(&self, src: &[T], dst: &'a mut [MaybeUninit<T>]) -> Result<&'a mut [T]> {
+        self.check_src(src)?;
+        let (need, got) = (self.output_len(), dst.len());
+        if need != got {
+            return Err(Error::DstLen { need, got });
+        }
+        let gaps = Error::Unsupported {
+            why: "an output with gaps between its elements cannot be memory that holds nothing yet",
+        };
+        let rows = 0..self.shared.kernel.output().rows();
+        let dst = self.shared.kernel.run_uninit(src, dst).ok_or(gaps)?;
+        self.finish(dst, rows);
+        Ok(dst)
     }
 
     /// Pools `src` into a new vector.
@@ -155,22 +194,38 @@ impl<T: Element> Plan<T> {
     #[cfg(feature = "rayon")]
     #[doc(hidden)]
     pub fn run_parallel_in(&self, most: usize, src: &[T], dst: &mut [T]) -> Result<()> {
-        use rayon::prelude::*;
         let tasks = self.tasks(most);
         if tasks.len() <= 1 || dst.len() != self.output_len() {
             return self.run(src, dst);
         }
         self.check_src(src)?;
-        let parts = dst.par_chunks_mut(tasks.part_len()).enumerate();
-        parts.try_for_each(|(task, part)| self.run_task(&tasks, task, src, part))
+        self.fork(&tasks, 0..tasks.len(), src, dst)
+    }
+
+    /// Runs some tasks, half of them on whatever thread is free. `part` is the output from the first's part to the last's.
+    #[cfg(feature = "rayon")]
+    fn fork(&self, tasks: &Tasks, some: Range<usize>, src: &[T], part: &mut [T]) -> Result<()> {
+        if some.len() <= 1 {
+            return self.run_task(tasks, some.start, src, part);
+        }
+        let middle = some.start.midpoint(some.end);
+        let start = |task: usize| tasks.range(task).start.saturating_sub(tasks.range(some.start).start);
+        let (left, right) = part.split_at_mut(start(middle).min(part.len()));
+        // Between the two halves may be a gap, which is nobody's.
+        let left_len = tasks.range(middle.saturating_sub(1)).end.saturating_sub(tasks.range(some.start).start);
+        let left = left.get_mut(..left_len).unwrap_or_default();
+        let (left, right) = rayon::join(
+            || self.fork(tasks, some.start..middle, src, left),
+            || self.fork(tasks, middle..some.end, src, right),
+        );
+        left.and(right)
     }
 
     /// Cuts the output into at most `most` parts that can be computed apart, for a thread pool of the caller's: see
     /// [`Plan::run_task`]. 0 is taken for 1. A long batch is cut between planes and rows; a small layer may give fewer tasks
     /// than were asked for.
     pub fn tasks(&self, most: usize) -> Tasks {
-        let kernel = &self.shared.kernel;
-        Tasks::new(most, kernel.units(), kernel.unit_len())
+        Tasks::new(most, self.shared.kernel.output())
     }
 
     /// Computes one part of the output from the whole input: `part` is the range [`Tasks::range`] of the output, and nothing else
@@ -195,17 +250,17 @@ impl<T: Element> Plan<T> {
     /// way; nothing is written then.
     pub fn run_task(&self, tasks: &Tasks, task: usize, src: &[T], part: &mut [T]) -> Result<()> {
         self.check_src(src)?;
-        let units = self.units_of(tasks, task)?;
+        let rows = self.rows_of(tasks, task)?;
         let (need, got) = (tasks.range(task).len(), part.len());
         if need != got {
             return Err(Error::DstLen { need, got });
         }
-        self.run_units(src, part, units)
+        self.run_rows(src, part, rows)
     }
 
-    /// The units of a task of this plan's.
-    pub(crate) fn units_of(&self, tasks: &Tasks, task: usize) -> Result<Range<usize>> {
-        tasks.check(task, self.shared.kernel.units(), self.shared.kernel.unit_len())
+    /// The rows of a task of this plan's.
+    pub(crate) fn rows_of(&self, tasks: &Tasks, task: usize) -> Result<Range<usize>> {
+        tasks.check(task, self.shared.kernel.output())
     }
 
     fn check_src(&self, src: &[T]) -> Result<()> {
@@ -213,52 +268,70 @@ impl<T: Element> Plan<T> {
         if need == got { Ok(()) } else { Err(Error::SrcLen { need, got }) }
     }
 
-    /// Computes units of the output into `dst`, which is their part of it and nothing else. A layer with bounds is computed
+    /// Computes rows of the output into `dst`, which is their part of it and nothing else. A layer with bounds is computed
     /// piece by piece, so that each is clamped while the cache holds it.
-    fn run_units(&self, src: &[T], dst: &mut [T], units: Range<usize>) -> Result<()> {
-        let Some(clamp) = &self.shared.clamp else { return self.run_piece(src, dst, units) };
-        let unit_len = self.shared.kernel.unit_len();
-        let piece = CLAMPED_BYTES.checked_div(unit_len.saturating_mul(size_of::<T>())).unwrap_or(0).max(1);
-        let mut first = units.start;
-        for dst in dst.chunks_mut(piece.saturating_mul(unit_len).max(1)) {
-            let end = first.saturating_add(piece).min(units.end);
-            self.run_piece(src, dst, first..end)?;
-            clamp(dst);
+    fn run_rows(&self, src: &[T], dst: &mut [T], rows: Range<usize>) -> Result<()> {
+        let shared = &*self.shared;
+        if shared.clamp.is_none() {
+            return self.run_piece(src, dst, rows);
+        }
+        let output = shared.kernel.output();
+        let piece = CLAMPED_BYTES.checked_div(output.row_len().saturating_mul(size_of::<T>())).unwrap_or(0).max(1);
+        let base = output.span(rows.clone()).start;
+        let mut first = rows.start;
+        while first < rows.end {
+            let end = first.saturating_add(piece).min(rows.end);
+            let span = output.span(first..end);
+            let span = span.start.saturating_sub(base)..span.end.saturating_sub(base);
+            self.run_piece(src, dst.get_mut(span).unwrap_or_default(), first..end)?;
             first = end;
         }
         Ok(())
     }
 
-    fn run_piece(&self, src: &[T], dst: &mut [T], units: Range<usize>) -> Result<()> {
+    fn run_piece(&self, src: &[T], dst: &mut [T], rows: Range<usize>) -> Result<()> {
         if dst.is_empty() {
             return Ok(());
         }
-        let shared = &*self.shared;
-        let need = shared.kernel.unit_len().saturating_mul(units.len());
-        let wrong = Error::DstLen { need, got: dst.len() };
-        let first = units.start.saturating_mul(shared.kernel.unit_len());
-        shared.kernel.run(src, dst, units).ok_or(wrong)?;
-        if let Some(table) = &shared.bytes {
-            for byte in bytemuck::cast_slice_mut::<T, u8>(dst) {
-                *byte = table.get(usize::from(*byte)).copied().unwrap_or(*byte);
-            }
-        }
-        if let Some(identity) = shared.empty_windows {
-            shared.geometry.fill_empty(dst, first, identity);
-        }
+        let kernel = &self.shared.kernel;
+        let wrong = Error::DstLen { need: kernel.output().span(rows.clone()).len(), got: dst.len() };
+        kernel.run(src, dst, rows.clone()).ok_or(wrong)?;
+        self.finish(dst, rows);
         Ok(())
+    }
+
+    /// What is done to outputs that the kernel has computed. Rare, so no kernel knows.
+    fn finish(&self, dst: &mut [T], rows: Range<usize>) {
+        let shared = &*self.shared;
+        if shared.bytes.is_none() && shared.empty_windows.is_none() && shared.clamp.is_none() {
+            return;
+        }
+        shared.kernel.output().for_each_run(dst, rows, |dst, first| {
+            if let Some(table) = &shared.bytes {
+                for byte in bytemuck::cast_slice_mut::<T, u8>(dst) {
+                    *byte = table.get(usize::from(*byte)).copied().unwrap_or(*byte);
+                }
+            }
+            if let Some(identity) = shared.empty_windows {
+                shared.geometry.fill_empty(dst, first, identity);
+            }
+            if let Some(clamp) = &shared.clamp {
+                clamp(dst);
+            }
+        });
     }
 }
 
 impl<T> Plan<T> {
-    /// Elements that the input slice must have.
+    /// Elements that the input slice must have: those of the shape, or where the plan was given strides, from the first to the last.
     pub fn input_len(&self) -> usize {
-        self.shared.geometry.input_len()
+        self.shared.kernel.input_len()
     }
 
-    /// Elements that the output slice must have.
+    /// Elements that the output slice must have, likewise.
     pub fn output_len(&self) -> usize {
-        self.shared.geometry.output_len()
+        let output = self.shared.kernel.output();
+        output.span(0..output.rows()).len()
     }
 
     /// The input's shape, `N, C, spatial…`, whatever the layout.

@@ -399,7 +399,48 @@ impl<O: PoolOperation, T: Element> Pool<O, T> {
     /// Whatever is wrong with the window, the shape, the operation's numbers, the element type or the tier: see [`Error`](crate::Error).
     pub fn plan(&self, layout: Layout, shape: impl AsRef<[usize]>) -> Result<Plan<T>> {
         self.operation.check(T::DTYPE)?;
-        let plan = Plan::new(&self.parts(), layout, shape.as_ref())?;
+        let plan = Plan::new(&self.parts(), layout, shape.as_ref(), None)?;
+        Ok(plan.mapped(self.operation.byte_map(T::DTYPE)))
+    }
+
+    /// [`Pool::plan`] for tensors that are parts of larger ones: strides say how many elements it is from one index of an axis to
+    /// the next, for each axis of the shape. So a slice of the channels can be pooled straight to its place in a concatenated
+    /// output, or a crop of an image without a copy. The results are those of the same elements without gaps, to the bit.
+    ///
+    /// - [`Plan::input_len`] and [`Plan::output_len`] count from the first element to the last, and so must the slices. What lies
+    ///   between two outputs is not written; what lies between inputs may be read, and does not matter.
+    /// - Channels last, channels lie side by side; in blocks, the stride of the channels is that from one block to the next, and
+    ///   a block's channels lie side by side. The stride of an axis with one index does not matter.
+    /// - Inputs may lie in any order, and on one another. Outputs lie apart from each other and in the layout's order.
+    /// - Rows without gaps between their pixels have the same loops as tensors without any. Planes in several pieces have no loop
+    ///   of their own.
+    ///
+    /// ```
+    /// use lanepool::{Layout, MaxPool};
+    /// // Channels 1 and 2 of 4, channels last, are pooled to channels 0 and 1 of 3.
+    /// let pool = MaxPool::<i32>::new([2]).stride([2]);
+    /// let plan = pool.plan_strided(Layout::Nhwc, [1, 2, 4], [16, 1, 4], [6, 1, 3])?;
+    /// let x: Vec<i32> = (0..16).collect();
+    /// let mut y = vec![-1; 6];
+    /// plan.run(&x[1..][..plan.input_len()], &mut y[..plan.output_len()])?;
+    /// assert_eq!(y, [5, 6, -1, 13, 14, -1]);
+    /// # Ok::<(), lanepool::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`Pool::plan`]; [`Error::StridesLen`](crate::Error::StridesLen) where there is not one stride for each axis of the
+    /// shape, [`Error::ChannelsApart`](crate::Error::ChannelsApart), [`Error::OutputsOverlap`](crate::Error::OutputsOverlap), and
+    /// [`Error::SizeOverflow`](crate::Error::SizeOverflow) where a tensor does not fit the address space.
+    pub fn plan_strided(
+        &self,
+        layout: Layout,
+        shape: impl AsRef<[usize]>,
+        input: impl AsRef<[usize]>,
+        output: impl AsRef<[usize]>,
+    ) -> Result<Plan<T>> {
+        self.operation.check(T::DTYPE)?;
+        let strides = Some([input.as_ref(), output.as_ref()]);
+        let plan = Plan::new(&self.parts(), layout, shape.as_ref(), strides)?;
         Ok(plan.mapped(self.operation.byte_map(T::DTYPE)))
     }
 

@@ -1,11 +1,11 @@
 //! A run cut into tasks, for a thread pool of the caller's.
 //!
-//! A kernel computes its output in units, contiguous runs of elements that do not know each other. A task is a number of
-//! neighbouring units: its part of the output is one range, no two parts overlap, and whoever computes them, in whatever order,
-//! gets the bytes of one run.
+//! A kernel computes its output in rows that do not know each other. A task is a number of neighbouring rows: its part of the
+//! output is one range, no two parts overlap, and whoever computes them, in whatever order, gets the bytes of one run.
 
 use core::ops::Range;
 
+use crate::strides::Output;
 use crate::{Error, Result};
 
 /// How the output of a plan is cut into tasks: plain numbers, made by [`Plan::tasks`](crate::Plan::tasks),
@@ -32,19 +32,15 @@ use crate::{Error, Result};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Tasks {
-    /// Units of the whole output.
-    units: usize,
-    /// Elements of a unit.
-    unit_len: usize,
-    /// Units of each task but the last. Never 0.
+    output: Output,
+    /// Rows of each task but the last. Never 0.
     each: usize,
 }
 
 impl Tasks {
     /// At most `most` tasks, of which 0 are as many as 1.
-    pub(crate) fn new(most: usize, units: usize, unit_len: usize) -> Self {
-        let units = if unit_len == 0 { 0 } else { units };
-        Self { units, unit_len, each: units.div_ceil(most.max(1)).max(1) }
+    pub(crate) fn new(most: usize, output: &Output) -> Self {
+        Self { output: *output, each: output.rows().div_ceil(most.max(1)).max(1) }
     }
 
     /// How many tasks a run is worth that moves so many bytes, inputs and outputs together, on so many threads: what
@@ -61,46 +57,37 @@ impl Tasks {
 
     /// The number of tasks. 0 where there is no output.
     pub fn len(&self) -> usize {
-        self.units.div_ceil(self.each)
+        self.output.rows().div_ceil(self.each)
     }
 
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
-        self.units == 0
+        self.output.rows() == 0
     }
 
-    /// The output elements that a task writes. The ranges of all tasks follow each other without a gap, and none is empty; that
-    /// of a number past the last is.
+    /// The output elements that a task writes, from the first to the last. The ranges of all tasks follow each other, without a gap
+    /// but for those of the output's strides, and none is empty; that of a number past the last is.
     pub fn range(&self, task: usize) -> Range<usize> {
-        let units = self.units_of(task);
-        // Both products are at most the output's length.
-        units.start.saturating_mul(self.unit_len)..units.end.saturating_mul(self.unit_len)
+        self.output.span(self.rows_of(task))
     }
 
-    fn units_of(&self, task: usize) -> Range<usize> {
-        let start = task.saturating_mul(self.each).min(self.units);
-        start..start.saturating_add(self.each).min(self.units)
+    fn rows_of(&self, task: usize) -> Range<usize> {
+        let start = task.saturating_mul(self.each).min(self.output.rows());
+        start..start.saturating_add(self.each).min(self.output.rows())
     }
 
-    /// Elements that each task but the last writes.
-    #[cfg(feature = "rayon")]
-    pub(crate) fn part_len(&self) -> usize {
-        self.each.saturating_mul(self.unit_len)
-    }
-
-    /// The units of a task of a plan that has so many of such a length.
-    pub(crate) fn check(&self, task: usize, units: usize, unit_len: usize) -> Result<Range<usize>> {
-        let own = Self::new(1, units, unit_len);
-        if (self.units, self.unit_len) != (own.units, own.unit_len) {
-            let elements = |tasks: &Self| tasks.units.saturating_mul(tasks.unit_len);
+    /// The rows of a task of a plan that has this output.
+    pub(crate) fn check(&self, task: usize, output: &Output) -> Result<Range<usize>> {
+        if self.output != *output {
+            let elements = |output: &Output| output.span(0..output.rows()).len();
             return Err(Error::ForeignTasks {
-                need: elements(&own),
-                need_step: own.unit_len,
-                got: elements(self),
-                got_step: self.unit_len,
+                need: elements(output),
+                need_step: output.row_len(),
+                got: elements(&self.output),
+                got_step: self.output.row_len(),
             });
         }
-        let range = self.units_of(task);
+        let range = self.rows_of(task);
         if range.is_empty() { Err(Error::TaskOutOfRange { task, tasks: self.len() }) } else { Ok(range) }
     }
 }

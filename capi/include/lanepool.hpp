@@ -139,6 +139,13 @@ public:
     /* Longer lengths to which max unpooling pads its output. */
     Desc &padded_output(Axes lengths) { raw_.output_is_padded = 1; return copy(raw_.padded_output, lengths); }
 
+    /* Tensors that are parts of larger ones: elements from one index of each axis of the shape to the next. */
+    Desc &strides(Axes input, Axes output) {
+        raw_.strided = 1;
+        copy(raw_.input_strides, input);
+        return copy(raw_.output_strides, output);
+    }
+
     Desc &quantization(float input_scale, std::int32_t input_zero, float output_scale, std::int32_t output_zero) {
         raw_.input_scale = input_scale;
         raw_.input_zero_point = input_zero;

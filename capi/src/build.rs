@@ -105,12 +105,20 @@ fn lp<T: Element>(layer: &Layer) -> LpPool<T> {
     pool.p(layer.p).mean(layer.mean)
 }
 
+/// Plans a layer for tensors that lie side by side or as their strides say.
+fn planned<O: PoolOperation, T: Element>(layer: &Layer, pool: &Pool<O, T>) -> Result<Boxed, Failure> {
+    Ok(Box::new(match layer.strides {
+        Some([input, output]) => pool.plan_strided(layer.layout, layer.shape, input, output)?,
+        None => pool.plan(layer.layout, layer.shape)?,
+    }))
+}
+
 /// Plans a layer for values alone, or for values with indices of either type.
 macro_rules! with_or_without_indices {
     ($layer:expr, $pool:expr) => {{
         let (layer, pool) = ($layer, $pool);
         match layer.index {
-            None => Box::new(pool.plan(layer.layout, layer.shape)?) as Boxed,
+            None => planned(layer, &pool)?,
             Some(IndexType::I32) => Box::new(pool.plan_indexed::<i32>(layer.kind, layer.layout, layer.shape)?),
             Some(IndexType::I64) => Box::new(pool.plan_indexed::<i64>(layer.kind, layer.layout, layer.shape)?),
         }
@@ -123,17 +131,16 @@ fn forward<T: Element>(layer: &Layer) -> Result<Boxed, Failure> {
     Ok(match layer.operation {
         Operation::Max => with_or_without_indices!(layer, max::<T>(layer)),
         Operation::Min => with_or_without_indices!(layer, min::<T>(layer)),
-        Operation::Avg => Box::new(avg::<T>(layer).plan(layout, shape)?),
-        Operation::Sum => Box::new(sum::<T>(layer).plan(layout, shape)?),
-        Operation::Lp => Box::new(lp::<T>(layer).plan(layout, shape)?),
+        Operation::Avg => planned(layer, &avg::<T>(layer))?,
+        Operation::Sum => planned(layer, &sum::<T>(layer))?,
+        Operation::Lp => planned(layer, &lp::<T>(layer))?,
         Operation::QuantizedAvg => {
             let pool: QuantizedAvgPool<T> = window(layer);
-            let pool = pool.quantization(input, output).count_include_pad(layer.include_pad);
-            Box::new(pool.plan(layout, shape)?)
+            planned(layer, &pool.quantization(input, output).count_include_pad(layer.include_pad))?
         }
         Operation::QuantizedMax => {
             let pool: QuantizedMaxPool<T> = window(layer);
-            Box::new(pool.quantization(input, output).plan(layout, shape)?)
+            planned(layer, &pool.quantization(input, output))?
         }
         Operation::AdaptiveMax => {
             let mut pool = AdaptiveMaxPool::<T>::new(layer.output).nan(layer.nan);

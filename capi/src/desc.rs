@@ -94,6 +94,16 @@ pub struct lanepool_desc {
     pub output_scale: f32,
     /// The byte of the output that stands for 0.
     pub output_zero_point: i32,
+    /// 1: input and output lie where `input_strides` and `output_strides` say, as parts of larger tensors. 0: side by side.
+    pub strided: i32,
+    /// 0.
+    pub reserved: i32,
+    /// Elements from one index of an axis of the shape to the next. Channels last, channels lie side by side (1); in blocks, the
+    /// stride of the channels is that from one block to the next. The stride of an axis with one index does not matter.
+    pub input_strides: [i64; 5],
+    /// The same of the output, whose elements lie apart from each other and in the order of the layout. Nothing is written between
+    /// them.
+    pub output_strides: [i64; 5],
 }
 
 /// Fields come in whole words, and there is no padding between them: so a part of the structure that ends at a word ends at a field,
@@ -110,7 +120,8 @@ const _: () = {
         && offset_of!(lanepool_desc, padding) == 40 + 5 * 8 + 5 * 24
         && offset_of!(lanepool_desc, divisor) == 200 + 10 * 4
         && offset_of!(lanepool_desc, p) == 240 + 8 + 2 * 24 + 8
-        && size_of::<lanepool_desc>() == 304 + 8 + 8 + 2 * 8 + 16;
+        && offset_of!(lanepool_desc, strided) == 304 + 8 + 8 + 2 * 8 + 16
+        && size_of::<lanepool_desc>() == 352 + 8 + 2 * 5 * 8;
     assert!(words, "a field of lanepool_desc is padded");
 };
 
@@ -155,6 +166,10 @@ impl Default for lanepool_desc {
             input_zero_point: 0,
             output_scale: 1.0,
             output_zero_point: 0,
+            strided: 0,
+            reserved: 0,
+            input_strides: [0; 5],
+            output_strides: [0; 5],
         }
     }
 }
@@ -308,6 +323,8 @@ pub(crate) struct Layer {
     pub mean: bool,
     pub clamp: Option<[f64; 2]>,
     pub quantization: [Quantization; 2],
+    /// Of input and output.
+    pub strides: Option<[Axes<5>; 2]>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -360,9 +377,14 @@ impl Layer {
         };
         let divisor = whole("divisor", desc.divisor)?;
         let divide_by = codes::DIVIDE_BY.decode(desc.divide_by)?;
+        let strided = codes::flag("strided", desc.strided)?;
+        let strides = |field: &str, numbers: &[i64; 5]| Axes::new(field, numbers, rank.saturating_add(2), 2);
+        let has_strides = desc.input_strides.iter().chain(&desc.output_strides).any(|stride| *stride != 0);
         let needless = [
             (order != Order::Blocked && block != 0, "block", "layout is LANEPOOL_BLOCKED"),
             (divide_by != DivideBy::Divisor && divisor != 0, "divisor", "divide_by is LANEPOOL_DIVIDE_BY_DIVISOR"),
+            (!strided && has_strides, "input_strides or output_strides", "strided is 1"),
+            (desc.reserved != 0, "reserved", "a newer library is asked"),
         ];
         if let Some((_, field, unless)) = needless.into_iter().find(|(is_needless, ..)| *is_needless) {
             return Err(Failure::new(LANEPOOL_UNSUPPORTED, format!("{field} has no meaning unless {unless}")));
@@ -400,6 +422,11 @@ impl Layer {
                 Quantization::new(desc.input_scale, desc.input_zero_point),
                 Quantization::new(desc.output_scale, desc.output_zero_point),
             ],
+            strides: if strided {
+                Some([strides("input_strides", &desc.input_strides)?, strides("output_strides", &desc.output_strides)?])
+            } else {
+                None
+            },
         };
         layer.refuse_needless()?;
         Ok(layer)
@@ -447,6 +474,7 @@ impl Layer {
             ("mean", !self.mean, operation == O::Lp),
             ("clamp", self.clamp.is_none(), !unpool && !self.backward),
             ("input_scale", self.quantization == [plain; 2], quantized),
+            ("strided", self.strides.is_none(), windowed && !self.backward && self.index.is_none()),
             ("tier", self.tier.is_none(), !fractional && !unpool && !self.backward),
         ];
         match fields.into_iter().find(|(_, is_default, has_it)| !is_default && !has_it) {

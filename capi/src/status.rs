@@ -116,7 +116,10 @@ impl From<Error> for Failure {
             | Error::EmptyOutput { .. }
             | Error::OutputTooSmall { .. }
             | Error::TooManyWindows { .. }
-            | Error::BadBlock { .. } => LANEPOOL_GEOMETRY,
+            | Error::BadBlock { .. }
+            | Error::StridesLen { .. }
+            | Error::ChannelsApart { .. }
+            | Error::OutputsOverlap { .. } => LANEPOOL_GEOMETRY,
             Error::SizeOverflow { .. } => LANEPOOL_SIZE_OVERFLOW,
             Error::SumOverflow { .. } => LANEPOOL_SUM_OVERFLOW,
             Error::SrcLen { .. }

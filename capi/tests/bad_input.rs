@@ -532,6 +532,19 @@ fn every_status_is_given() {
     unsupported(lanepool_desc { global: 1, stride: [1; 3], ..max }, &["kernel"]);
     unsupported(lanepool_desc { padding: LANEPOOL_PAD_SAME_UPPER, pad_end: [1; 3], ..max }, &["pad_end"]);
     unsupported(lanepool_desc { block: 8, ..max }, &["block", "LANEPOOL_BLOCKED"]);
+    // Strides: not where nothing is strided, not of what has none, and not so that outputs overlap.
+    let strides = |output: i64| lanepool_desc {
+        strided: 1,
+        input_strides: [96, 96, 8, 1, 0],
+        output_strides: [96, 96, output, 1, 0],
+        ..pairs(LANEPOOL_MAX)
+    };
+    unsupported(lanepool_desc { strided: 0, ..strides(8) }, &["input_strides", "strided is 1"]);
+    unsupported(lanepool_desc { reserved: 1, ..pairs(LANEPOOL_MAX) }, &["reserved"]);
+    unsupported(lanepool_desc { index_type: LANEPOOL_INDEX_I32, ..strides(8) }, &["strided has no meaning"]);
+    says(refused(&lanepool_desc { strided: 2, ..strides(8) }), LANEPOOL_BAD_ENUM, &["strided is 2"]);
+    says(refused(&strides(0)), LANEPOOL_GEOMETRY, &["the stride of the output is 0 on axis 2 (height)"]);
+    says(refused(&strides(-1)), LANEPOOL_GEOMETRY, &["output_strides is -1 on axis 2 (height)"]);
     unsupported(lanepool_desc { divisor: 8, ..pairs(LANEPOOL_AVG) }, &["divisor", "LANEPOOL_DIVIDE_BY_DIVISOR"]);
     let needless: [(&str, lanepool_desc); 12] = [
         ("nan_policy", lanepool_desc { nan_policy: LANEPOOL_NAN_IGNORE, ..pairs(LANEPOOL_SUM) }),

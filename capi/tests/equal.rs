@@ -512,6 +512,49 @@ fn other_ranks() {
     assert_eq!((info.input_shape, info.output_shape, info.spatial_axes), ([1, 2, 5, 6, 7], [1, 2, 4, 4, 6], 3));
 }
 
+/// A slice of the channels, channels last, pooled to its place in a wider output: nothing else is written, whole or in tasks.
+#[test]
+fn strided() {
+    let (channels, wide, at) = (5_usize, 8_usize, 2_usize);
+    let src = noise::<f32>(7 * 6 * wide, 12);
+    let mut desc = desc(LANEPOOL_MAX, LANEPOOL_F32, &[1, channels as i64, 7, 6]);
+    desc.layout = LANEPOOL_NHWC;
+    desc.kernel = [3, 3, 0];
+    desc.strided = 1;
+    let of = |width: usize| [(7 * width * wide) as i64, 1, (width * wide) as i64, wide as i64, 0];
+    (desc.input_strides, desc.output_strides) = (of(6), of(4));
+    let plan = Plan::new(&desc).expect("a valid layer");
+    let info = plan.info();
+    let elements = |bytes: u64| bytes as usize / size_of::<f32>();
+    let (need, len) = (elements(info.input_bytes), elements(info.output_bytes));
+    assert_eq!((need, len), (7 * 6 * wide - (wide - channels), 5 * 4 * wide - (wide - channels)));
+
+    let gathered: Vec<f32> = src.chunks(wide).flat_map(|pixel| &pixel[at..][..channels]).copied().collect();
+    let values = MaxPool::<f32>::new([3, 3]).run_once(Layout::Nhwc, [1, channels, 7, 6], &gathered).expect("a run");
+    let fresh = noise::<f32>(5 * 4 * wide, 13);
+    let mut want = fresh.clone();
+    for (to, from) in want.chunks_mut(wide).zip(values.chunks(channels)) {
+        to[..channels].copy_from_slice(from);
+    }
+    let src = &src[at..][..need];
+    let mut dst = fresh.clone();
+    assert_eq!(plan.run(src, &mut dst[..len]), ok());
+    same("strided", &dst, &want);
+    let mut dst = fresh;
+    // SAFETY: a plan.
+    let tasks = unsafe { lanepool_plan_tasks(plan.0, 3) };
+    assert_eq!(tasks, 3);
+    let ((src, src_bytes), (to, bytes)) = (given(src), lent(&mut dst[..len]));
+    for task in (0..tasks).rev() {
+        // SAFETY: slices with their own lengths.
+        let run = |error| unsafe {
+            lanepool_plan_run_task(plan.0, tasks, task, src, src_bytes, to, bytes, core::ptr::null_mut(), 0, error)
+        };
+        assert_eq!(told(run), ok());
+    }
+    same("strided in tasks", &dst, &want);
+}
+
 /// Every tier that this machine has gives the same bytes, and is the one that is named.
 #[test]
 fn every_tier_runs() {

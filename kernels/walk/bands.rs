@@ -31,8 +31,7 @@ use core::mem::MaybeUninit;
 use core::ops::Range;
 
 use super::divisors::{Divisors, RowDivisors};
-use super::{Caution, Io, Layer, Position, RowTaps, Walk, emit, fold_rows, inline};
-use crate::geometry::Geometry;
+use super::{Caution, Io, Layer, Position, RowTaps, Walk, emit, fold_rows, inline, until};
 use crate::kernels::simd::{Lane, Lanes, MOST_LANES, Reduce};
 use crate::kernels::table::WalkKind;
 
@@ -61,11 +60,10 @@ impl<A: Lane, R> Bands<A, R> {
     }
 }
 
-/// Which output rows: `count` from `at` on, the run's `to`th and following.
+/// Which output rows: `count` from `at` on.
 #[derive(Clone, Copy)]
 struct Band {
     at: Position,
-    to: usize,
     count: usize,
 }
 
@@ -79,10 +77,6 @@ struct Workspace<A> {
 impl<A: Lane, S: Lanes<A>, R: Reduce<A, S>> Walk<S> for Bands<A, R> {
     const KIND: WalkKind = WalkKind::Bands;
     type T = R::T;
-
-    fn layer(&self) -> &Layer {
-        &self.layer
-    }
 
     #[inline(always)]
     unsafe fn visit(&self, s: S, io: Io<R::T>, rows: Range<usize>) {
@@ -128,10 +122,11 @@ impl<A: Lane, R> Bands<A, R> {
         let mut caution = Caution::default();
 
         let mut at = Position::of(geometry, rows.start);
+        let io = self.layer.rebased(io, &at);
         let mut to = 0;
         while to < rows.len() {
             let count = tiling.band.min(height - at.y).min(rows.len() - to);
-            let band = Band { at, to, count };
+            let band = Band { at, count };
             let (mut x, mut c) = (0, 0);
             while x < geometry.axes[2].output {
                 let tile = Tile::new(geometry, tiling, x, c);
@@ -191,15 +186,16 @@ impl<A: Lane, R> Bands<A, R> {
         }
 
         // A tile's columns are one run of the input row, or one for each pixel where a tile is a part of inner.
-        let whole = tile.inner == geometry.inner;
+        let pixel = self.layer.places.input.pixel;
+        let whole = tile.inner == pixel;
         let (pieces, len) = if whole { (1, tile.valid * tile.inner) } else { (tile.valid, tile.inner) };
         let mut flag = op.clean(s);
         for piece in 0..pieces {
-            let offset = (tile.input + piece) * geometry.inner + tile.c;
+            let offset = (tile.input + piece) * pixel + tile.c;
             // SAFETY: the valid columns of the tile are in every row of the input, and in every scratch row from `left` on.
             unsafe {
                 let strip = Strip {
-                    geometry,
+                    layer: &self.layer,
                     at: band.at,
                     count: band.count,
                     from: io.src.wrapping_add(offset),
@@ -232,10 +228,11 @@ impl<A: Lane, R> Bands<A, R> {
         let mut at = band.at;
         for i in 0..band.count {
             let divisors = self.divisors.row::<S, O>(at.z, at.y);
-            // SAFETY: output row `to + i`, from the tile's first output on; scratch row `i` holds the tile's columns.
+            // SAFETY: output row `i` of the band, from the tile's first output on; scratch row `i` holds the tile's columns.
             unsafe {
-                let dst = io.dst.add((band.to + i) * geometry.row_len() + tile.x * geometry.inner + tile.c);
-                self.across(s, op, io, tile, folded.row(i * pitch), dst, &divisors);
+                let dst = self.layer.row(io, &at, at.y).add(tile.x * self.layer.places.output.pixel + tile.c);
+                let end = self.layer.end(io, &at, at.y);
+                self.across(s, op, end, tile, folded.row(i * pitch), dst, &divisors);
             }
             at.y += 1;
         }
@@ -245,14 +242,15 @@ impl<A: Lane, R> Bands<A, R> {
     /// Folds the columns of one scratch row into one row of outputs.
     ///
     /// # Safety
-    /// `from` is a scratch row that holds the tile, with its slack; `dst` is the output of the tile's first window.
+    /// `from` is a scratch row that holds the tile, with its slack; `dst` is the output of the tile's first window; up to `end` the
+    /// run may write.
     #[inline(always)]
     #[allow(clippy::too_many_arguments, reason = "the state of one loop")]
     unsafe fn across<S, O>(
         &self,
         s: S,
         op: O,
-        io: &Io<O::T>,
+        end: *const O::T,
         tile: &Tile,
         from: Columns<A>,
         dst: *mut O::T,
@@ -279,9 +277,10 @@ impl<A: Lane, R> Bands<A, R> {
             },
         );
         // A run may spill over its end where a later one of this very tile, or of a later row, writes again.
-        let spill = |dst: *mut O::T| if self.tiling.is_whole_row(geometry) { io.writable(dst) } else { 0 };
+        let spill = |dst: *mut O::T| if self.tiling.is_whole_row(geometry) { until(dst, end) } else { 0 };
+        let pixel = self.layer.places.output.pixel;
 
-        if geometry.inner == 1 {
+        if geometry.inner == 1 && pixel == 1 {
             let divisor = inline(
                 #[inline(always)]
                 |i: usize| divisors.from(s, op, tile.x + i),
@@ -309,7 +308,7 @@ impl<A: Lane, R> Bands<A, R> {
             return;
         }
         // Neighbouring outputs are one run where windows move by 1 and a tile has all of inner; else each pixel is one.
-        let is_run = width.stride == 1 && tile.inner == geometry.inner;
+        let is_run = width.stride == 1 && tile.inner == pixel;
         let mut x = 0;
         let mut runs = self.divisors.runs.iter();
         while x < tile.columns {
@@ -325,7 +324,7 @@ impl<A: Lane, R> Bands<A, R> {
             // SAFETY: the inner elements of the tile's outputs `x .. next`, whose windows begin at scratch column
             // `x · stride`.
             unsafe {
-                let (dst, from) = (dst.add(x * geometry.inner), x * width.stride * tile.inner);
+                let (dst, from) = (dst.add(x * pixel), x * width.stride * tile.inner);
                 emit(
                     s,
                     op,
@@ -399,7 +398,7 @@ unsafe fn put<A: Lane, S: Lanes<A>>(s: S, to: *mut A, n: usize, v: S::V) {
 
 /// What `down` folds: `len` neighbouring elements of each input row, for `count` output rows from `at` on.
 struct Strip<'a, T, A> {
-    geometry: &'a Geometry,
+    layer: &'a Layer,
     at: Position,
     count: usize,
     /// Row 0 of slab 0 of plane 0 of the input, shifted along the row: `len` elements from there are in every row.
@@ -422,11 +421,11 @@ unsafe fn down_band<A: Lane, S: Lanes<A>, O: Reduce<A, S>>(
     strip: &Strip<'_, O::T, A>,
     mut flag: O::Flag,
 ) -> O::Flag {
-    let Strip { geometry, at, count, from, to, pitch, len } = *strip;
-    let height = &geometry.axes[1];
+    let Strip { layer, at, count, from, to, pitch, len } = *strip;
+    let height = &layer.geometry.axes[1];
     let mut seen = 0_usize;
     for i in 0..count {
-        let taps = RowTaps::new(geometry, &at, at.y + i);
+        let taps = RowTaps::new(layer, &at, at.y + i);
         let stale = taps.stale(height, seen);
         seen = taps.height.start + taps.rows;
         // SAFETY: by this function's contract. The last vector overlaps the one before, or is partial.

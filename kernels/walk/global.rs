@@ -21,9 +21,10 @@
 use core::ops::Range;
 
 use super::divisors::Divisors;
-use super::{Io, Layer, Walk};
-use crate::kernels::simd::{Lane, Lanes, Reduce};
+use super::{Io, Layer, Position, Walk};
+use crate::kernels::simd::{Lane, Lanes, MOST_LANES, Reduce};
 use crate::kernels::table::WalkKind;
+use crate::strides::Gaps;
 
 /// The lanes that a run is dealt to.
 const VIRTUAL: usize = 16;
@@ -35,6 +36,8 @@ pub(crate) struct Global<A, R> {
     layer: Layer,
     /// Elements of a plane.
     len: usize,
+    /// Whether they lie side by side.
+    is_whole: bool,
     divisors: Divisors<A>,
 }
 
@@ -43,8 +46,10 @@ impl<A: Lane, R> Global<A, R> {
     where
         R: Reduce<A, S>,
     {
-        let len = layer.geometry.input_len().checked_div(layer.geometry.outer).unwrap_or(0);
-        Self { op, layer: *layer, len, divisors: Divisors::of::<S, R>(op, layer) }
+        let lengths = layer.geometry.axes.map(|axis| axis.input);
+        let len = lengths.iter().product();
+        let is_whole = layer.places.input.extent(1, lengths, 1) == len;
+        Self { op, layer: *layer, len, is_whole, divisors: Divisors::of::<S, R>(op, layer) }
     }
 }
 
@@ -52,25 +57,15 @@ impl<A: Lane, S: Lanes<A>, R: Reduce<A, S>> Walk<S> for Global<A, R> {
     const KIND: WalkKind = WalkKind::Global;
     type T = R::T;
 
-    fn layer(&self) -> &Layer {
-        &self.layer
-    }
-
-    fn units(&self) -> usize {
-        self.layer.geometry.outer
-    }
-
-    fn unit_len(&self) -> usize {
-        1
-    }
-
     #[inline(always)]
     unsafe fn visit(&self, s: S, io: Io<R::T>, planes: Range<usize>) {
+        // A plane has one output, its row.
+        let io = self.layer.rebased(io, &Position { outer: planes.start, z: 0, y: 0 });
         let mut plane = planes.start;
         while plane < planes.end {
             let count = S::N.min(VIRTUAL).min(planes.end - plane);
             // SAFETY: the group lies in `planes`, the units of this run.
-            unsafe { self.group(s, io, plane..plane + count, plane - planes.start) };
+            unsafe { self.group(s, io, plane..plane + count) };
             plane += count;
         }
     }
@@ -78,16 +73,16 @@ impl<A: Lane, S: Lanes<A>, R: Reduce<A, S>> Walk<S> for Global<A, R> {
 
 impl<A: Lane, R> Global<A, R> {
     /// # Safety
-    /// As for `visit`; `planes`, at most as many as lanes, are units of the run, its `to`th and following.
+    /// As for `visit`; `planes`, at most as many as lanes, are units of the run.
     #[inline(always)]
-    unsafe fn group<S: Lanes<A>>(&self, s: S, io: Io<R::T>, planes: Range<usize>, to: usize)
+    unsafe fn group<S: Lanes<A>>(&self, s: S, io: Io<R::T>, planes: Range<usize>)
     where
         R: Reduce<A, S>,
     {
         // SAFETY: by this function's contract.
         unsafe {
-            if self.fold(s, self.op, io, planes.clone(), to) && R::WATCH {
-                self.fold(s, self.op.careful(), io, planes, to);
+            if self.fold(s, self.op, io, planes.clone()) && R::WATCH {
+                self.fold(s, self.op.careful(), io, planes);
             }
         }
     }
@@ -97,7 +92,7 @@ impl<A: Lane, R> Global<A, R> {
     /// # Safety
     /// As for `group`.
     #[inline(always)]
-    unsafe fn fold<S: Lanes<A>, O>(&self, s: S, op: O, io: Io<R::T>, planes: Range<usize>, to: usize) -> bool
+    unsafe fn fold<S: Lanes<A>, O>(&self, s: S, op: O, io: Io<R::T>, planes: Range<usize>) -> bool
     where
         R: Reduce<A, S>,
         O: Reduce<A, S, T = R::T>,
@@ -138,8 +133,16 @@ impl<A: Lane, R> Global<A, R> {
         let v = op.finish(s, folded, divisor);
         // SAFETY: one output a plane.
         unsafe {
-            let dst = io.dst.add(to);
-            if planes.len() == S::N { op.store(s, dst, v) } else { op.store_first(s, dst, planes.len(), v) }
+            if self.layer.places.gaps == Gaps::None {
+                let dst = io.dst.wrapping_add(planes.start);
+                if planes.len() == S::N { op.store(s, dst, v) } else { op.store_first(s, dst, planes.len(), v) }
+            } else {
+                let mut outputs = [op.identity(); MOST_LANES];
+                op.store(s, outputs.as_mut_ptr(), v);
+                for (plane, output) in planes.zip(outputs) {
+                    io.dst.wrapping_add(self.layer.places.output.outer(plane)).write(output);
+                }
+            }
         }
         false
     }
@@ -201,10 +204,11 @@ impl<A: Lane, R> Global<A, R> {
     {
         let len = self.len;
         // SAFETY: by this function's contract.
-        let src: [*const R::T; P] = core::array::from_fn(|p| unsafe { io.src.add((plane + p) * len) });
+        let src: [*const R::T; P] =
+            core::array::from_fn(|p| unsafe { io.src.add(self.layer.places.input.outer(plane + p)) });
         let mut lanes = [[s.splat(op.fill()); G]; P];
         let mut i = 0;
-        while i + G * O::RUN <= len {
+        while self.is_whole && i + G * O::RUN <= len {
             for p in 0..P {
                 for g in 0..G {
                     // SAFETY: i + G·RUN <= len.
@@ -219,7 +223,7 @@ impl<A: Lane, R> Global<A, R> {
         }
         for g in 0..G {
             let at = i + g * O::RUN;
-            if at >= len {
+            if at >= len || !self.is_whole {
                 break;
             }
             let n = (len - at).min(O::RUN);
@@ -235,6 +239,25 @@ impl<A: Lane, R> Global<A, R> {
                 lanes[p][g] = op.join(s, lanes[p][g], v);
             }
         }
+        // A plane with gaps is gathered first, as many elements as the lanes take.
+        while !self.is_whole && i < len {
+            for p in 0..P {
+                let mut at = i;
+                for g in 0..G {
+                    let mut gathered = [op.identity(); MOST_LANES];
+                    let n = S::N.min(len - at);
+                    // SAFETY: elements of the plane; the array holds a vector.
+                    let v = unsafe {
+                        gather(&self.layer, src[p], at, &mut gathered[..n]);
+                        op.load(s, gathered.as_ptr())
+                    };
+                    flag = op.watch(s, flag, v, v);
+                    lanes[p][g] = op.join(s, lanes[p][g], v);
+                    at += n;
+                }
+            }
+            i += G * S::N;
+        }
         let halve = |a, b| halve::<A, S, O>(s, op, a, b);
         let mut count = G;
         while count > 1 {
@@ -246,6 +269,21 @@ impl<A: Lane, R> Global<A, R> {
             }
         }
         (lanes.map(|plane| plane[0]), flag)
+    }
+}
+
+/// The elements from element `at` on of a plane with gaps that begins at `src`.
+///
+/// # Safety
+/// The plane has so many elements.
+#[inline(never)]
+unsafe fn gather<T: Copy>(layer: &Layer, src: *const T, at: usize, to: &mut [T]) {
+    let [_, height, width] = layer.geometry.axes.map(|axis| axis.input);
+    let steps = &layer.places.input;
+    for (i, to) in to.iter_mut().enumerate() {
+        let (row, x) = ((at + i) / width, (at + i) % width);
+        // SAFETY: element `at + i` of the plane.
+        *to = unsafe { src.add(steps.row_at(0, row / height, row % height) + x * steps.pixel).read() };
     }
 }
 

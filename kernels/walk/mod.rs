@@ -25,15 +25,74 @@ use core::ops::Range;
 use crate::geometry::{Axis, Count, Geometry, Taps};
 use crate::kernels::simd::{Lane, Lanes, Reduce, Simd};
 use crate::kernels::table::WalkKind;
+use crate::strides::{Gaps, Output, Places};
 
-/// A layer as the walks see it: the windows, and what an average divides by.
+/// A layer as the walks see it: the windows, what an average divides by, and where memory holds both tensors.
 #[derive(Clone, Copy, Debug)]
 pub struct Layer {
     pub(crate) geometry: Geometry,
     pub(crate) count: Count,
+    pub(crate) places: Places,
 }
 
 impl Layer {
+    /// Of tensors without gaps.
+    pub(crate) fn packed(geometry: Geometry, count: Count) -> Self {
+        Self { geometry, count, places: Places::packed(&geometry) }
+    }
+
+    /// Neither tensor has gaps.
+    pub(crate) fn is_packed(&self) -> bool {
+        self.places.input_is_packed && self.places.gaps == Gaps::None
+    }
+
+    /// Pixels follow each other along the rows of both tensors.
+    pub(crate) fn has_whole_rows(&self) -> bool {
+        let inner = self.geometry.inner;
+        (self.places.input.pixel, self.places.output.pixel) == (inner, inner)
+    }
+
+    /// Elements from the first of the input to the last.
+    pub(crate) fn input_extent(&self) -> usize {
+        let lengths = self.geometry.axes.map(|axis| axis.input);
+        self.places.input.extent(self.geometry.outer, lengths, self.geometry.inner)
+    }
+
+    /// Where the output's rows lie.
+    pub(crate) fn output(&self) -> Output {
+        Output::new(&self.places, &self.geometry)
+    }
+
+    /// The same memory, its output beginning where that of the layer's first unit would: what a run from unit `first` on is
+    /// given begins at that unit's.
+    #[inline(always)]
+    fn rebased<T>(&self, io: Io<T>, first: &Position) -> Io<T> {
+        let offset = self.places.output.row_at(first.outer, first.z, first.y);
+        Io { dst: io.dst.wrapping_sub(offset), ..io }
+    }
+
+    /// The output row `y` of the slab of `at`, in memory that begins with the layer's first unit.
+    #[inline(always)]
+    fn row<T>(&self, io: &Io<T>, at: &Position, y: usize) -> *mut T {
+        io.dst.wrapping_add(self.places.output.row_at(at.outer, at.z, y))
+    }
+
+    /// Up to where a run may write that writes row `y` of the slab of `at`: kernels may store whole vectors over the end of what
+    /// they compute, where the same run writes again.
+    #[inline(always)]
+    fn end<T>(&self, io: &Io<T>, at: &Position, y: usize) -> *const T {
+        let [depth, height, _] = &self.geometry.axes;
+        let row = self.row(io, at, y).cast_const();
+        let rows = match self.places.gaps {
+            Gaps::None => return io.dst_end,
+            Gaps::Planes => (depth.output - at.z) * height.output - y,
+            Gaps::Rows => 1,
+            Gaps::Pixels => 0,
+        };
+        let end = row.wrapping_add(rows * self.geometry.row_len());
+        if (end as usize) < io.dst_end as usize { end } else { io.dst_end }
+    }
+
     /// How many outputs a table of divisors holds, at least: a plan asks before it makes one.
     pub(crate) fn divisor_entries(&self) -> usize {
         let of = |axis: &Axis| match self.count {
@@ -70,12 +129,12 @@ impl<T> Io<T> {
     fn readable(&self, p: *const T) -> usize {
         (self.src_end as usize).wrapping_sub(p as usize) / size_of::<T>()
     }
+}
 
-    /// Elements that may be written from `p` on.
-    #[inline(always)]
-    fn writable(&self, p: *mut T) -> usize {
-        (self.dst_end as usize).wrapping_sub(p as usize) / size_of::<T>()
-    }
+/// Elements from `p` to `end`, none if that lies before.
+#[inline(always)]
+fn until<T>(p: *const T, end: *const T) -> usize {
+    (end as usize).saturating_sub(p as usize) / size_of::<T>()
 }
 
 /// How a loop visits the windows. It is bound to an operation; the tier comes in with the token.
@@ -84,24 +143,13 @@ pub(crate) trait Walk<S: Simd>: Send + Sync {
     const KIND: WalkKind;
     type T: bytemuck::Pod;
 
-    /// The layer it was made for.
-    fn layer(&self) -> &Layer;
-
-    /// The output in pieces that can be computed apart: each a contiguous run of [`Walk::unit_len`] elements. A row of
-    /// outputs is one, in every layout.
-    fn units(&self) -> usize {
-        self.layer().geometry.rows()
-    }
-
-    /// Elements of the output in one unit.
-    fn unit_len(&self) -> usize {
-        self.layer().geometry.row_len()
-    }
-
+    /// The output is computed in rows, each of which can be computed apart: `io` is of `rows`.
+    ///
     /// # Safety
-    /// `io.src .. io.src_end` is the whole input of the layer the walk was made for, `io.dst .. io.dst_end` the output of
-    /// `units`, which end at or before [`Walk::units`]; nobody else touches that output meanwhile.
-    unsafe fn visit(&self, s: S, io: Io<Self::T>, units: Range<usize>);
+    /// `io.src .. io.src_end` is the whole input of the layer the walk was made for, from its first element to its last, and
+    /// `io.dst .. io.dst_end` the output of `rows`, likewise, which end at or before the layer's; nobody else touches that output
+    /// meanwhile.
+    unsafe fn visit(&self, s: S, io: Io<Self::T>, rows: Range<usize>);
 }
 
 /// Where an output row lies: which plane, and which output on depth and height.
@@ -136,9 +184,9 @@ impl Position {
 
     /// Offset of row 0 of the first valid slab of the windows here, in elements of the input.
     #[inline(always)]
-    fn slab_offset(&self, geometry: &Geometry) -> usize {
-        let [depth, height, width] = &geometry.axes;
-        (self.outer * depth.input + depth.taps(self.z).start) * height.input * width.input * geometry.inner
+    fn slab_offset(&self, layer: &Layer) -> usize {
+        let depth = &layer.geometry.axes[0];
+        layer.places.input.row_at(self.outer, depth.taps(self.z).start, 0)
     }
 }
 
@@ -158,17 +206,17 @@ struct RowTaps {
 impl RowTaps {
     /// Of output row `y` in the slab of `at`.
     #[inline(always)]
-    fn new(geometry: &Geometry, at: &Position, y: usize) -> Self {
-        let [depth, height, width] = &geometry.axes;
-        let row_len = width.input * geometry.inner;
+    fn new(layer: &Layer, at: &Position, y: usize) -> Self {
+        let [depth, height, _] = &layer.geometry.axes;
+        let steps = &layer.places.input;
         let rows = height.taps(y);
         Self {
-            first: at.slab_offset(geometry) + rows.start * row_len,
+            first: at.slab_offset(layer).wrapping_add(rows.start.wrapping_mul(steps.row)),
             slabs: depth.taps(at.z).count,
             // Steps of an axis with one tap are never taken; the product could wrap.
-            slab_step: depth.dilation.wrapping_mul(height.input * row_len),
+            slab_step: depth.dilation.wrapping_mul(steps.slab),
             rows: rows.count,
-            row_step: height.dilation.wrapping_mul(row_len),
+            row_step: height.dilation.wrapping_mul(steps.row),
             height: rows,
         }
     }

@@ -62,10 +62,9 @@ impl<A: Lane, R, T: bytemuck::Pod> Pixels<A, R, T> {
     }
 }
 
-/// One tile: `count` output rows from `at` on, the run's `to`th and following, and the output columns.
+/// One tile: `count` output rows from `at` on, and the output columns.
 struct Tile {
     at: Position,
-    to: usize,
     count: usize,
     columns: Range<usize>,
 }
@@ -93,16 +92,13 @@ impl<A: Lane, S: Lanes<A>, R: Reduce<A, S>> Walk<S> for Pixels<A, R, R::T> {
     const KIND: WalkKind = WalkKind::Pixels;
     type T = R::T;
 
-    fn layer(&self) -> &Layer {
-        &self.layer
-    }
-
     #[inline(always)]
     unsafe fn visit(&self, s: S, io: Io<R::T>, rows: Range<usize>) {
         let geometry = &self.layer.geometry;
         let [_, height, width] = &geometry.axes;
         let mut caution = Caution::default();
         let mut at = Position::of(geometry, rows.start);
+        let io = self.layer.rebased(io, &at);
         let mut to = 0;
         while to < rows.len() {
             let count = BAND.min(height.output - at.y).min(rows.len() - to);
@@ -110,7 +106,7 @@ impl<A: Lane, S: Lanes<A>, R: Reduce<A, S>> Walk<S> for Pixels<A, R, R::T> {
             while x < width.output {
                 let columns = x..(x + self.run).min(width.output);
                 x = columns.end;
-                let tile = Tile { at, to, count, columns };
+                let tile = Tile { at, count, columns };
                 // SAFETY: by the contract of `visit`: the rows are units of the run, and the columns lie in them.
                 unsafe {
                     let suspect = R::WATCH && caution.is_due();
@@ -152,13 +148,12 @@ impl<A: Lane, R, T: bytemuck::Pod> Pixels<A, R, T> {
         let mut seen = 0;
         for i in 0..tile.count {
             let y = tile.at.y + i;
-            let taps = RowTaps::new(geometry, &tile.at, y);
+            let taps = RowTaps::new(&self.layer, &tile.at, y);
             let stale = taps.stale(height, seen);
             seen = taps.height.start + taps.height.count;
             let row = Row {
                 src: io.src.wrapping_add(taps.first),
-                // SAFETY: an output row of the run.
-                dst: unsafe { io.dst.add((tile.to + i) * geometry.row_len()) },
+                dst: self.layer.row(io, &tile.at, y),
                 taps,
                 stale,
                 divisors: self.divisors.row::<S, O>(tile.at.z, y),
@@ -219,7 +214,7 @@ impl<A: Lane, R, T: bytemuck::Pod> Pixels<A, R, T> {
             let at = (y * height.stride + i).wrapping_sub(height.begin);
             if at < height.input {
                 let down = at - row.taps.height.start;
-                Line { first: row.src.wrapping_add(down * row.taps.row_step), step: inner }
+                Line { first: row.src.wrapping_add(down * row.taps.row_step), step: self.layer.places.input.pixel }
             } else {
                 Line { first: self.identity.as_ptr(), step: 0 }
             }
@@ -346,7 +341,7 @@ impl<A: Lane, R, T: bytemuck::Pod> Pixels<A, R, T> {
                 let at = start + i * width.dilation;
                 // SAFETY: a valid column, in valid rows; its pixel has `inner` elements.
                 let (down, seen) = unsafe {
-                    let p = row.src.wrapping_add(at * geometry.inner + c);
+                    let p = row.src.wrapping_add(at * self.layer.places.input.pixel + c);
                     fold_rows::<A, S, O, B>(s, op, &row.taps, row.stale, p, n, flag)
                 };
                 flag = seen;
@@ -382,7 +377,7 @@ impl<A: Lane, R, T: bytemuck::Pod> Pixels<A, R, T> {
             let v = op.finish(s, v, divisor);
             // SAFETY: by this function's contract.
             unsafe {
-                let q = row.dst.add(x * self.layer.geometry.inner + c + b * S::N);
+                let q = row.dst.add(x * self.layer.places.output.pixel + c + b * S::N);
                 if n == S::N { op.store(s, q, v) } else { op.store_first(s, q, n, v) }
             }
         }

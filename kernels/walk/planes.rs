@@ -23,7 +23,7 @@ use core::mem::MaybeUninit;
 use core::ops::Range;
 
 use super::bands::{Bands, LONG, Tiling};
-use super::{Caution, Io, Layer, Position, Walk, emit};
+use super::{Caution, Io, Layer, Position, Walk, emit, until};
 use crate::geometry::Geometry;
 use crate::kernels::simd::{Lane, Lanes, MOST_LANES, Reduce};
 use crate::kernels::table::WalkKind;
@@ -85,10 +85,6 @@ impl<A: Lane, R> Planes<A, R> {
 impl<A: Lane, S: Lanes<A>, R: Reduce<A, S>> Walk<S> for Planes<A, R> {
     const KIND: WalkKind = WalkKind::Planes;
     type T = R::T;
-
-    fn layer(&self) -> &Layer {
-        &self.layer
-    }
 
     #[inline(always)]
     unsafe fn visit(&self, s: S, io: Io<R::T>, rows: Range<usize>) {
@@ -178,7 +174,7 @@ impl<A: Lane, R> Planes<A, R> {
         let (whole, rest) = (len / S::N * S::N, len % S::N);
         let inside = s.first(rest);
         let mut flag = op.clean(s);
-        let slab = at.slab_offset(geometry);
+        let slab = at.slab_offset(&self.layer);
         for row in rows {
             // SAFETY: an input row of the plane; `pitch` cells from a row of the area on are in it.
             let (src, to) = unsafe {
@@ -255,7 +251,7 @@ impl<A: Lane, R> Planes<A, R> {
                     self.op,
                     dst,
                     len,
-                    io.writable(dst),
+                    until(dst, io.dst_end),
                     #[inline(always)]
                     |x| s.load(from.add(x)),
                     #[inline(always)]

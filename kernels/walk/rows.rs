@@ -26,7 +26,7 @@ use core::ops::Range;
 
 use super::bands::{Bands, Tiling};
 use super::divisors::RowDivisors;
-use super::{Caution, Io, Layer, Position, Walk, inline};
+use super::{Caution, Io, Layer, Position, Walk, inline, until};
 use crate::geometry::Geometry;
 use crate::kernels::simd::{Lane, Lanes, Reduce};
 use crate::kernels::table::WalkKind;
@@ -104,10 +104,6 @@ impl<A: Lane, S: Lanes<A>, R: Reduce<A, S>> Walk<S> for Rows<A, R, R::T> {
     const KIND: WalkKind = WalkKind::Rows;
     type T = R::T;
 
-    fn layer(&self) -> &Layer {
-        &self.layer
-    }
-
     #[inline(always)]
     unsafe fn visit(&self, s: S, io: Io<R::T>, rows: Range<usize>) {
         // SAFETY: the same contract, for each shape.
@@ -151,6 +147,7 @@ impl<A: Lane, R, T> Rows<A, R, T> {
         let geometry = &self.layer.geometry;
         let [_, height, width] = &geometry.axes;
         let (w, len) = (width.input, width.output);
+        let (row_step, out_step) = (self.layer.places.input.row, self.layer.places.output.row);
         let blocks = len.div_ceil(S::N);
         let shift = if K == 3 { 1 - width.begin } else { 0 };
         // Columns from the last block's beginning to the end of the row.
@@ -168,6 +165,7 @@ impl<A: Lane, R, T> Rows<A, R, T> {
 
         let mut caution = Caution::default();
         let mut at = Position::of(geometry, rows.start);
+        let io = self.layer.rebased(io, &at);
         let mut to = 0;
         while to < rows.len() {
             // The rows of one plane.
@@ -176,17 +174,18 @@ impl<A: Lane, R, T> Rows<A, R, T> {
             let mut done = 0;
             if !careful {
                 // SAFETY: the slab's first row.
-                let slab = unsafe { io.src.add(at.slab_offset(geometry)) };
+                let slab = unsafe { io.src.add(at.slab_offset(&self.layer)) };
                 let mut flag = self.op.clean(s);
                 // The rows that may load and store whole blocks: all but the last ones of the run.
                 let is_free = inline(
                     #[inline(always)]
                     |row: usize| {
                         let lowest = ((at.y + row) * height.stride + H - 1).saturating_sub(height.begin);
-                        // SAFETY: an output row of the run, and an input row of the slab.
-                        let (dst, below) =
-                            unsafe { (io.dst.add((to + row) * len), slab.add(lowest.min(height.input - 1) * w)) };
-                        io.readable(below) >= reach && io.writable(dst) >= overshoot
+                        // SAFETY: an input row of the slab.
+                        let below = unsafe { slab.add(lowest.min(height.input - 1) * row_step) };
+                        let y = at.y + row;
+                        io.readable(below) >= reach
+                            && until(self.layer.row(&io, &at, y), self.layer.end(&io, &at, y)) >= overshoot
                     },
                 );
                 let mut free = count;
@@ -195,15 +194,14 @@ impl<A: Lane, R, T> Rows<A, R, T> {
                 }
                 // The window's first row, which may lie in the padding.
                 let mut y = (at.y * height.stride).wrapping_sub(height.begin);
-                let mut top = slab.wrapping_add(y.wrapping_mul(w));
-                // SAFETY: the first of these rows' output.
-                let mut dst = unsafe { io.dst.add(to * len) };
+                let mut top = slab.wrapping_add(y.wrapping_mul(row_step));
+                let mut dst = self.layer.row(&io, &at, at.y);
                 while done < free {
                     let window: [*const T; H] = core::array::from_fn(
                         #[inline(always)]
                         |i| {
                             let is_inside = y.wrapping_add(i) < height.input;
-                            if is_inside { top.wrapping_add(i * w) } else { self.identity.as_ptr() }
+                            if is_inside { top.wrapping_add(i * row_step) } else { self.identity.as_ptr() }
                         },
                     );
                     let divisors = self.bands.divisors().row::<S, R>(at.z, at.y + done);
@@ -214,8 +212,8 @@ impl<A: Lane, R, T> Rows<A, R, T> {
                     flag = unsafe { self.row::<S, H, K, W>(s, &row, window, dst, divisors, is_first_fresh, flag) };
                     done += 1;
                     y = y.wrapping_add(height.stride);
-                    top = top.wrapping_add(height.stride * w);
-                    dst = dst.wrapping_add(len);
+                    top = top.wrapping_add(height.stride * row_step);
+                    dst = dst.wrapping_add(out_step);
                 }
                 careful = R::WATCH && self.op.dirty(s, flag);
                 if careful {
@@ -229,7 +227,7 @@ impl<A: Lane, R, T> Rows<A, R, T> {
                 let first = to + done;
                 // SAFETY: the rest of the plane's rows, and their output up to the end of the run's.
                 unsafe {
-                    let io = Io { dst: io.dst.add(first * len), ..io };
+                    let io = Io { dst: self.layer.row(&io, &at, at.y + done), ..io };
                     self.bands.visit_rows(s, io, rows.start + first..rows.start + to + count, careful);
                 }
             }

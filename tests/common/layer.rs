@@ -99,6 +99,8 @@ pub struct Layer {
     pub pad: Pad,
     pub ceil: bool,
     pub allow_empty: bool,
+    /// Of input and output, where there may be gaps.
+    pub strides: Option<[Vec<usize>; 2]>,
 }
 
 impl Layer {
@@ -115,6 +117,7 @@ impl Layer {
             pad: Pad::Explicit(vec![0; rank], vec![0; rank]),
             ceil: false,
             allow_empty: false,
+            strides: None,
         }
     }
 
@@ -252,7 +255,11 @@ impl Layer {
         pool: Pool<O, T>,
         tier: Option<Tier>,
     ) -> Result<Plan<T>, Error> {
-        self.dressed(pool, tier).plan(self.layout, &self.shape)
+        let pool = self.dressed(pool, tier);
+        match &self.strides {
+            Some([input, output]) => pool.plan_strided(self.layout, &self.shape, input, output),
+            None => pool.plan(self.layout, &self.shape),
+        }
     }
 
     /// The builder with every attribute of the layer.
@@ -292,6 +299,10 @@ impl fmt::Display for Layer {
             "{}{}",
             if self.ceil { ", ceil" } else { "" },
             if self.allow_empty { ", empty windows allowed" } else { "" }
-        )
+        )?;
+        match &self.strides {
+            Some([input, output]) => write!(f, ", strides {input:?} and {output:?}"),
+            None => Ok(()),
+        }
     }
 }

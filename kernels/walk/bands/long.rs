@@ -51,9 +51,9 @@ pub(super) unsafe fn down_long<A: Lane, S: Lanes<A>, O: Reduce<A, S>>(
     strip: &Strip<'_, O::T, A>,
     mut flag: O::Flag,
 ) -> O::Flag {
-    let Strip { geometry, at, count, from, to, pitch, len } = *strip;
-    let height = &geometry.axes[1];
-    let row_len = geometry.axes[2].input * geometry.inner;
+    let Strip { layer, at, count, from, to, pitch, len } = *strip;
+    let [depth, height, _] = &layer.geometry.axes;
+    let row_step = layer.places.input.row;
     let mut first = 0;
     while first < count {
         // The windows that share the cut `m`: those that begin in (m − k, m].
@@ -61,11 +61,10 @@ pub(super) unsafe fn down_long<A: Lane, S: Lanes<A>, O: Reduce<A, S>>(
         let cut = y.div_ceil(height.kernel) * height.kernel;
         let windows = (cut + 1 - y).min(count - first);
         // Padded rows are skipped: all bounds below are in padded rows, `begin` ahead of the input's.
-        let valid =
-            if geometry.axes[0].taps(at.z).count == 0 { 0..0 } else { height.begin..height.begin + height.input };
+        let valid = if depth.taps(at.z).count == 0 { 0..0 } else { height.begin..height.begin + height.input };
         // SAFETY: `at` is a position of the layer and rows in `valid` are rows of its slab; scratch rows up to `count`.
         unsafe {
-            let slab = from.wrapping_add(at.slab_offset(geometry)).wrapping_sub(height.begin * row_len);
+            let slab = from.wrapping_add(at.slab_offset(layer)).wrapping_sub(height.begin * row_step);
             let to = to.add(first * pitch);
             let mut i = 0;
             while i < len {
@@ -79,7 +78,7 @@ pub(super) unsafe fn down_long<A: Lane, S: Lanes<A>, O: Reduce<A, S>>(
                 let mut fold = identity;
                 for row in (y..cut).rev() {
                     if valid.contains(&row) {
-                        let [v] = load_block::<A, S, O, 1>(s, op, slab.wrapping_add(row * row_len), n);
+                        let [v] = load_block::<A, S, O, 1>(s, op, slab.wrapping_add(row * row_step), n);
                         flag = watch_block(s, op, &[v], flag);
                         fold = op.join(s, fold, v);
                     }
@@ -94,7 +93,7 @@ pub(super) unsafe fn down_long<A: Lane, S: Lanes<A>, O: Reduce<A, S>>(
                 let mut fold = identity;
                 for row in cut..y + windows + height.kernel - 1 {
                     if valid.contains(&row) {
-                        let [v] = load_block::<A, S, O, 1>(s, op, slab.wrapping_add(row * row_len), n);
+                        let [v] = load_block::<A, S, O, 1>(s, op, slab.wrapping_add(row * row_step), n);
                         flag = watch_block(s, op, &[v], flag);
                         fold = op.join(s, fold, v);
                     }

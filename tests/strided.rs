@@ -1,0 +1,279 @@
+//! Tensors that are parts of larger ones: the bytes of the same elements side by side, and not a byte between them.
+
+#[macro_use]
+mod common;
+
+use common::check::{compare, is_same_walk};
+use common::layer::{LAYOUTS, OPS};
+use common::{Fill, Layer, Rng, Sample, oracle, share, tiers};
+use lanepool::{AvgPool, Error, Layout, MaxPool, Plan, Tier};
+
+/// The axes `N, C, spatial…` from the innermost in memory to the outermost, where an index of the channels is a block.
+fn axes(layout: Layout, rank: usize) -> Vec<usize> {
+    let spatial = (2..rank + 2).rev();
+    match layout {
+        Layout::Nhwc => [1].into_iter().chain(spatial).chain([0]).collect(),
+        _ => spatial.chain([1, 0]).collect(),
+    }
+}
+
+/// Strides of a tensor of this shape, with gaps between the indices of some axes: in the layout's order, or for an input
+/// sometimes in another one, or with indices on one another.
+fn strides(layout: Layout, shape: &[usize], is_input: bool, rng: &mut Rng) -> Vec<usize> {
+    let mut order = axes(layout, shape.len() - 2);
+    let fixed = usize::from(layout == Layout::Nhwc);
+    if is_input && rng.one_in(4) {
+        let (a, b) = (rng.within(fixed, order.len() - 1), rng.within(fixed, order.len() - 1));
+        order.swap(a, b);
+    }
+    let mut strides = vec![0; shape.len()];
+    let mut extent = 1;
+    if let Layout::Blocked(block) = layout {
+        extent = block;
+    }
+    let gappy = rng.below(order.len() + 1);
+    for (i, axis) in order.into_iter().enumerate() {
+        let length = if let (1, Layout::Blocked(block)) = (axis, layout) { shape[1] / block } else { shape[axis] };
+        let may_gap = !(axis == 1 && layout == Layout::Nhwc);
+        let gap = if may_gap && (i == gappy || rng.one_in(3)) { rng.within(1, 9) } else { 0 };
+        strides[axis] = if is_input && may_gap && rng.one_in(16) { 0 } else { extent + gap };
+        extent += (length - 1) * strides[axis];
+    }
+    strides
+}
+
+/// Where each element of a tensor is, by its offset in one without gaps.
+fn offsets(layout: Layout, shape: &[usize], strides: &[usize]) -> Vec<usize> {
+    let spatial = &shape[2..];
+    let pixels: usize = spatial.iter().product();
+    let mut offsets = vec![0; shape.iter().product()];
+    for n in 0..shape[0] {
+        for c in 0..shape[1] {
+            for pixel in 0..pixels {
+                let block = if let Layout::Blocked(block) = layout { block } else { 1 };
+                let mut offset = n * strides[0] + c / block * strides[1] + c % block;
+                let mut rest = pixel;
+                for (length, stride) in spatial.iter().zip(&strides[2..]).rev() {
+                    offset += rest % length * stride;
+                    rest /= length;
+                }
+                offsets[oracle::offset(layout, shape[1], pixels, n, c, pixel)] = offset;
+            }
+        }
+    }
+    offsets
+}
+
+fn bits<T: Sample>(elements: &[T]) -> Vec<u64> {
+    elements.iter().map(|element| element.bits()).collect()
+}
+
+/// A run into `dst`, whole or in tasks, gives `want` at the outputs' places and leaves the others alone.
+fn check<T: Sample>(layer: &Layer, plan: &Plan<T>, src: &[T], places: &[usize], want: &[T], rng: &mut Rng) {
+    let fresh: Vec<T> = (0..plan.output_len()).map(|_| T::from_bits(rng.bits())).collect();
+    for most in [1, 2, 3, 7, usize::MAX] {
+        let mut dst = fresh.clone();
+        if most == 1 {
+            plan.run(src, &mut dst).unwrap_or_else(|error| panic!("{layer}: {error}"));
+        } else {
+            let tasks = plan.tasks(most);
+            for task in (0..tasks.len()).rev() {
+                let part = &mut dst[tasks.range(task)];
+                plan.run_task(&tasks, task, src, part).unwrap_or_else(|error| panic!("{layer}: {error}"));
+            }
+        }
+        let got: Vec<T> = places.iter().map(|at| dst[*at]).collect();
+        compare(layer, plan.tier(), plan.kernel(), &plan.output_shape(), &got, want);
+        for at in places {
+            dst[*at] = fresh[*at];
+        }
+        assert_eq!(bits(&dst), bits(&fresh), "{layer}, {most} tasks: {plan} wrote between its outputs");
+    }
+}
+
+/// Random layers on random strides, every tier.
+fn strides_do_not_matter<T: Sample>() {
+    let mut rng = Rng::named("strided");
+    for _ in 0..share::of(400) {
+        let (_, op) = *rng.pick(&OPS);
+        let (_, layout) = *rng.pick(&LAYOUTS);
+        let packed = Layer::random(op, layout, &mut rng);
+        let Ok(scalar) = packed.plan::<T>(Some(Tier::Scalar)) else { continue };
+        let output_shape = scalar.output_shape();
+        let [input, output] =
+            [strides(layout, &packed.shape, true, &mut rng), strides(layout, &output_shape, false, &mut rng)];
+        let (from, places) = (offsets(layout, &packed.shape, &input), offsets(layout, &output_shape, &output));
+        let layer = Layer { strides: Some([input, output]), ..packed.clone() };
+        for tier in tiers::available() {
+            let plan = layer.plan::<T>(Some(tier)).unwrap_or_else(|error| panic!("{layer} on {tier}: {error}"));
+            let packed_plan = packed.plan::<T>(Some(tier)).expect("as on the scalar tier");
+            assert!(is_same_walk(plan.kernel(), packed_plan.kernel()), "{layer}: {plan} for {packed_plan}");
+            assert_eq!(plan.input_len(), from.iter().max().map_or(0, |last| last + 1), "{layer}");
+            assert_eq!(plan.output_len(), places.iter().max().map_or(0, |last| last + 1), "{layer}");
+
+            let src = Fill::Bits.tensor::<T>(plan.input_len(), &mut rng);
+            let gathered: Vec<T> = from.iter().map(|at| src[*at]).collect();
+            let mut want = vec![common::check::poison::<T>(); packed_plan.output_len()];
+            packed_plan.run(&gathered, &mut want).unwrap_or_else(|error| panic!("{packed}: {error}"));
+            check(&layer, &plan, &src, &places, &want, &mut rng);
+        }
+    }
+}
+
+/// The same of norms, quantised bytes and bounds, whose outputs are finished one run after the other.
+fn relatives_do_not_mind_strides<T: Sample>() {
+    let mut rng = Rng::named("strided relatives");
+    for _ in 0..share::of(60) {
+        let (_, layout) = *rng.pick(&LAYOUTS);
+        let packed = Layer::random(OPS[0].1, layout, &mut rng);
+        let output_shape = packed.plan::<T>(Some(Tier::Scalar)).expect("a valid layer").output_shape();
+        let [input, output] =
+            [strides(layout, &packed.shape, true, &mut rng), strides(layout, &output_shape, false, &mut rng)];
+        let (from, places) = (offsets(layout, &packed.shape, &input), offsets(layout, &output_shape, &output));
+        let layer = Layer { strides: Some([input, output]), ..packed.clone() };
+        for tier in tiers::available() {
+            for (plan, twin) in layer.relatives::<T>(Some(tier)).iter().zip(packed.relatives::<T>(Some(tier))) {
+                let src = Fill::Bits.tensor::<T>(plan.input_len(), &mut rng);
+                let gathered: Vec<T> = from.iter().map(|at| src[*at]).collect();
+                let want = twin.run_vec(&gathered).unwrap_or_else(|error| panic!("{packed}: {error}"));
+                check(&layer, plan, &src, &places, &want, &mut rng);
+            }
+        }
+    }
+}
+
+macro_rules! tests {
+    ($($name:ident: $T:ty),+ $(,)?) => { $(
+        mod $name {
+            #[test]
+            fn strides_do_not_matter() {
+                super::strides_do_not_matter::<$T>();
+            }
+
+            #[test]
+            fn relatives_do_not_mind_strides() {
+                super::relatives_do_not_mind_strides::<$T>();
+            }
+        }
+    )+ };
+}
+
+for_elements!(tests);
+
+/// The branches of an Inception block, each pooled into its channels of one output: the bytes of a concatenation.
+#[test]
+fn branches_are_pooled_into_their_place() {
+    let mut rng = Rng::named("concatenation");
+    let (batch, height, width) = (2, 9, 11);
+    let (first, second) = (24, 40);
+    let together = first + second;
+    for (layout, stride) in [
+        (Layout::Nhwc, [height * width * together, 1, width * together, together]),
+        (Layout::Nchw, [together * height * width, height * width, width, 1]),
+    ] {
+        let mut dst = vec![f32::NAN; batch * together * height * width];
+        let mut want = dst.clone();
+        let mut begin = 0;
+        for channels in [first, second] {
+            let shape = [batch, channels, height, width];
+            let pool = MaxPool::<f32>::new([3, 3]).padding([1, 1]);
+            let packed = pool.plan(layout, shape).expect("a valid layer");
+            let src = Fill::Bits.tensor::<f32>(packed.input_len(), &mut rng);
+            let own = match layout {
+                Layout::Nhwc => [height * width * channels, 1, width * channels, channels],
+                _ => [channels * height * width, height * width, width, 1],
+            };
+            let plan = pool.plan_strided(layout, shape, own, stride).expect("valid strides");
+            let offset = begin * stride[1];
+            plan.run(&src, &mut dst[offset..][..plan.output_len()]).expect("a valid run");
+
+            let values = packed.run_vec(&src).expect("a valid run");
+            for (value, at) in values.iter().zip(offsets(layout, &shape, &stride)) {
+                want[offset + at] = *value;
+            }
+            begin += channels;
+        }
+        assert_eq!(bits(&dst), bits(&want), "{layout}");
+    }
+}
+
+#[test]
+fn strides_that_cannot_be_are_errors() {
+    let pool = AvgPool::<u8>::new([2, 2]);
+    let plan = |input: &[usize], output: &[usize]| pool.plan_strided(Layout::Nhwc, [2, 3, 4, 5], input, output);
+    let (input, output) = ([60, 1, 15, 3], [36, 1, 12, 3]);
+    assert!(plan(&input, &output).is_ok());
+    let sentence =
+        |input: &[usize], output: &[usize]| plan(input, output).map(|_| ()).expect_err("not valid").to_string();
+
+    let error = plan(&input[1..], &output).map(|_| ());
+    assert_eq!(error, Err(Error::StridesLen { what: "input", got: 3, need: 4 }));
+    assert_eq!(
+        sentence(&input, &[36, 1, 12, 3, 1]),
+        "the strides of the output are 5 numbers where 4 are needed, one for each axis of the shape"
+    );
+    let error = plan(&[60, 2, 15, 3], &output).map(|_| ());
+    assert_eq!(error, Err(Error::ChannelsApart { what: "input", stride: 2 }));
+    assert_eq!(
+        sentence(&input, &[36, 0, 12, 3]),
+        "the stride of the output is 0 on axis 1 (channels): channels last, they lie side by side"
+    );
+    let overlap = |stride: [usize; 4]| match plan(&input, &stride).map(|_| ()) {
+        Err(Error::OutputsOverlap { axis, stride, need }) => (axis.index, stride, need),
+        other => panic!("{stride:?}: {other:?}"),
+    };
+    assert_eq!(overlap([36, 1, 12, 2]), (3, 2, 3));
+    assert_eq!(overlap([36, 1, 11, 3]), (2, 11, 12));
+    assert_eq!(overlap([35, 1, 12, 3]), (0, 35, 36));
+    assert_eq!(overlap([0, 1, 12, 3]), (0, 0, 36));
+    assert_eq!(
+        sentence(&input, &[36, 1, 11, 3]),
+        "the stride of the output is 11 on axis 2 (height), where each index takes 12 elements: outputs would overlap, or \
+         not lie in the order of the layout"
+    );
+    for far in [usize::MAX, usize::MAX / 2, isize::MAX as usize] {
+        let error = plan(&[far, 1, 15, 3], &output).map(|_| ());
+        assert_eq!(error, Err(Error::SizeOverflow { what: "input" }), "{far}");
+        let error = plan(&input, &[far, 1, 12, 3]).map(|_| ());
+        assert_eq!(error, Err(Error::SizeOverflow { what: "output" }), "{far}");
+    }
+    // Planar: channels are planes, and between batches something may lie.
+    let planar = MaxPool::<u8>::new([2]);
+    let error = planar.plan_strided(Layout::Nchw, [2, 3, 4], [12, 4, 1], [8, 3, 1]).map(|_| ());
+    assert!(matches!(error, Err(Error::OutputsOverlap { stride: 8, need: 9, .. })), "{error:?}");
+    let error = planar.plan_strided(Layout::Nchw, [2, 3, 4], [12, 4, 1], [9, 2, 1]).map(|_| ());
+    assert!(matches!(error, Err(Error::OutputsOverlap { stride: 2, need: 3, .. })), "{error:?}");
+}
+
+/// The stride of an axis with one index is never taken, whatever it is.
+#[test]
+fn strides_of_one_index_do_not_matter() {
+    let pool = MaxPool::<i32>::new([2]);
+    let odd = usize::MAX;
+    let plan = pool.plan_strided(Layout::Nchw, [1, 1, 3], [odd, odd, 1], [odd, 0, 1]).expect("valid strides");
+    assert_eq!((plan.input_len(), plan.output_len()), (3, 2));
+    assert_eq!(plan.run_vec(&[1, 3, 2]), Ok(vec![3, 3]));
+}
+
+#[test]
+fn memory_that_holds_nothing_yet() {
+    use std::mem::MaybeUninit;
+    let mut rng = Rng::named("uninit");
+    for tier in tiers::available() {
+        let pool = MaxPool::<f32>::new([3, 3]).stride([2, 2]).padding([1, 1]).clamp(-1.0, 1.0).tier(tier);
+        let plan = pool.plan(Layout::Nchw, [2, 3, 17, 19]).expect("a valid layer");
+        let src = Fill::Nans.tensor::<f32>(plan.input_len(), &mut rng);
+        let mut arena = vec![MaybeUninit::uninit(); plan.output_len()];
+        let got = plan.run_uninit(&src, &mut arena).expect("a valid run");
+        assert_eq!(bits(got), bits(&plan.run_vec(&src).expect("a valid run")), "{plan}");
+
+        let (need, short) = (plan.output_len(), &mut arena[1..]);
+        let error = plan.run_uninit(&src, short).map(|_| ());
+        assert_eq!(error, Err(Error::DstLen { need, got: need - 1 }));
+        let gappy = pool.plan_strided(Layout::Nchw, [1, 1, 3, 4], [0, 0, 4, 1], [0, 0, 3, 1]).expect("valid strides");
+        let mut arena = vec![MaybeUninit::uninit(); gappy.output_len()];
+        assert_eq!(gappy.output_len(), 5);
+        let error = gappy.run_uninit(&src[..12], &mut arena).map(|_| ());
+        assert!(matches!(error, Err(Error::Unsupported { .. })), "{error:?}");
+    }
+}
