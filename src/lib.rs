@@ -121,6 +121,11 @@ pub use tasks::Tasks;
 pub use tier::Tier;
 pub use unpool::{MaxUnpool, Unpool};
 
+/// The examples of the guide, which are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/rust.md")]
+pub struct Guide;
+
 /// Which kernels have run, for the test of that: no part of the interface.
 #[cfg(feature = "count-runs")]
 #[doc(hidden)]

@@ -126,7 +126,8 @@ impl<T: Element> Plan<T> {
         self
     }
 
-    /// Pools `src` into `dst`. Allocates nothing, locks nothing; every element of `dst` is written.
+    /// Pools `src` into `dst`. Allocates nothing, locks nothing; every element of `dst` is written (but for the gaps of a plan with
+    /// strides). Its scratch is on the stack: 48 KiB at most.
     ///
     /// # Errors
     /// [`Error::SrcLen`] or [`Error::DstLen`] where a slice is not exactly as long as the plan needs; nothing is written

@@ -34,6 +34,7 @@ const SOURCES: [&str; 11] = [
     include_str!("clamp.rs"),
     include_str!("host_state.rs"),
     include_str!("indices.rs"),
+    include_str!("strided.rs"),
     include_str!("bad_input/geometry.rs"),
     include_str!("bad_input/quantized.rs"),
     include_str!("bad_input/indices.rs"),

@@ -461,6 +461,24 @@ typedef struct lanepool_desc {
      * The byte of the output that stands for 0.
      */
     int32_t output_zero_point;
+    /**
+     * 1: input and output lie where `input_strides` and `output_strides` say, as parts of larger tensors. 0: side by side.
+     */
+    int32_t strided;
+    /**
+     * 0.
+     */
+    int32_t reserved;
+    /**
+     * Elements from one index of an axis of the shape to the next. Channels last, channels lie side by side (1); in blocks, the
+     * stride of the channels is that from one block to the next. The stride of an axis with one index does not matter.
+     */
+    int64_t input_strides[5];
+    /**
+     * The same of the output, whose elements lie apart from each other and in the order of the layout. Nothing is written between
+     * them.
+     */
+    int64_t output_strides[5];
 } lanepool_desc;
 
 /**

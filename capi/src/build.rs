@@ -105,6 +105,10 @@ fn lp<T: Element>(layer: &Layer) -> LpPool<T> {
     pool.p(layer.p).mean(layer.mean)
 }
 
+fn boxed(plan: impl layer::Layer + 'static) -> Boxed {
+    Box::new(plan)
+}
+
 /// Plans a layer for tensors that lie side by side or as their strides say.
 fn planned<O: PoolOperation, T: Element>(layer: &Layer, pool: &Pool<O, T>) -> Result<Boxed, Failure> {
     Ok(Box::new(match layer.strides {
@@ -115,10 +119,11 @@ fn planned<O: PoolOperation, T: Element>(layer: &Layer, pool: &Pool<O, T>) -> Re
 
 /// Plans a layer for values alone, or for values with indices of either type.
 macro_rules! with_or_without_indices {
-    ($layer:expr, $pool:expr) => {{
+    ($layer:expr, $pool:expr, |$by:ident| $values:expr) => {{
         let (layer, pool) = ($layer, $pool);
+        let $by = &pool;
         match layer.index {
-            None => planned(layer, &pool)?,
+            None => $values?,
             Some(IndexType::I32) => Box::new(pool.plan_indexed::<i32>(layer.kind, layer.layout, layer.shape)?),
             Some(IndexType::I64) => Box::new(pool.plan_indexed::<i64>(layer.kind, layer.layout, layer.shape)?),
         }
@@ -129,8 +134,8 @@ fn forward<T: Element>(layer: &Layer) -> Result<Boxed, Failure> {
     let (layout, shape) = (layer.layout, layer.shape);
     let [input, output] = layer.quantization;
     Ok(match layer.operation {
-        Operation::Max => with_or_without_indices!(layer, max::<T>(layer)),
-        Operation::Min => with_or_without_indices!(layer, min::<T>(layer)),
+        Operation::Max => with_or_without_indices!(layer, max::<T>(layer), |pool| planned(layer, pool)),
+        Operation::Min => with_or_without_indices!(layer, min::<T>(layer), |pool| planned(layer, pool)),
         Operation::Avg => planned(layer, &avg::<T>(layer))?,
         Operation::Sum => planned(layer, &sum::<T>(layer))?,
         Operation::Lp => planned(layer, &lp::<T>(layer))?,
@@ -150,7 +155,7 @@ fn forward<T: Element>(layer: &Layer) -> Result<Boxed, Failure> {
             if let Some([low, high]) = layer.clamp {
                 pool = pool.clamp(low, high);
             }
-            with_or_without_indices!(layer, pool)
+            with_or_without_indices!(layer, pool, |pool| pool.plan(layout, shape).map(boxed))
         }
         Operation::AdaptiveAvg | Operation::AdaptiveQuantizedAvg => {
             let mut pool = AdaptiveAvgPool::<T>::new(layer.output).rounding(layer.rounding);
@@ -170,7 +175,7 @@ fn forward<T: Element>(layer: &Layer) -> Result<Boxed, Failure> {
             if let Some([low, high]) = layer.clamp {
                 pool = pool.clamp(low, high);
             }
-            with_or_without_indices!(layer, pool)
+            with_or_without_indices!(layer, pool, |pool| pool.plan(layout, shape).map(boxed))
         }
         Operation::MaxUnpool => match layer.index {
             None => return Err(needs_indices(layer)),

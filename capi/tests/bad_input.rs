@@ -323,7 +323,7 @@ fn c06_structures_of_another_size() {
     says(
         told(|error| unsafe { lanepool_plan_create(from, &mut made, error) }),
         LANEPOOL_STRUCT_SIZE,
-        &["newer", "byte 367"],
+        &["newer", &format!("byte {}", size_of::<Newer>() - 1)],
     );
     newer.more[15] = 0;
     let from = (&raw const newer).cast();
@@ -542,9 +542,9 @@ fn every_status_is_given() {
     unsupported(lanepool_desc { strided: 0, ..strides(8) }, &["input_strides", "strided is 1"]);
     unsupported(lanepool_desc { reserved: 1, ..pairs(LANEPOOL_MAX) }, &["reserved"]);
     unsupported(lanepool_desc { index_type: LANEPOOL_INDEX_I32, ..strides(8) }, &["strided has no meaning"]);
-    says(refused(&lanepool_desc { strided: 2, ..strides(8) }), LANEPOOL_BAD_ENUM, &["strided is 2"]);
-    says(refused(&strides(0)), LANEPOOL_GEOMETRY, &["the stride of the output is 0 on axis 2 (height)"]);
-    says(refused(&strides(-1)), LANEPOOL_GEOMETRY, &["output_strides is -1 on axis 2 (height)"]);
+    says(refused(&lanepool_desc { strided: 2, ..strides(8) }), LANEPOOL_UNKNOWN_VALUE, &["strided is 2"]);
+    says(refused(&strides(0)), LANEPOOL_GEOMETRY, &["the stride of the output is 0 on axis 2 (width)"]);
+    says(refused(&strides(-1)), LANEPOOL_GEOMETRY, &["output_strides is -1 on axis 2 (width)"]);
     unsupported(lanepool_desc { divisor: 8, ..pairs(LANEPOOL_AVG) }, &["divisor", "LANEPOOL_DIVIDE_BY_DIVISOR"]);
     let needless: [(&str, lanepool_desc); 12] = [
         ("nan_policy", lanepool_desc { nan_policy: LANEPOOL_NAN_IGNORE, ..pairs(LANEPOOL_SUM) }),
