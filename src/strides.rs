@@ -80,6 +80,12 @@ impl Steps {
         *self == Self::packed(lengths, inner)
     }
 
+    /// Whether a plane's elements lie side by side, in their order.
+    pub(crate) fn has_packed_planes(&self, lengths: [usize; MAX_RANK], inner: usize) -> bool {
+        let packed = Self::packed(lengths, inner);
+        (self.slab, self.row, self.pixel) == (packed.slab, packed.row, packed.pixel)
+    }
+
     /// Where a plane begins.
     #[inline(always)]
     pub(crate) fn outer(&self, outer: usize) -> usize {
@@ -158,12 +164,11 @@ impl Places {
         let input = Steps::given("input", input, layout, geometry, inputs, bytes)?;
         let output = Steps::given("output", output, layout, geometry, outputs, bytes)?;
         check_apart(&output, layout, geometry, outputs)?;
-        let packed = Steps::packed(outputs, geometry.inner);
-        let gaps = if output == packed {
+        let gaps = if output.is_packed(outputs, geometry.inner) {
             Gaps::None
-        } else if (output.slab, output.row, output.pixel) == (packed.slab, packed.row, packed.pixel) {
+        } else if output.has_packed_planes(outputs, geometry.inner) {
             Gaps::Planes
-        } else if output.pixel == packed.pixel {
+        } else if output.pixel == geometry.inner {
             Gaps::Rows
         } else {
             Gaps::Pixels

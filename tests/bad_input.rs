@@ -29,7 +29,7 @@ use lanepool::{Any, DType, Error, Layout, MaxPool, Plan, Tier};
 const ROWS: &str = include_str!("bad_input/rows.txt");
 
 /// The sources whose tests count.
-const SOURCES: [&str; 11] = [
+const SOURCES: [&str; 12] = [
     include_str!("bad_input.rs"),
     include_str!("clamp.rs"),
     include_str!("host_state.rs"),

@@ -3,142 +3,19 @@
 #[macro_use]
 mod common;
 
-use common::check::{compare, is_same_walk};
 use common::layer::{LAYOUTS, OPS};
-use common::{Fill, Layer, Rng, Sample, oracle, share, tiers};
-use lanepool::{AvgPool, Error, Layout, MaxPool, Plan, Tier};
-
-/// The axes `N, C, spatial…` from the innermost in memory to the outermost, where an index of the channels is a block.
-fn axes(layout: Layout, rank: usize) -> Vec<usize> {
-    let spatial = (2..rank + 2).rev();
-    match layout {
-        Layout::Nhwc => [1].into_iter().chain(spatial).chain([0]).collect(),
-        _ => spatial.chain([1, 0]).collect(),
-    }
-}
-
-/// Strides of a tensor of this shape, with gaps between the indices of some axes: in the layout's order, or for an input
-/// sometimes in another one, or with indices on one another.
-fn strides(layout: Layout, shape: &[usize], is_input: bool, rng: &mut Rng) -> Vec<usize> {
-    let mut order = axes(layout, shape.len() - 2);
-    let fixed = usize::from(layout == Layout::Nhwc);
-    if is_input && rng.one_in(4) {
-        let (a, b) = (rng.within(fixed, order.len() - 1), rng.within(fixed, order.len() - 1));
-        order.swap(a, b);
-    }
-    let mut strides = vec![0; shape.len()];
-    let mut extent = 1;
-    if let Layout::Blocked(block) = layout {
-        extent = block;
-    }
-    let gappy = rng.below(order.len() + 1);
-    for (i, axis) in order.into_iter().enumerate() {
-        let length = if let (1, Layout::Blocked(block)) = (axis, layout) { shape[1] / block } else { shape[axis] };
-        let may_gap = !(axis == 1 && layout == Layout::Nhwc);
-        let gap = if may_gap && (i == gappy || rng.one_in(3)) { rng.within(1, 9) } else { 0 };
-        strides[axis] = if is_input && may_gap && rng.one_in(16) { 0 } else { extent + gap };
-        extent += (length - 1) * strides[axis];
-    }
-    strides
-}
-
-/// Where each element of a tensor is, by its offset in one without gaps.
-fn offsets(layout: Layout, shape: &[usize], strides: &[usize]) -> Vec<usize> {
-    let spatial = &shape[2..];
-    let pixels: usize = spatial.iter().product();
-    let mut offsets = vec![0; shape.iter().product()];
-    for n in 0..shape[0] {
-        for c in 0..shape[1] {
-            for pixel in 0..pixels {
-                let block = if let Layout::Blocked(block) = layout { block } else { 1 };
-                let mut offset = n * strides[0] + c / block * strides[1] + c % block;
-                let mut rest = pixel;
-                for (length, stride) in spatial.iter().zip(&strides[2..]).rev() {
-                    offset += rest % length * stride;
-                    rest /= length;
-                }
-                offsets[oracle::offset(layout, shape[1], pixels, n, c, pixel)] = offset;
-            }
-        }
-    }
-    offsets
-}
-
-fn bits<T: Sample>(elements: &[T]) -> Vec<u64> {
-    elements.iter().map(|element| element.bits()).collect()
-}
-
-/// A run into `dst`, whole or in tasks, gives `want` at the outputs' places and leaves the others alone.
-fn check<T: Sample>(layer: &Layer, plan: &Plan<T>, src: &[T], places: &[usize], want: &[T], rng: &mut Rng) {
-    let fresh: Vec<T> = (0..plan.output_len()).map(|_| T::from_bits(rng.bits())).collect();
-    for most in [1, 2, 3, 7, usize::MAX] {
-        let mut dst = fresh.clone();
-        if most == 1 {
-            plan.run(src, &mut dst).unwrap_or_else(|error| panic!("{layer}: {error}"));
-        } else {
-            let tasks = plan.tasks(most);
-            for task in (0..tasks.len()).rev() {
-                let part = &mut dst[tasks.range(task)];
-                plan.run_task(&tasks, task, src, part).unwrap_or_else(|error| panic!("{layer}: {error}"));
-            }
-        }
-        let got: Vec<T> = places.iter().map(|at| dst[*at]).collect();
-        compare(layer, plan.tier(), plan.kernel(), &plan.output_shape(), &got, want);
-        for at in places {
-            dst[*at] = fresh[*at];
-        }
-        assert_eq!(bits(&dst), bits(&fresh), "{layer}, {most} tasks: {plan} wrote between its outputs");
-    }
-}
+use common::strides::{bits, offsets};
+use common::{Fill, Layer, Rng, Sample, share, tiers};
+use lanepool::{AvgPool, Error, Layout, MaxPool};
 
 /// Random layers on random strides, every tier.
 fn strides_do_not_matter<T: Sample>() {
     let mut rng = Rng::named("strided");
-    for _ in 0..share::of(400) {
+    for round in 0..share::of(400) {
         let (_, op) = *rng.pick(&OPS);
         let (_, layout) = *rng.pick(&LAYOUTS);
-        let packed = Layer::random(op, layout, &mut rng);
-        let Ok(scalar) = packed.plan::<T>(Some(Tier::Scalar)) else { continue };
-        let output_shape = scalar.output_shape();
-        let [input, output] =
-            [strides(layout, &packed.shape, true, &mut rng), strides(layout, &output_shape, false, &mut rng)];
-        let (from, places) = (offsets(layout, &packed.shape, &input), offsets(layout, &output_shape, &output));
-        let layer = Layer { strides: Some([input, output]), ..packed.clone() };
-        for tier in tiers::available() {
-            let plan = layer.plan::<T>(Some(tier)).unwrap_or_else(|error| panic!("{layer} on {tier}: {error}"));
-            let packed_plan = packed.plan::<T>(Some(tier)).expect("as on the scalar tier");
-            assert!(is_same_walk(plan.kernel(), packed_plan.kernel()), "{layer}: {plan} for {packed_plan}");
-            assert_eq!(plan.input_len(), from.iter().max().map_or(0, |last| last + 1), "{layer}");
-            assert_eq!(plan.output_len(), places.iter().max().map_or(0, |last| last + 1), "{layer}");
-
-            let src = Fill::Bits.tensor::<T>(plan.input_len(), &mut rng);
-            let gathered: Vec<T> = from.iter().map(|at| src[*at]).collect();
-            let mut want = vec![common::check::poison::<T>(); packed_plan.output_len()];
-            packed_plan.run(&gathered, &mut want).unwrap_or_else(|error| panic!("{packed}: {error}"));
-            check(&layer, &plan, &src, &places, &want, &mut rng);
-        }
-    }
-}
-
-/// The same of norms, quantised bytes and bounds, whose outputs are finished one run after the other.
-fn relatives_do_not_mind_strides<T: Sample>() {
-    let mut rng = Rng::named("strided relatives");
-    for _ in 0..share::of(60) {
-        let (_, layout) = *rng.pick(&LAYOUTS);
-        let packed = Layer::random(OPS[0].1, layout, &mut rng);
-        let output_shape = packed.plan::<T>(Some(Tier::Scalar)).expect("a valid layer").output_shape();
-        let [input, output] =
-            [strides(layout, &packed.shape, true, &mut rng), strides(layout, &output_shape, false, &mut rng)];
-        let (from, places) = (offsets(layout, &packed.shape, &input), offsets(layout, &output_shape, &output));
-        let layer = Layer { strides: Some([input, output]), ..packed.clone() };
-        for tier in tiers::available() {
-            for (plan, twin) in layer.relatives::<T>(Some(tier)).iter().zip(packed.relatives::<T>(Some(tier))) {
-                let src = Fill::Bits.tensor::<T>(plan.input_len(), &mut rng);
-                let gathered: Vec<T> = from.iter().map(|at| src[*at]).collect();
-                let want = twin.run_vec(&gathered).unwrap_or_else(|error| panic!("{packed}: {error}"));
-                check(&layer, plan, &src, &places, &want, &mut rng);
-            }
-        }
+        let layer = Layer::random(op, layout, &mut rng);
+        common::strides::strides_do_not_matter::<T>(&layer, round % 4 == 0, &mut rng);
     }
 }
 
@@ -148,11 +25,6 @@ macro_rules! tests {
             #[test]
             fn strides_do_not_matter() {
                 super::strides_do_not_matter::<$T>();
-            }
-
-            #[test]
-            fn relatives_do_not_mind_strides() {
-                super::relatives_do_not_mind_strides::<$T>();
             }
         }
     )+ };

@@ -334,16 +334,16 @@ fn c06_structures_of_another_size() {
 
     // What is filled in: no byte more than asked for, and zero in what is not known.
     newer.more = [0x55; 16];
-    newer.desc.output_zero_point = 0x55;
+    newer.desc.output_strides[4] = 0x55;
     let to: *mut lanepool_desc = (&raw mut newer).cast();
     // SAFETY: the whole structure is there.
     unsafe {
         assert_eq!(lanepool_desc_init(to, size_of::<Newer>()), LANEPOOL_OK);
         assert_eq!(((*to).struct_size, newer.more), (size_of::<Newer>() as u64, [0; 16]));
         newer.more = [0x55; 16];
-        newer.desc.output_zero_point = 0x55;
+        newer.desc.output_strides[4] = 0x55;
         assert_eq!(lanepool_desc_init((&raw mut newer).cast(), known - 8), LANEPOOL_OK);
-        assert_eq!((newer.desc.output_zero_point, newer.desc.struct_size), (0x55, known as u64 - 8));
+        assert_eq!((newer.desc.output_strides[4], newer.desc.struct_size), (0x55, known as u64 - 8));
         for size in [0, 4, known + 1, 4104, usize::MAX] {
             assert_eq!(lanepool_desc_init((&raw mut newer).cast(), size), LANEPOOL_STRUCT_SIZE);
         }

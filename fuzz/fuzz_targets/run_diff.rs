@@ -1,5 +1,5 @@
 //! A small layer over raw bytes as its tensor: every tier gives the oracle's bits, and those of the scalar tier for norms, quantised
-//! bytes, bounds and indices.
+//! bytes, bounds and indices; and a tensor with gaps gives what it gives without them.
 #![no_main]
 
 #[macro_use]
@@ -7,7 +7,7 @@
 mod common;
 
 use common::layer::OPS;
-use common::{Layer, Pad, Sample, check, relatives_agree};
+use common::{Layer, Pad, Rng, Sample, check, relatives_agree, strides};
 use lanepool::Layout;
 use libfuzzer_sys::fuzz_target;
 
@@ -85,6 +85,9 @@ fn run<T: Sample>(layer: &Layer, bytes: &[u8]) {
     check::<T>(layer, &src);
     if common::oracle::axes(layer).is_some() {
         relatives_agree::<T>(layer, &src);
+        // Strides by the tensor's first bytes.
+        let seed = bytes.iter().take(8).fold(0, |seed, byte| seed << 8 | u64::from(*byte));
+        strides::strides_do_not_matter::<T>(layer, seed % 2 == 0, &mut Rng::new(seed));
     }
 }
 

@@ -48,7 +48,7 @@ impl<A: Lane, R> Global<A, R> {
     {
         let lengths = layer.geometry.axes.map(|axis| axis.input);
         let len = lengths.iter().product();
-        let is_whole = layer.places.input.extent(1, lengths, 1) == len;
+        let is_whole = layer.places.input.has_packed_planes(lengths, 1);
         Self { op, layer: *layer, len, is_whole, divisors: Divisors::of::<S, R>(op, layer) }
     }
 }

@@ -12,6 +12,7 @@ pub mod data;
 pub mod layer;
 pub mod oracle;
 pub mod share;
+pub mod strides;
 pub mod tiers;
 
 pub use check::{check, compare, relatives_agree};
