@@ -1,0 +1,7 @@
+#![doc = include_str!("../../../docs/tract.md")]
+
+mod find;
+mod op;
+mod plan;
+
+pub use find::{Left, Pooling, Replaced, replace_pooling};
