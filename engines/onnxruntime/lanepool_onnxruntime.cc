@@ -295,7 +295,8 @@ private:
 
 /* How many tasks a run is worth that moves so many bytes: some ten microseconds each, at most four a thread. */
 std::size_t tasks_worth(std::uint64_t bytes) {
-    const std::size_t threads = std::thread::hardware_concurrency();
+    // Asked once: the answer may be read from a file.
+    static const std::size_t threads = std::thread::hardware_concurrency();
     return threads <= 1 ? 1 : std::clamp<std::size_t>(bytes / (256 << 10), 1, 4 * threads);
 }
 
