@@ -21,6 +21,16 @@ def test_one_session_many_threads_many_shapes(rng):
                 assert same_bits(a[0], b[0]) and same_bits(a[1], b[1])
 
 
+def test_plans_come_and_go_under_many_threads():
+    """Layers so small that a run is little else than the search for its plan."""
+    model = single_node("GlobalMaxPool", "f32", ["n", "c", "w"], {})
+    ours = session(model, lanepool=True)
+    inputs = [np.arange(1, 2 + i, dtype=np.float32).reshape(1, 1, -1) for i in range(24)]
+    with ThreadPoolExecutor(8) as threads:
+        for got, x in zip(threads.map(lambda x: ours.run(None, {"x": x})[0], inputs * 1500), inputs * 1500):
+            assert got.item() == x.size
+
+
 def test_two_sessions_of_one_library(rng):
     x = rng.standard_normal((1, 2, 30)).astype(np.float32)
     model = single_node("AveragePool", "f32", x.shape, {"kernel_shape": [3]})
