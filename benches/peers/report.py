@@ -115,7 +115,7 @@ def plot(results, file):
         axis.grid(alpha=0.3)
         axis.axvline(1, color="black", linewidth=0.8)
     axes[-1, 0].set_xlabel("time / streaming bound (one thread of reading the input and writing the output once)")
-    axes[0, 0].legend(loc="lower center", bbox_to_anchor=(0.4, 1.12), ncols=min(len(names), 5), frameon=False)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=5, frameon=False)
     figure.savefig(file, metadata={"Date": None})
 
 
