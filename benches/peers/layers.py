@@ -23,16 +23,14 @@ class Layer:
     stride: tuple
     pad: tuple
     """Before and after each axis."""
+    is_global: bool = False
+    """One window, the whole plane: an operator of its own in most engines."""
     element: str = "f32"
     layout: str = "nchw"
 
     @property
     def dtype(self):
         return np.dtype(ELEMENTS[self.element])
-
-    @property
-    def is_global(self):
-        return self.kernel == self.shape[2:]
 
     @property
     def output_spatial(self):

@@ -33,8 +33,11 @@ def peers_of(results):
 MARKS = {
     "pads in its own way": ("\\*", "as many windows, but placed or divided by the engine's own rule of padding"),
     "WRONG": ("WRONG", "the output is not lanepool's"),
-    "mostly the call": ("†", "the call costs more than the layer, so that the figure is uncertain; it is not in the medians"),
+    "mostly the call": ("†", "the call costs more than the layer, so that the figure is uncertain: it is in no median and not in the plot"),
 }
+
+# Not in the medians, and not in the plot.
+UNCERTAIN = ("WRONG", "mostly the call")
 
 
 def note_of(row):
@@ -61,7 +64,7 @@ def tables(results):
         quotients = [quotient(engines.get(peer)) for peer in peers]
         lines.append([layer, layout, element, f"{own['us']:.1f}", f"{own['over_bound']:.2f}", *quotients])
         for peer in peers:
-            if peer in engines and note_of(engines[peer]) not in ("WRONG", "mostly the call"):
+            if peer in engines and note_of(engines[peer]) not in UNCERTAIN:
                 kinds.setdefault((layout, element), {}).setdefault(peer, []).append(engines[peer]["over_lanepool"])
 
     def median(quotients):
@@ -94,8 +97,10 @@ def plot(results, file):
 
     panels = {}
     for row in rows_of(results):
-        if row["engine"] != "bound":
+        if row["engine"] != "bound" and note_of(row) not in UNCERTAIN:
             panels.setdefault((row["element"], row["layout"]), []).append(row)
+    # Where lanepool is alone there is nothing to compare.
+    panels = {kind: rows for kind, rows in panels.items() if {row["engine"] for row in rows} != {"lanepool"}}
     names = ["lanepool", *peers_of(results)]
     colors = dict(zip(names, pyplot.get_cmap("tab10").colors))
     shapes = dict(zip(names, "os^vDPXd<>"))
