@@ -40,6 +40,6 @@ impl Run for Pooling {
     }
 
     fn output(&self) -> Option<Vec<f32>> {
-        self.y.as_ref()?.clone().into_data().to_vec().ok()
+        self.y.as_ref()?.clone().into_data().try_to_vec().ok()
     }
 }

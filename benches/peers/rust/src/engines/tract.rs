@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use tract_core::internal::{
-    DatumType, IntoRunnable, TVec, TValue, Tensor, TypedFact, TypedModel, TypedRunnableModel, tvec,
+    DatumType, IntoRunnable, OutletId, SpecialOps, TVec, TValue, Tensor, TypedFact, TypedModel, TypedRunnableModel, tvec,
 };
 use tract_core::ops::cnn::{MaxPool, PaddingSpec, PoolSpec, SumPool};
 use tract_core::ops::math;
@@ -29,9 +29,7 @@ pub fn prepare(layer: &Layer, x: &[f32]) -> Result<Option<Box<dyn Run>>> {
     Ok(Some(Box::new(Model { model: model.into_optimized()?.into_runnable()?, x, y: None })))
 }
 
-type Outlets = TVec<tract_core::internal::OutletId>;
-
-fn window(model: &mut TypedModel, source: tract_core::internal::OutletId, layer: &Layer) -> Result<Outlets> {
+fn window(model: &mut TypedModel, source: OutletId, layer: &Layer) -> Result<TVec<OutletId>> {
     let pad: TVec<usize> = layer.pad.iter().copied().collect();
     let spec = PoolSpec {
         data_format: DataFormat::NCHW,
@@ -50,7 +48,7 @@ fn window(model: &mut TypedModel, source: tract_core::internal::OutletId, layer:
     }
 }
 
-fn global(model: &mut TypedModel, source: tract_core::internal::OutletId, layer: &Layer) -> Result<Outlets> {
+fn global(model: &mut TypedModel, source: OutletId, layer: &Layer) -> Result<TVec<OutletId>> {
     let axes: TVec<usize> = (2..layer.shape.len()).collect();
     match layer.op {
         Op::Max => model.wire_node("max", Reduce { axes, reducer: Reducer::Max }, &[source]),
