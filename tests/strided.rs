@@ -5,7 +5,7 @@ mod common;
 
 use common::layer::{LAYOUTS, OPS};
 use common::strides::{bits, offsets};
-use common::{Fill, Layer, Rng, Sample, share, tiers};
+use common::{Fill, Layer, Nan, Op, Rng, Sample, share, tiers};
 use lanepool::{AvgPool, Error, Layout, MaxPool};
 
 /// Random layers on random strides, every tier.
@@ -19,12 +19,34 @@ fn strides_do_not_matter<T: Sample>() {
     }
 }
 
+/// Rows of whole vectors, with gaps between them: a loop that may store whole vectors has such rows to itself.
+fn rows_of_whole_vectors<T: Sample>() {
+    let mut rng = Rng::named("whole vectors");
+    for op in [Op::Max(Nan::Propagate), Op::Avg] {
+        for (kernel, stride, pad) in [([2, 2], 2, 0), ([3, 3], 2, 1), ([3, 3], 1, 1), ([1, 2], 2, 0)] {
+            let (width, rows) = (64 * stride, 5 * stride);
+            let layer = Layer::new(op, Layout::Nchw, &[1, 2, rows, width], &kernel).stride(&[stride, stride]);
+            let layer = layer.padding(&[if kernel[0] == 1 { 0 } else { pad }, pad]);
+            for gap in [1, 7, 64] {
+                let of = |rows: usize, width: usize| vec![0, rows * (width + gap), width + gap, 1];
+                let both = [of(rows, width), of(rows, 64)];
+                common::strides::these_strides_do_not_matter::<T>(&layer, both, false, &mut rng);
+            }
+        }
+    }
+}
+
 macro_rules! tests {
     ($($name:ident: $T:ty),+ $(,)?) => { $(
         mod $name {
             #[test]
             fn strides_do_not_matter() {
                 super::strides_do_not_matter::<$T>();
+            }
+
+            #[test]
+            fn rows_of_whole_vectors() {
+                super::rows_of_whole_vectors::<$T>();
             }
         }
     )+ };

@@ -230,8 +230,9 @@ impl<A: Lane, R> Bands<A, R> {
             let divisors = self.divisors.row::<S, O>(at.z, at.y);
             // SAFETY: output row `i` of the band, from the tile's first output on; scratch row `i` holds the tile's columns.
             unsafe {
-                let dst = self.layer.row(io, &at, at.y).add(tile.x * self.layer.places.output.pixel + tile.c);
-                let end = self.layer.end(io, &at, at.y);
+                let row = self.layer.row(io, &at, at.y);
+                let end = self.layer.end(io, &at, at.y, row);
+                let dst = row.add(tile.x * self.layer.places.output.pixel + tile.c);
                 self.across(s, op, end, tile, folded.row(i * pitch), dst, &divisors);
             }
             at.y += 1;

@@ -77,12 +77,11 @@ impl Layer {
         io.dst.wrapping_add(self.places.output.row_at(at.outer, at.z, y))
     }
 
-    /// Up to where a run may write that writes row `y` of the slab of `at`: kernels may store whole vectors over the end of what
-    /// they compute, where the same run writes again.
+    /// Up to where a run may write that writes row `y` of the slab of `at`, which is `row`: kernels may store whole vectors over the
+    /// end of what they compute, where the same run writes again.
     #[inline(always)]
-    fn end<T>(&self, io: &Io<T>, at: &Position, y: usize) -> *const T {
+    fn end<T>(&self, io: &Io<T>, at: &Position, y: usize, row: *const T) -> *const T {
         let [depth, height, _] = &self.geometry.axes;
-        let row = self.row(io, at, y).cast_const();
         let rows = match self.places.gaps {
             Gaps::None => return io.dst_end,
             Gaps::Planes => (depth.output - at.z) * height.output - y,

@@ -30,6 +30,7 @@ use super::{Caution, Io, Layer, Position, Walk, inline, until};
 use crate::geometry::Geometry;
 use crate::kernels::simd::{Lane, Lanes, Reduce};
 use crate::kernels::table::WalkKind;
+use crate::strides::Gaps;
 
 /// The longest row that the plan keeps a row of identities for.
 const LONGEST: usize = 1 << 20;
@@ -176,6 +177,10 @@ impl<A: Lane, R, T> Rows<A, R, T> {
                 // SAFETY: the slab's first row.
                 let slab = unsafe { io.src.add(at.slab_offset(&self.layer)) };
                 let mut flag = self.op.clean(s);
+                let mut dst = self.layer.row(&io, &at, at.y);
+                // Where rows have gaps between them, none may store past its end.
+                let has_gaps = matches!(self.layer.places.gaps, Gaps::Rows | Gaps::Pixels);
+                let end = self.layer.end(&io, &at, at.y, dst);
                 // The rows that may load and store whole blocks: all but the last ones of the run.
                 let is_free = inline(
                     #[inline(always)]
@@ -183,9 +188,8 @@ impl<A: Lane, R, T> Rows<A, R, T> {
                         let lowest = ((at.y + row) * height.stride + H - 1).saturating_sub(height.begin);
                         // SAFETY: an input row of the slab.
                         let below = unsafe { slab.add(lowest.min(height.input - 1) * row_step) };
-                        let y = at.y + row;
-                        io.readable(below) >= reach
-                            && until(self.layer.row(&io, &at, y), self.layer.end(&io, &at, y)) >= overshoot
+                        let room = if has_gaps { len } else { until(dst.wrapping_add(row * out_step), end) };
+                        io.readable(below) >= reach && room >= overshoot
                     },
                 );
                 let mut free = count;
@@ -195,7 +199,6 @@ impl<A: Lane, R, T> Rows<A, R, T> {
                 // The window's first row, which may lie in the padding.
                 let mut y = (at.y * height.stride).wrapping_sub(height.begin);
                 let mut top = slab.wrapping_add(y.wrapping_mul(row_step));
-                let mut dst = self.layer.row(&io, &at, at.y);
                 while done < free {
                     let window: [*const T; H] = core::array::from_fn(
                         #[inline(always)]

@@ -96,7 +96,22 @@ pub fn check<T: Sample>(layer: &Layer, plan: &Plan<T>, src: &[T], places: &[usiz
 pub fn strides_do_not_matter<T: Sample>(packed: &Layer, with_relatives: bool, rng: &mut Rng) {
     let Ok(scalar) = packed.plan::<T>(Some(Tier::Scalar)) else { return };
     let (layout, shape) = (packed.layout, scalar.output_shape());
-    let [input, output] = [strides(layout, &packed.shape, true, rng), strides(layout, &shape, false, rng)];
+    let both = [strides(layout, &packed.shape, true, rng), strides(layout, &shape, false, rng)];
+    these_strides_do_not_matter::<T>(packed, both, with_relatives, rng);
+}
+
+/// The same on given strides of input and output.
+///
+/// # Panics
+/// Where they do.
+pub fn these_strides_do_not_matter<T: Sample>(
+    packed: &Layer,
+    both: [Vec<usize>; 2],
+    with_relatives: bool,
+    rng: &mut Rng,
+) {
+    let scalar = packed.plan::<T>(Some(Tier::Scalar)).expect("a valid layer");
+    let (layout, shape, [input, output]) = (packed.layout, scalar.output_shape(), both);
     let (from, places) = (offsets(layout, &packed.shape, &input), offsets(layout, &shape, &output));
     let layer = Layer { strides: Some([input, output]), ..packed.clone() };
     let extent = |offsets: &[usize]| offsets.iter().max().map_or(0, |last| last + 1);
