@@ -15,8 +15,8 @@
 //!    vectors are unzipped into, so that one step halves the lanes of two vectors at a time, whatever planes they are of.
 //! 3. After four steps the group's planes lie side by side, one a lane. (Before: each plane folded by itself, lane `i` with
 //!    `i + 8`, then 4, 2, 1, and stored alone: 5.5 instead of 2.2 times the streaming bound for an average of 7×7, AVX-512.
-//!    And all lanes of a group in an array, folded in the end: it goes through memory where a plane has two vectors, 9.7
-//!    on AVX2.)
+//!    And all lanes of a group in an array that each plane fills, folded in the end: it goes through memory where a plane has
+//!    two vectors, 9.7 on AVX2.)
 
 use core::ops::Range;
 
