@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use rten::{BufferPool, ExtractBuffer, ops};
-use rten_tensor::{AsView, Layout, Tensor};
+use rten_tensor::{AsView, Tensor};
 
 use super::Run;
 use crate::layers::{Layer, Op};
