@@ -37,7 +37,9 @@ impl Layer {
             small.kernel.fill(2);
             small.shape.extend(&small.kernel);
         } else {
-            small.shape.extend(self.kernel.iter().zip(&self.pad).map(|(kernel, pad)| kernel.saturating_sub(2 * pad).max(1)));
+            small
+                .shape
+                .extend(self.kernel.iter().zip(&self.pad).map(|(kernel, pad)| kernel.saturating_sub(2 * pad).max(1)));
         }
         small
     }

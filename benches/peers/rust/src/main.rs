@@ -68,8 +68,10 @@ fn main() -> Result<()> {
 }
 
 fn measure(args: &Args) -> Result<Measured> {
-    let engines: Vec<Engine> =
-        Engine::ALWAYS.into_iter().chain(args.engines.iter().copied().filter(|engine| !Engine::ALWAYS.contains(engine))).collect();
+    let engines: Vec<Engine> = Engine::ALWAYS
+        .into_iter()
+        .chain(args.engines.iter().copied().filter(|engine| !Engine::ALWAYS.contains(engine)))
+        .collect();
     let mut rows = Vec::new();
     for layer in layers::published()?.iter().filter(|layer| layer.to_string().contains(&args.only)) {
         let begin = rows.len();
@@ -89,26 +91,34 @@ fn of_layer(layer: &Layer, engines: &[Engine], rounds: usize) -> Result<Vec<Row>
     let mut smallest = prepare(&layer.smallest(), &names)?;
     ensure!(smallest.len() == ready.len(), "an engine has the layer, but not the smallest one of its kind");
 
-    let calls: Vec<f64> = alternately(&mut smallest, timing::CALL_ROUNDS.max(rounds))?.iter().map(|each| median(each.clone())).collect();
+    let calls: Vec<f64> =
+        alternately(&mut smallest, timing::CALL_ROUNDS.max(rounds))?.iter().map(|each| median(each.clone())).collect();
     let seconds = alternately(&mut ready, rounds)?;
-    let net: Vec<Vec<f64>> =
-        seconds.iter().zip(&calls).map(|(each, call)| each.iter().map(|one| (one - call).max(1e-9)).collect()).collect();
+    let net: Vec<Vec<f64>> = seconds
+        .iter()
+        .zip(&calls)
+        .map(|(each, call)| each.iter().map(|one| (one - call).max(1e-9)).collect())
+        .collect();
     let over = |own: &[f64], other: Engine| {
         let other = names.iter().position(|name| *name == other).map_or(&[][..], |place| &net[place]);
         median(own.iter().zip(other).map(|(a, b)| a / b).collect())
     };
-    Ok(names.iter().zip(&net).zip(calls.iter().zip(notes)).map(|((engine, own), (call, note))| Row {
-        layer: layer.name.clone(),
-        layout: "nchw",
-        element: "f32",
-        engine: engine.name(),
-        us: median(own.clone()) * 1e6,
-        call_us: call * 1e6,
-        over_bound: over(own, Engine::Bound),
-        over_lanepool: over(own, Engine::Lanepool),
-        note,
-    })
-    .collect())
+    Ok(names
+        .iter()
+        .zip(&net)
+        .zip(calls.iter().zip(notes))
+        .map(|((engine, own), (call, note))| Row {
+            layer: layer.name.clone(),
+            layout: "nchw",
+            element: "f32",
+            engine: engine.name(),
+            us: median(own.clone()) * 1e6,
+            call_us: call * 1e6,
+            over_bound: over(own, Engine::Bound),
+            over_lanepool: over(own, Engine::Lanepool),
+            note,
+        })
+        .collect())
 }
 
 type Ready = Vec<(Engine, Box<dyn Run>)>;
@@ -129,7 +139,11 @@ fn compare(ready: &mut Ready) -> Result<Vec<&'static str>> {
     for (_, run) in ready.iter_mut() {
         run.run()?;
     }
-    let want = ready.iter().find(|(engine, _)| *engine == Engine::Lanepool).and_then(|(_, run)| run.output()).context("no output")?;
+    let want = ready
+        .iter()
+        .find(|(engine, _)| *engine == Engine::Lanepool)
+        .and_then(|(_, run)| run.output())
+        .context("no output")?;
     let same = |got: &[f32]| got.len() == want.len() && got.iter().zip(&want).all(|(a, b)| (a - b).abs() <= 1e-4);
     Ok(ready.iter().map(|(_, run)| if run.output().is_none_or(|got| same(&got)) { "" } else { "WRONG" }).collect())
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use tract_core::internal::{
-    DatumType, IntoRunnable, OutletId, SpecialOps, TVec, TValue, Tensor, TypedFact, TypedModel, TypedRunnableModel, tvec,
+    DatumType, IntoRunnable, OutletId, SpecialOps, TValue, TVec, Tensor, TypedFact, TypedModel, TypedRunnableModel,
+    tvec,
 };
 use tract_core::ops::cnn::{MaxPool, PaddingSpec, PoolSpec, SumPool};
 use tract_core::ops::math;
