@@ -23,6 +23,10 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
 
     /// Runs `f` compiled for the tier's instructions. Entered once a call, around the outermost loop.
     fn vectorize<R>(self, f: impl FnOnce() -> R) -> R;
+
+    /// Asks for the cache line at an address, whatever lies there: a hint, which reads nothing.
+    #[inline(always)]
+    fn prefetch<T>(self, _p: *const T) {}
 }
 
 /// What one lane of a vector holds.
@@ -72,7 +76,7 @@ unsafe fn copy_part<T>(from: *const T, to: *mut T, n: usize, most: usize) {
 /// an instruction does better.
 pub(crate) trait Lanes<A: Lane>: Simd {
     type V: Copy;
-    type M: Copy;
+    type M: Copy + Send + Sync + 'static;
     /// Lanes of a vector.
     const N: usize;
 
@@ -88,6 +92,18 @@ pub(crate) trait Lanes<A: Lane>: Simd {
 
     /// The mask of the first `n` lanes.
     fn first(self, n: usize) -> Self::M;
+
+    /// The mask whose lane `i` is bit `i`: for plans, not for loops.
+    #[inline(always)]
+    fn mask(self, bits: u64) -> Self::M {
+        let mut lanes = [A::zeroed(); MOST_LANES];
+        for (i, lane) in lanes.iter_mut().enumerate() {
+            // Bytes of 1 are a positive number of every lane type.
+            bytemuck::bytes_of_mut(lane).fill((bits >> i & 1) as u8);
+        }
+        // SAFETY: `lanes` holds a vector.
+        self.greater(unsafe { self.load(lanes.as_ptr()) }, self.splat(A::zeroed()))
+    }
 
     /// `yes` where the mask says so, `no` elsewhere.
     fn pick(self, m: Self::M, yes: Self::V, no: Self::V) -> Self::V;

@@ -18,7 +18,9 @@ use super::token::{Portable, Scalar};
 use super::walk::bands::{Bands, Tiling};
 use super::walk::divisors::Divisors;
 use super::walk::find::{self, Find, Finder, Indices, Seek};
+use super::walk::flat::{self, Flat};
 use super::walk::global::Global;
+use super::walk::piles::Piles;
 use super::walk::pixels::Pixels;
 use super::walk::planes::{Padded, Planes};
 use super::walk::rows::{Rows, Shape};
@@ -67,22 +69,26 @@ fn propagates(operation: Operation) -> bool {
 /// Which walk visits the windows. Plain data: a test can ask what a shape gets without running it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WalkKind {
+    Flat,
     Rows,
     Planes,
     Bands,
     Pixels,
     Global,
+    Piles,
 }
 
 impl WalkKind {
     /// The name of the walk's file.
     pub(crate) const fn name(self) -> &'static str {
         match self {
+            Self::Flat => "flat",
             Self::Rows => "rows",
             Self::Planes => "planes",
             Self::Bands => "bands",
             Self::Pixels => "pixels",
             Self::Global => "global",
+            Self::Piles => "piles",
         }
     }
 }
@@ -98,10 +104,12 @@ impl Choice {
     /// The walk depends on the geometry alone, since it could change a float sum's last bit; so every tier takes the
     /// same one.
     pub(crate) fn new(tier: Tier, geometry: &Geometry) -> Self {
-        let walk = if geometry.is_global() && geometry.inner == 1 {
-            WalkKind::Global
-        } else if Tiling::new(geometry, size_of::<f64>(), MOST_LANES).is_none() || prefers_pixels(geometry) {
+        let walk = if geometry.is_global() {
+            if geometry.inner == 1 { WalkKind::Global } else { WalkKind::Piles }
+        } else if Tiling::new(geometry, size_of::<f64>(), MOST_LANES, false).is_none() {
             WalkKind::Pixels
+        } else if flat::Shape::of(geometry).is_some() {
+            WalkKind::Flat
         } else if Shape::of(geometry).is_some() {
             WalkKind::Rows
         } else if Padded::of(geometry).is_some() {
@@ -111,15 +119,6 @@ impl Choice {
         };
         Self { tier, walk }
     }
-}
-
-/// Whether whole vectors of inner elements, visited pixel by pixel, beat two passes through scratch.
-fn prefers_pixels(geometry: &Geometry) -> bool {
-    let [depth, height, width] = &geometry.axes;
-    // Two passes fold each column once; pixels fold it once for each window that shares it.
-    let taps = depth.kernel.saturating_mul(height.kernel);
-    let again = width.kernel.div_ceil(width.stride);
-    geometry.inner >= 8 && taps.saturating_mul(again) <= 9
 }
 
 /// A layer bound to a tier: chosen once, run many times.
@@ -240,12 +239,17 @@ where
     R: Reduce<A, S>,
 {
     let geometry = &layer.geometry;
-    let tiling = Tiling::new(geometry, size_of::<A>(), S::N);
+    let tiling = Tiling::new(geometry, size_of::<A>(), S::N, R::IDEMPOTENT);
     // Loops of their own for common windows: not for what is rarely run, and not on the tier that is there to be compared with.
     // A condition of constants, so that nothing is compiled for those.
     if !R::LEAN && !S::PLAIN {
+        if let (WalkKind::Flat, Some(shape), Some(tiling)) = (kind, flat::Shape::of(geometry), tiling)
+            && layer.has_packed_rows()
+        {
+            return Box::new(OnTier { token, walk: Flat::<A, R, R::T, S::M>::new(token, op, layer, shape, tiling) });
+        }
         match (kind, Shape::of(geometry), Padded::of(geometry), tiling) {
-            (WalkKind::Rows, Some(shape), _, Some(tiling)) if layer.has_whole_rows() => {
+            (WalkKind::Flat | WalkKind::Rows, Some(shape), _, Some(tiling)) if layer.has_whole_rows() => {
                 return Box::new(OnTier { token, walk: Rows::new::<S>(op, layer, shape, tiling) });
             }
             (WalkKind::Planes, _, Some(padded), Some(tiling))
@@ -258,7 +262,8 @@ where
     }
     match (kind, tiling) {
         (WalkKind::Global, _) => Box::new(OnTier { token, walk: Global::new::<S>(op, layer) }),
-        (WalkKind::Rows | WalkKind::Planes | WalkKind::Bands, Some(tiling)) => {
+        (WalkKind::Piles, _) => Box::new(OnTier { token, walk: Piles::new::<S>(op, layer) }),
+        (WalkKind::Flat | WalkKind::Rows | WalkKind::Planes | WalkKind::Bands, Some(tiling)) => {
             Box::new(OnTier { token, walk: Bands::new::<S>(op, layer, tiling) })
         }
         _ => Box::new(OnTier { token, walk: Pixels::new::<S>(op, layer) }),

@@ -87,6 +87,14 @@ macro_rules! detected {
                 // SAFETY: `self` exists, so `detect` has found every feature that `inner` enables.
                 unsafe { inner(f) }
             }
+
+            #[cfg(lanepool_x86)]
+            #[inline(always)]
+            fn prefetch<T>(self, p: *const T) {
+                use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+                // SAFETY: every x86-64 CPU has the instruction, which never faults.
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
+            }
         }
     };
 }

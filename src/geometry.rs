@@ -210,6 +210,7 @@ impl Axis {
     }
 
     /// The valid taps of output `o`.
+    #[inline(always)]
     pub(crate) fn taps(&self, o: usize) -> Taps {
         let skipped = self.taps_before(o, self.begin);
         let inside = self.taps_before(o, self.begin.saturating_add(self.input));

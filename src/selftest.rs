@@ -393,7 +393,10 @@ mod tests {
                 walks.insert(plan.kernel());
             }
         }
-        assert_eq!(walks.into_iter().collect::<Vec<_>>(), ["bands", "global", "pixels", "planes", "rows"]);
+        assert_eq!(
+            walks.into_iter().collect::<Vec<_>>(),
+            ["bands", "flat", "global", "piles", "pixels", "planes", "rows"]
+        );
     }
 
     /// FNV-1a's published values, and elements folded from their least significant byte on.

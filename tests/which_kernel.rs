@@ -12,14 +12,16 @@ use common::{Fill, Layer, Op, Rng, Sample, tiers};
 use lanepool::{Element, IndexKind, Layout, Tier, runs};
 
 /// A layer for each walk.
-fn layers() -> [(&'static str, Layer); 5] {
+fn layers() -> [(&'static str, Layer); 7] {
     let square = |layout, k: usize| Layer::new(Op::Sum, layout, &[1, 16, 15, 17], &[k, k]).padding(&[k / 2, k / 2]);
     [
-        ("rows", square(Layout::Nchw, 3)),
+        ("flat", square(Layout::Nchw, 3)),
+        ("rows", square(Layout::Nchw, 3).stride(&[2, 2])),
         ("planes", square(Layout::Nchw, 5)),
         ("bands", square(Layout::Nchw, 5).stride(&[3, 3])),
-        ("pixels", square(Layout::Nhwc, 3)),
+        ("pixels", Layer::new(Op::Sum, Layout::Nchw, &[1, 2, 3, 4100], &[2, 2]).dilation(&[1, 4000])),
         ("global", Layer::global(Op::Sum, Layout::Nchw, &[1, 16, 15, 17])),
+        ("piles", Layer::global(Op::Sum, Layout::Nhwc, &[1, 16, 15, 17])),
     ]
 }
 
@@ -89,8 +91,9 @@ fn a_forced_tier_runs_its_own_kernels() {
             let runs: usize = own.map(|(_, count)| count).sum();
             assert_eq!(runs, OPS.len() * layers().len(), "{tier} {element}");
         }
-        for (walk, _) in
-            layers().into_iter().filter(|(walk, _)| tier != Tier::Scalar || !matches!(*walk, "rows" | "planes"))
+        for (walk, _) in layers()
+            .into_iter()
+            .filter(|(walk, _)| tier != Tier::Scalar || !matches!(*walk, "flat" | "rows" | "planes"))
         {
             assert!(table.contains_key(&(tier.name().to_string(), walk, "f32")), "{tier} {walk}");
         }

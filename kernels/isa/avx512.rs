@@ -279,9 +279,22 @@ adds! { Avx512:
     i64 as __m512i, _mm512_add_epi64;
 }
 
+/// See `mul_high` of AVX2.
+#[inline]
+#[target_feature(enable = "avx512bw")]
+fn mul_high(a: __m512i, b: __m512i) -> __m512i {
+    let high;
+    // SAFETY: an instruction of AVX-512 BW, which reads and writes registers alone.
+    unsafe {
+        core::arch::asm!("vpmulhuw {}, {}, {}", lateout(zmm_reg) high, in(zmm_reg) a, in(zmm_reg) b,
+            options(pure, nomem, nostack, preserves_flags));
+    }
+    high
+}
+
 impl Integers16 for Avx512 {
     instructions! {
-        fn mul_high(self, a: __m512i, b: __m512i) -> __m512i { _mm512_mulhi_epu16(a, b) }
+        fn mul_high(self, a: __m512i, b: __m512i) -> __m512i { mul_high(a, b) }
         fn mul_low(self, a: __m512i, b: __m512i) -> __m512i { _mm512_mullo_epi16(a, b) }
         fn shift_right(self, a: __m512i, bits: u32) -> __m512i { _mm512_srl_epi16(a, _mm_cvtsi32_si128(bits as i32)) }
         fn sign(self, a: __m512i) -> __m512i { _mm512_srai_epi16::<15>(a) }

@@ -21,8 +21,9 @@
 //! 4. A band holds several rows so that across loads what down stored some hundred cycles ago: a load right after the
 //!    stores it straddles does not forward, and stalls.
 //!
-//! This walk is the general one and is kept lean: one body for every number of taps. What deserves better has a walk of
-//! its own (`rows`, `pixels`).
+//! This walk is the general one: one body for every number of taps, and the same with a constant number for the windows of most
+//! networks, 2 and 3. Channels last it is the fastest there is here: both passes read runs from their first element to their last,
+//! whatever the number of channels. Planar layers have better ones (`flat`, `rows`, `planes`).
 
 mod long;
 mod tiling;
@@ -31,7 +32,7 @@ use core::mem::MaybeUninit;
 use core::ops::Range;
 
 use super::divisors::{Divisors, RowDivisors};
-use super::{Caution, Io, Layer, Position, RowTaps, Walk, emit, fold_rows, inline, until};
+use super::{Caution, Io, Layer, Position, RowTaps, Walk, emit, fold_rows, inline, load_block, until, watch_block};
 use crate::kernels::simd::{Lane, Lanes, MOST_LANES, Reduce};
 use crate::kernels::table::WalkKind;
 
@@ -40,6 +41,9 @@ use tiling::{SCRATCH_BYTES, SLACK, Tile};
 
 pub(crate) use long::LONG;
 pub(crate) use tiling::Tiling;
+
+/// Vectors that are folded side by side.
+const BLOCK: usize = 4;
 
 #[repr(align(64))]
 struct Scratch(MaybeUninit<[u8; SCRATCH_BYTES]>);
@@ -189,27 +193,22 @@ impl<A: Lane, R> Bands<A, R> {
         let pixel = self.layer.places.input.pixel;
         let whole = tile.inner == pixel;
         let (pieces, len) = if whole { (1, tile.valid * tile.inner) } else { (tile.valid, tile.inner) };
-        let mut flag = op.clean(s);
-        for piece in 0..pieces {
-            let offset = (tile.input + piece) * pixel + tile.c;
-            // SAFETY: the valid columns of the tile are in every row of the input, and in every scratch row from `left` on.
-            unsafe {
-                let strip = Strip {
-                    layer: &self.layer,
-                    at: band.at,
-                    count: band.count,
-                    from: io.src.wrapping_add(offset),
-                    to: scratch.add(left + piece * tile.inner),
-                    pitch,
-                    len,
-                };
-                flag = if is_long_down(geometry) {
-                    down_long(s, op, &strip, flag)
-                } else {
-                    down_band(s, op, &strip, flag)
-                };
-            }
-        }
+        let strip = Strip {
+            layer: &self.layer,
+            at: band.at,
+            count: band.count,
+            from: io.src.wrapping_add(tile.input * pixel + tile.c),
+            to: scratch.wrapping_add(left),
+            pitch,
+            pieces,
+            piece_steps: (pixel, tile.inner),
+            len,
+        };
+        let flag = op.clean(s);
+        // SAFETY: the valid columns of the tile are in every row of the input, and in every scratch row from `left` on.
+        let flag = unsafe {
+            if is_long_down(geometry) { down_long(s, op, &strip, flag) } else { down_band(s, op, &strip, flag) }
+        };
         if O::WATCH && op.dirty(s, flag) {
             return true;
         }
@@ -308,8 +307,41 @@ impl<A: Lane, R> Bands<A, R> {
             unsafe { emit(s, op, dst, tile.columns, spill(dst), folded, divisor) };
             return;
         }
+        // SAFETY: the same contract.
+        unsafe {
+            match from.taps {
+                2 if !O::LEAN => self.pixels::<S, O, 2>(s, op, end, tile, from, dst, divisors),
+                3 if !O::LEAN => self.pixels::<S, O, 3>(s, op, end, tile, from, dst, divisors),
+                _ => self.pixels::<S, O, 0>(s, op, end, tile, from, dst, divisors),
+            }
+        }
+    }
+
+    /// `across` where inner elements are the lanes; windows of `K` columns, or of any number where that is 0.
+    ///
+    /// # Safety
+    /// As for `across`.
+    #[inline(always)]
+    #[allow(clippy::too_many_arguments, reason = "the state of one loop")]
+    unsafe fn pixels<S, O, const K: usize>(
+        &self,
+        s: S,
+        op: O,
+        end: *const O::T,
+        tile: &Tile,
+        from: Columns<A>,
+        dst: *mut O::T,
+        divisors: &RowDivisors<'_, A>,
+    ) where
+        S: Lanes<A>,
+        O: Reduce<A, S>,
+    {
+        let geometry = &self.layer.geometry;
+        let (stride, pixel) = (geometry.axes[2].stride, self.layer.places.output.pixel);
+        let is_whole_row = self.tiling.is_whole_row(geometry);
+        let taps = if K == 0 { from.taps } else { K };
         // Neighbouring outputs are one run where windows move by 1 and a tile has all of inner; else each pixel is one.
-        let is_run = width.stride == 1 && tile.inner == pixel;
+        let is_run = stride == 1 && tile.inner == pixel;
         let mut x = 0;
         let mut runs = self.divisors.runs.iter();
         while x < tile.columns {
@@ -322,21 +354,47 @@ impl<A: Lane, R> Bands<A, R> {
                 }
             }
             let divisor = divisors.at(s, op, tile.x + x);
-            // SAFETY: the inner elements of the tile's outputs `x .. next`, whose windows begin at scratch column
-            // `x · stride`.
+            let (dst, len) = (dst.wrapping_add(x * pixel), (next - x) * tile.inner);
+            let first = from.rows.wrapping_add(x * stride * tile.inner);
+            let folded = inline(
+                #[inline(always)]
+                |i: usize| {
+                    let at = first.wrapping_add(i);
+                    // SAFETY: the inner elements of the tile's outputs `x .. next`, whose windows begin at scratch column
+                    // `x · stride`: the taps of a window of the tile, and slack for a vector.
+                    let mut v = unsafe { s.load(at) };
+                    for tap in 1..taps {
+                        // SAFETY: likewise.
+                        v = op.join(s, v, unsafe { s.load(at.add(tap * from.step)) });
+                    }
+                    op.finish(s, v, divisor)
+                },
+            );
+            // SAFETY: `len` elements of output; more where a later one of this very tile, or of a later row, writes again.
             unsafe {
-                let (dst, from) = (dst.add(x * pixel), x * width.stride * tile.inner);
-                emit(
-                    s,
-                    op,
-                    dst,
-                    (next - x) * tile.inner,
-                    spill(dst),
-                    #[inline(always)]
-                    |i| fold(from + i),
-                    #[inline(always)]
-                    |_| divisor,
-                );
+                let mut i = 0;
+                while i + BLOCK * S::N <= len {
+                    let mut v = [s.splat(op.fill()); BLOCK];
+                    for b in 0..BLOCK {
+                        v[b] = folded(i + b * S::N);
+                    }
+                    for b in 0..BLOCK {
+                        op.store(s, dst.add(i + b * S::N), v[b]);
+                    }
+                    i += BLOCK * S::N;
+                }
+                while i + S::N <= len {
+                    op.store(s, dst.add(i), folded(i));
+                    i += S::N;
+                }
+                // The last vector overlaps the one before, or is partial.
+                if i < len && len >= S::N {
+                    op.store(s, dst.add(len - S::N), folded(len - S::N));
+                } else if i < len && is_whole_row && until(dst, end) >= S::N {
+                    op.store(s, dst, folded(0));
+                } else if i < len {
+                    op.store_first(s, dst, len, folded(0));
+                }
             }
             x = next;
         }
@@ -397,16 +455,20 @@ unsafe fn put<A: Lane, S: Lanes<A>>(s: S, to: *mut A, n: usize, v: S::V) {
     unsafe { if n == S::N { s.store(to, v) } else { s.store_first(to, n, v) } }
 }
 
-/// What `down` folds: `len` neighbouring elements of each input row, for `count` output rows from `at` on.
+/// What `down` folds: pieces of `len` neighbouring elements of each input row, for `count` output rows from `at` on.
 struct Strip<'a, T, A> {
     layer: &'a Layer,
     at: Position,
     count: usize,
-    /// Row 0 of slab 0 of plane 0 of the input, shifted along the row: `len` elements from there are in every row.
+    /// Row 0 of slab 0 of plane 0 of the input, shifted along the row: `len` elements from each piece's beginning are in every
+    /// row.
     from: *const T,
     /// Room for `count` scratch rows of `pitch` elements, `len` in each; a whole vector behind the last may be read.
     to: *mut A,
     pitch: usize,
+    pieces: usize,
+    /// From one piece to the next, in the input and in scratch.
+    piece_steps: (usize, usize),
     len: usize,
 }
 
@@ -422,40 +484,102 @@ unsafe fn down_band<A: Lane, S: Lanes<A>, O: Reduce<A, S>>(
     strip: &Strip<'_, O::T, A>,
     mut flag: O::Flag,
 ) -> O::Flag {
-    let Strip { layer, at, count, from, to, pitch, len } = *strip;
+    let Strip { layer, at, count, from, to, pitch, pieces, piece_steps, len } = *strip;
     let height = &layer.geometry.axes[1];
     let mut seen = 0_usize;
     for i in 0..count {
         let taps = RowTaps::new(layer, &at, at.y + i);
         let stale = taps.stale(height, seen);
         seen = taps.height.start + taps.rows;
-        // SAFETY: by this function's contract. The last vector overlaps the one before, or is partial.
-        unsafe {
+        for piece in 0..pieces {
             // A window wholly in padding may begin past the input: it has no rows to be read.
-            let (from, to) = (from.wrapping_add(taps.first), to.add(i * pitch));
-            let mut i = 0;
-            while i + 4 * S::N <= len {
-                let (folded, seen) = fold_rows::<A, S, O, 4>(s, op, &taps, stale, from.wrapping_add(i), S::N, flag);
-                flag = seen;
-                for (b, v) in folded.into_iter().enumerate() {
-                    s.store(to.add(i + b * S::N), v);
+            let from = from.wrapping_add(taps.first.wrapping_add(piece * piece_steps.0));
+            // SAFETY: by this function's contract. The last vector overlaps the one before, or is partial.
+            unsafe {
+                let to = to.add(i * pitch + piece * piece_steps.1);
+                let mut i = 0;
+                if !O::LEAN {
+                    (i, flag) = match (taps.slabs, taps.rows) {
+                        (1, 1) => down_blocks::<A, S, O, 1>(s, op, &taps, stale, from, to, len, flag),
+                        (1, 2) => down_blocks::<A, S, O, 2>(s, op, &taps, stale, from, to, len, flag),
+                        (1, 3) => down_blocks::<A, S, O, 3>(s, op, &taps, stale, from, to, len, flag),
+                        _ => (0, flag),
+                    };
                 }
-                i += 4 * S::N;
-            }
-            while i < len {
-                let (at, n) = if i + S::N <= len {
-                    (i, S::N)
-                } else if len >= S::N {
-                    (len - S::N, S::N)
-                } else {
-                    (i, len - i)
-                };
-                let ([folded], seen) = fold_rows::<A, S, O, 1>(s, op, &taps, stale, from.wrapping_add(at), n, flag);
-                flag = seen;
-                put(s, to.add(at), n, folded);
-                i += S::N;
+                while i + BLOCK * S::N <= len {
+                    let (folded, seen) =
+                        fold_rows::<A, S, O, BLOCK>(s, op, &taps, stale, from.wrapping_add(i), S::N, flag);
+                    flag = seen;
+                    for (b, v) in folded.into_iter().enumerate() {
+                        s.store(to.add(i + b * S::N), v);
+                    }
+                    i += BLOCK * S::N;
+                }
+                while i < len {
+                    let (at, n) = if i + S::N <= len {
+                        (i, S::N)
+                    } else if len >= S::N {
+                        (len - S::N, S::N)
+                    } else {
+                        (i, len - i)
+                    };
+                    let ([folded], seen) = fold_rows::<A, S, O, 1>(s, op, &taps, stale, from.wrapping_add(at), n, flag);
+                    flag = seen;
+                    put(s, to.add(at), n, folded);
+                    i += S::N;
+                }
             }
         }
     }
     flag
+}
+
+/// `down_band` for one output row whose windows have `H` rows: whole blocks of four vectors. Returns how many elements it
+/// has done.
+///
+/// # Safety
+/// As for `down_band`: `len` elements of each of the rows are readable, and as many of `to` writable.
+#[inline(always)]
+#[allow(clippy::too_many_arguments, reason = "one inner loop, cut out so that its constants can be seen")]
+unsafe fn down_blocks<A: Lane, S: Lanes<A>, O: Reduce<A, S>, const H: usize>(
+    s: S,
+    op: O,
+    taps: &RowTaps,
+    stale: usize,
+    from: *const O::T,
+    to: *mut A,
+    len: usize,
+    mut flag: O::Flag,
+) -> (usize, O::Flag) {
+    let mut rows = [from; H];
+    for row in 0..H {
+        rows[row] = from.wrapping_add(row * taps.row_step);
+    }
+    let mut i = 0;
+    while i + BLOCK * S::N <= len {
+        let mut v = [[s.splat(op.fill()); BLOCK]; H];
+        for row in 0..H {
+            // SAFETY: i + BLOCK·N <= len.
+            v[row] = unsafe { load_block::<A, S, O, BLOCK>(s, op, rows[row].add(i), S::N) };
+        }
+        if O::WATCH {
+            for row in 0..H {
+                if row >= stale {
+                    flag = watch_block(s, op, &v[row], flag);
+                }
+            }
+        }
+        let mut down = v[0];
+        for row in 1..H {
+            for b in 0..BLOCK {
+                down[b] = op.join(s, down[b], v[row][b]);
+            }
+        }
+        for b in 0..BLOCK {
+            // SAFETY: i + BLOCK·N <= len.
+            unsafe { s.store(to.add(i + b * S::N), down[b]) };
+        }
+        i += BLOCK * S::N;
+    }
+    (i, flag)
 }

@@ -160,6 +160,18 @@ pub(crate) struct RowDivisors<'a, A> {
 }
 
 impl<A: Lane> RowDivisors<'_, A> {
+    /// Whether every output divides by the same number.
+    #[inline(always)]
+    pub(crate) fn uniform(&self) -> bool {
+        self.uniform
+    }
+
+    /// Word `word` of the divisor of output `x`.
+    pub(crate) fn word(&self, x: usize, word: usize) -> A {
+        let entry = if self.uniform { 0 } else { self.width.entry(x) };
+        self.words[word * self.pitch + entry]
+    }
+
     /// One divisor for all lanes: that of output `x`.
     #[inline(always)]
     pub(crate) fn at<S: Lanes<A>, R: Reduce<A, S>>(&self, s: S, op: R, x: usize) -> R::Divisor {

@@ -203,9 +203,11 @@ impl<A: Lane, R> Global<A, R> {
         O: Reduce<A, S, T = R::T>,
     {
         let len = self.len;
-        // SAFETY: by this function's contract.
-        let src: [*const R::T; P] =
-            core::array::from_fn(|p| unsafe { io.src.add(self.layer.places.input.outer(plane + p)) });
+        let mut src = [io.src; P];
+        for p in 0..P {
+            // SAFETY: by this function's contract.
+            src[p] = unsafe { io.src.add(self.layer.places.input.outer(plane + p)) };
+        }
         let mut lanes = [[s.splat(op.fill()); G]; P];
         let mut i = 0;
         while self.is_whole && i + G * O::RUN <= len {
@@ -268,7 +270,11 @@ impl<A: Lane, R> Global<A, R> {
                 }
             }
         }
-        (lanes.map(|plane| plane[0]), flag)
+        let mut folded = [s.splat(op.fill()); P];
+        for p in 0..P {
+            folded[p] = lanes[p][0];
+        }
+        (folded, flag)
     }
 }
 

@@ -5,17 +5,21 @@
 //!
 //! | walk | visits | chosen for |
 //! |---|---|---|
-//! | [`rows`] | a row of outputs in registers | planar, 2 or 3 columns, a stride of 1 or 2 along the row |
+//! | [`flat`] | a plane as one run, in registers | planar, 3 columns, a stride of 1, rows as long as the input's |
+//! | [`rows`] | a row of outputs in registers | planar, 2 or 3 columns, a stride of 1, 2 or 3 along the row |
 //! | [`bands`] | a band of output rows: down the window's columns into scratch rows, then across them | every other layer whose scratch row fits; long windows |
 //! | [`planes`] | a small plane as one run, through scratch | planar, strides of 1, and the plane fits |
 //! | [`pixels`] | a pixel at a time, lanes are its inner elements | channels-last and blocked; whatever `bands` cannot hold |
 //! | [`global`] | a plane as one run | one window that is the whole plane, planar |
+//! | [`piles`] | a plane, pixel by pixel, onto a row of accumulators | one window that is the whole plane, channels-last or blocked |
 //! | [`find`] | a row of outputs or the inner elements of one, and keeps where | maxima and minima with indices |
 
 pub(crate) mod bands;
 pub(crate) mod divisors;
 pub(crate) mod find;
+pub(crate) mod flat;
 pub(crate) mod global;
+pub(crate) mod piles;
 pub(crate) mod pixels;
 pub(crate) mod planes;
 pub(crate) mod rows;
@@ -50,6 +54,15 @@ impl Layer {
     pub(crate) fn has_whole_rows(&self) -> bool {
         let inner = self.geometry.inner;
         (self.places.input.pixel, self.places.output.pixel) == (inner, inner)
+    }
+
+    /// Rows follow each other in the planes of both tensors.
+    pub(crate) fn has_packed_rows(&self) -> bool {
+        let [_, height, width] = &self.geometry.axes;
+        let follow = |row: usize, len: usize, rows: usize| rows <= 1 || row == len * self.geometry.inner;
+        self.has_whole_rows()
+            && follow(self.places.input.row, width.input, height.input)
+            && follow(self.places.output.row, width.output, height.output)
     }
 
     /// Elements from the first of the input to the last.

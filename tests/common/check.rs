@@ -98,9 +98,10 @@ pub fn relatives_agree<T: Sample>(layer: &Layer, src: &[T]) {
     }
 }
 
-/// Whether two walks visit the windows in the same order: `rows` and `planes` give way to `bands` where they have no loops.
+/// Whether two walks visit the windows in the same order: `flat` gives way to `rows` where rows have gaps, and they and
+/// `planes` to `bands` where they have no loops.
 pub fn is_same_walk(a: &str, b: &str) -> bool {
-    let gives_way = |a, b| matches!((a, b), ("rows" | "planes", "bands"));
+    let gives_way = |a, b| matches!((a, b), ("flat", "rows") | ("flat" | "rows" | "planes", "bands"));
     a == b || gives_way(a, b) || gives_way(b, a)
 }
 

@@ -334,7 +334,7 @@ type LargeCase = fn(usize) -> Layer;
 
 const ANY: Op = Op::Sum;
 
-/// The scratch space that kernels keep on the stack is 16 KiB: these layers do not fit it in one way or another.
+/// Kernels cut a layer in tiles that fit 8 KiB of scratch, or 32: these layers fit neither in one way or another.
 pub const LARGE: [(&str, LargeCase); 22] = [
     ("wide_3s1", |bytes| Layer::new(ANY, Layout::Nchw, &[1, 1, 4, 40_000 / bytes + 5], &[3, 3]).padding(&[1, 1])),
     ("wide_3s2", |bytes| {

@@ -1,6 +1,8 @@
 //! Long windows: blocks of taps that neighbouring windows share, so that an output's cost does not grow with its window.
 
-use super::{Strip, put};
+use core::ops::Range;
+
+use super::{BLOCK, Strip, put};
 use crate::geometry::Geometry;
 use crate::kernels::simd::{Lane, Lanes, Reduce};
 use crate::kernels::walk::{inline, load_block, watch_block};
@@ -51,7 +53,7 @@ pub(super) unsafe fn down_long<A: Lane, S: Lanes<A>, O: Reduce<A, S>>(
     strip: &Strip<'_, O::T, A>,
     mut flag: O::Flag,
 ) -> O::Flag {
-    let Strip { layer, at, count, from, to, pitch, len } = *strip;
+    let Strip { layer, at, count, from, to, pitch, pieces, piece_steps, len } = *strip;
     let [depth, height, _] = &layer.geometry.axes;
     let row_step = layer.places.input.row;
     let mut first = 0;
@@ -66,42 +68,31 @@ pub(super) unsafe fn down_long<A: Lane, S: Lanes<A>, O: Reduce<A, S>>(
         unsafe {
             let slab = from.wrapping_add(at.slab_offset(layer)).wrapping_sub(height.begin * row_step);
             let to = to.add(first * pitch);
-            let mut i = 0;
-            while i < len {
-                let n = (len - i).min(S::N);
-                // The last vector overlaps the one before, or is partial.
-                let (at, n) = if n == S::N || len < S::N { (i, n) } else { (len - S::N, S::N) };
-                i += S::N;
-                let (slab, to) = (slab.wrapping_add(at), to.add(at));
-                let identity = s.splat(op.fill());
-                // Backward from the cut.
-                let mut fold = identity;
-                for row in (y..cut).rev() {
-                    if valid.contains(&row) {
-                        let [v] = load_block::<A, S, O, 1>(s, op, slab.wrapping_add(row * row_step), n);
-                        flag = watch_block(s, op, &[v], flag);
-                        fold = op.join(s, fold, v);
-                    }
-                    if row - y < windows {
-                        put(s, to.add((row - y) * pitch), n, fold);
-                    }
+            let shared =
+                Shared { rows: y..y + windows + height.kernel - 1, cut, windows, kernel: height.kernel, valid };
+            for piece in 0..pieces {
+                let (slab, to) = (slab.wrapping_add(piece * piece_steps.0), to.add(piece * piece_steps.1));
+                let mut i = 0;
+                while i + BLOCK * S::N <= len {
+                    flag = shared.fold::<A, S, O, BLOCK>(
+                        s,
+                        op,
+                        slab.wrapping_add(i),
+                        row_step,
+                        to.add(i),
+                        pitch,
+                        S::N,
+                        flag,
+                    );
+                    i += BLOCK * S::N;
                 }
-                if cut - y < windows {
-                    put(s, to.add((cut - y) * pitch), n, identity);
-                }
-                // Forward from the cut.
-                let mut fold = identity;
-                for row in cut..y + windows + height.kernel - 1 {
-                    if valid.contains(&row) {
-                        let [v] = load_block::<A, S, O, 1>(s, op, slab.wrapping_add(row * row_step), n);
-                        flag = watch_block(s, op, &[v], flag);
-                        fold = op.join(s, fold, v);
-                    }
-                    // The window that ends with this row.
-                    if row + 1 >= y + height.kernel {
-                        let to = to.add((row + 1 - y - height.kernel) * pitch);
-                        put(s, to, n, op.join(s, s.load(to), fold));
-                    }
+                while i < len {
+                    // The last vector overlaps the one before, or is partial.
+                    let n = (len - i).min(S::N);
+                    let (at, n) = if n == S::N || len < S::N { (i, n) } else { (len - S::N, S::N) };
+                    flag =
+                        shared.fold::<A, S, O, 1>(s, op, slab.wrapping_add(at), row_step, to.add(at), pitch, n, flag);
+                    i += S::N;
                 }
             }
         }
@@ -110,8 +101,100 @@ pub(super) unsafe fn down_long<A: Lane, S: Lanes<A>, O: Reduce<A, S>>(
     flag
 }
 
-/// Folds long windows along the scratch rows by doubling: after `log2 k` passes every element is the fold of a power of
-/// two of elements from itself on. What is left for `across` is at most two taps.
+/// Windows that share a cut. Rows are counted from the first padded one.
+struct Shared {
+    /// Of all windows: each has `kernel` rows and begins a row behind the one before.
+    rows: Range<usize>,
+    cut: usize,
+    windows: usize,
+    kernel: usize,
+    /// Those that are in the input.
+    valid: Range<usize>,
+}
+
+impl Shared {
+    /// Folds `B` neighbouring vectors of columns, or the first `n` lanes of one, for each window, into scratch rows from `to` on.
+    ///
+    /// # Safety
+    /// From `src`, padded row 0, on, every valid row has `B·N` elements, or `n` if `n < N`, and then `B == 1`; so has each of
+    /// the windows' scratch rows.
+    #[inline(always)]
+    #[allow(clippy::too_many_arguments, reason = "one inner loop, cut out so that its constants can be seen")]
+    unsafe fn fold<A: Lane, S: Lanes<A>, O: Reduce<A, S>, const B: usize>(
+        &self,
+        s: S,
+        op: O,
+        src: *const O::T,
+        row_step: usize,
+        to: *mut A,
+        pitch: usize,
+        n: usize,
+        mut flag: O::Flag,
+    ) -> O::Flag {
+        let first = self.rows.start;
+        let identity = [s.splat(op.fill()); B];
+        // Backward from the cut.
+        let mut fold = identity;
+        for row in (first..self.cut).rev() {
+            if self.valid.contains(&row) {
+                // SAFETY: a valid row.
+                let v = unsafe { load_block::<A, S, O, B>(s, op, src.wrapping_add(row * row_step), n) };
+                flag = watch_block(s, op, &v, flag);
+                for b in 0..B {
+                    fold[b] = op.join(s, fold[b], v[b]);
+                }
+            }
+            if row - first < self.windows {
+                // SAFETY: a scratch row of the windows.
+                unsafe { put_block(s, to.add((row - first) * pitch), n, &fold) };
+            }
+        }
+        if self.cut - first < self.windows {
+            // SAFETY: a scratch row of the windows.
+            unsafe { put_block(s, to.add((self.cut - first) * pitch), n, &identity) };
+        }
+        // Forward from the cut.
+        let mut fold = identity;
+        for row in self.cut..self.rows.end {
+            if self.valid.contains(&row) {
+                // SAFETY: a valid row.
+                let v = unsafe { load_block::<A, S, O, B>(s, op, src.wrapping_add(row * row_step), n) };
+                flag = watch_block(s, op, &v, flag);
+                for b in 0..B {
+                    fold[b] = op.join(s, fold[b], v[b]);
+                }
+            }
+            // The window that ends with this row.
+            if row + 1 >= first + self.kernel {
+                let mut joined = identity;
+                // SAFETY: a scratch row of the windows, behind which a whole vector may be read.
+                unsafe {
+                    let to = to.add((row + 1 - first - self.kernel) * pitch);
+                    for b in 0..B {
+                        joined[b] = op.join(s, s.load(to.add(b * S::N)), fold[b]);
+                    }
+                    put_block(s, to, n, &joined);
+                }
+            }
+        }
+        flag
+    }
+}
+
+/// `put` for neighbouring vectors.
+///
+/// # Safety
+/// `B·N` elements are writable, or `n` if `n < N`; then `B == 1`.
+#[inline(always)]
+unsafe fn put_block<A: Lane, S: Lanes<A>, const B: usize>(s: S, to: *mut A, n: usize, v: &[S::V; B]) {
+    for b in 0..B {
+        // SAFETY: by this function's contract.
+        unsafe { put(s, to.add(b * S::N), n, v[b]) };
+    }
+}
+
+/// Folds long windows along the scratch rows by doubling: after `log2 k` passes, or half as many that fold four elements each, every
+/// element is the fold of a power of two of elements from itself on. What is left for `across` is at most two taps.
 ///
 /// An operation that may count a tap twice covers the window by two overlapping powers. A sum adds up the powers of `k`'s
 /// binary digits, the smallest first and from left to right, in the second area.
@@ -131,6 +214,17 @@ where
         #[inline(always)]
         |to: *mut A, a: *const A, b: *const A, shift: usize| {
             let mut i = 0;
+            while i + 2 * S::N + shift <= len {
+                // SAFETY: i + 2·N + shift <= len.
+                unsafe {
+                    let (a, b) = (a.add(i), b.add(i + shift));
+                    let first = op.join(s, s.load(a), s.load(b));
+                    let second = op.join(s, s.load(a.add(S::N)), s.load(b.add(S::N)));
+                    s.store(to.add(i), first);
+                    s.store(to.add(i + S::N), second);
+                }
+                i += 2 * S::N;
+            }
             while i + S::N + shift <= len {
                 // SAFETY: i + N + shift <= len.
                 unsafe { s.store(to.add(i), op.join(s, s.load(a.add(i)), s.load(b.add(i + shift)))) };
@@ -140,6 +234,20 @@ where
     );
     let mut power = 1;
     if O::IDEMPOTENT {
+        while 4 * power <= taps {
+            let (step, mut i) = (power * step, 0);
+            while i + S::N + 3 * step <= len {
+                // SAFETY: i + N + 3·step <= len.
+                unsafe {
+                    let at = rows.add(i);
+                    let first = op.join(s, s.load(at), s.load(at.add(step)));
+                    let second = op.join(s, s.load(at.add(2 * step)), s.load(at.add(3 * step)));
+                    s.store(at, op.join(s, first, second));
+                }
+                i += S::N;
+            }
+            power *= 4;
+        }
         while 2 * power <= taps {
             pass(rows, rows, rows, power * step);
             power *= 2;
