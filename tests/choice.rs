@@ -85,7 +85,7 @@ fn plans_print_themselves() {
     let shape = [1, 64, 112, 112];
     assert_eq!(text(stem.plan(Layout::Nchw, shape)), "max f32 nchw 3x3/2+1 → rows, portable");
     assert_eq!(text(stem.plan(Layout::Nhwc, shape)), "max f32 nhwc 3x3/2+1 → bands, portable");
-    assert_eq!(text(stem.plan(Layout::Blocked(8), shape)), "max f32 nchw8c 3x3/2+1 → pixels, portable");
+    assert_eq!(text(stem.plan(Layout::Blocked(8), shape)), "max f32 nchw8c 3x3/2+1 → bands, portable");
     let plain = MinPool::<f32>::new([4]).tier(tier).nan(NanPolicy::Ignore);
     assert_eq!(text(plain.plan(Layout::Nchw, [1, 1, 9])), "min f32 nchw 4 → bands, portable");
     let avg = AvgPool::<f32>::new([3, 5]).stride([1, 2]).dilation([2, 1]).padding_unequal([1, 0], [2, 0]).tier(tier);

@@ -151,8 +151,11 @@ struct Row<M> {
     /// The lanes inside the row: of the last block's one or two vectors, and of the one behind it.
     inside: [M; 2],
     behind: M,
-    /// Whether there is a column behind the last block.
+    /// Whether there is a column behind the last block; and in the second of its two vectors.
     is_behind: bool,
+    is_second: bool,
+    /// Whether a window reaches past the row: else no output depends on what lies there.
+    is_cut: bool,
     /// From a row to that which a run will load about [`AHEAD_BYTES`] later, in elements.
     ahead: usize,
 }
@@ -184,6 +187,8 @@ impl<A: Lane, R, T> Rows<A, R, T> {
             inside: [s.first(last.min(S::N)), s.first(last.saturating_sub(S::N).min(S::N))],
             behind: s.first(last.saturating_sub(S::N * W).min(S::N)),
             is_behind: last > S::N * W,
+            is_second: last > S::N,
+            is_cut: width.cut_windows().1 > 0,
             ahead: ahead::<T>(height.stride * row_step),
         };
         // What the last block loads and stores.
@@ -228,10 +233,14 @@ impl<A: Lane, R, T> Rows<A, R, T> {
                 let mut y = (at.y * height.stride).wrapping_sub(height.begin);
                 let mut top = slab.wrapping_add(y.wrapping_mul(row_step));
                 while done < free {
-                    let mut window = [self.identity.as_ptr(); H];
+                    let mut window = [top; H];
                     for i in 0..H {
-                        if y.wrapping_add(i % each) < height.input {
-                            window[i] = top.wrapping_add(i / each * slab_step + i % each * row_step);
+                        window[i] = top.wrapping_add(i / each * slab_step + i % each * row_step);
+                    }
+                    if y.wrapping_add(each) > height.input || y > height.input {
+                        for i in 0..H {
+                            let is_inside = y.wrapping_add(i % each) < height.input;
+                            window[i] = if is_inside { window[i] } else { self.identity.as_ptr() };
                         }
                     }
                     let divisors = self.bands.divisors().row::<S, R>(at.z, at.y + done);
@@ -351,8 +360,11 @@ impl<A: Lane, R, T> Rows<A, R, T> {
                     }
                     s.third(v[0], v[1], v[2])
                 } else if W == 2 {
-                    let (mut a, mut b) = (fold(c, true, &mut flag), fold(c + S::N, is_line, &mut flag));
-                    if is_last {
+                    let (mut a, mut b) = (fold(c, true, &mut flag), identity);
+                    if !is_last || row.is_second {
+                        b = fold(c + S::N, is_line, &mut flag);
+                    }
+                    if is_last && row.is_cut {
                         a = s.pick(row.inside[0], a, identity);
                         b = s.pick(row.inside[1], b, identity);
                     }
