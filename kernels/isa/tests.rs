@@ -13,17 +13,17 @@ use control::{MODES, Mode};
 
 /// Calls a test with the token of each tier that this CPU has.
 macro_rules! each_tier {
-    ($($Token:ident),+: $test:ident($($argument:expr),*)) => { $(
-        if let Some(s) = $Token::detect() {
-            $test(s, $($argument),*);
+    ($($Token:ident),+: |$s:ident| $test:expr) => { $(
+        if let Some($s) = $Token::detect() {
+            $test;
         }
     )+ };
-    ($test:ident($($argument:expr),*)) => {
-        each_tier!(Scalar, Portable: $test($($argument),*));
+    (|$s:ident| $test:expr) => {
+        each_tier!(Scalar, Portable: |$s| $test);
         #[cfg(lanepool_x86)]
-        each_tier!(Avx2, Avx512: $test($($argument),*));
+        each_tier!(Avx2, Avx512: |$s| $test);
         #[cfg(lanepool_neon)]
-        each_tier!(Neon: $test($($argument),*));
+        each_tier!(Neon: |$s| $test);
     };
 }
 
@@ -103,7 +103,7 @@ fn quotients_of_32_bits_are_exact_in_every_state() {
     let (single, mut any) = (cases(SINGLE as i64), cases(1 << 31));
     let lowest = i64::from(i32::MIN);
     any.extend((0..MOST_LANES as i64).map(|i| (lowest, if i < 32 { 1 + i } else { i64::from(i32::MAX) - i })));
-    each_tier!(compare_32(&single, &any));
+    each_tier!(|s| compare_32(s, &single, &any));
 }
 
 fn compare_64<S: Integers64>(s: S, cases: &[(i64, i64)]) {
@@ -113,7 +113,7 @@ fn compare_64<S: Integers64>(s: S, cases: &[(i64, i64)]) {
 #[test]
 fn quotients_of_64_bits_are_exact_in_every_state() {
     let cases = cases(DOUBLE as i64);
-    each_tier!(compare_64(&cases));
+    each_tier!(|s| compare_64(s, &cases));
 }
 
 /// Lanes of 64 bits are stored as the nearest number of the narrower type.
@@ -149,5 +149,5 @@ where
 
 #[test]
 fn stores_of_64_bits_saturate() {
-    each_tier!(compare_stores());
+    each_tier!(|s| compare_stores(s));
 }

@@ -343,11 +343,12 @@ mod tests {
                         // So many taps of the highest element as there must be at least.
                         let extent = Extent { taps: sum.unsigned_abs().div_ceil(255), divisor: c as u64 };
                         let op = Long::<u8>::new(extent, rounding);
-                        let got = op.finish(s, Lanes::<i64>::splat(s, sum), Lanes::<i64>::splat(s, c)).to_array()[0];
+                        let (v, divisor) = (Lanes::<i64>::splat(s, sum), Lanes::<i64>::splat(s, c));
+                        let got = Reduce::<i64, _>::finish(op, s, v, divisor).to_array()[0];
                         assert_eq!(got, want, "{sum} / {c}, {rounding:?}, in 64 bits");
                         if let (Ok(sum), Ok(c)) = (i32::try_from(sum), i32::try_from(c)) {
-                            let got =
-                                op.finish(s, Lanes::<i32>::splat(s, sum), Lanes::<i32>::splat(s, c)).to_array()[0];
+                            let (v, divisor) = (Lanes::<i32>::splat(s, sum), Lanes::<i32>::splat(s, c));
+                            let got = Reduce::<i32, _>::finish(op, s, v, divisor).to_array()[0];
                             assert_eq!(i64::from(got), want, "{sum} / {c}, {rounding:?}, in 32 bits");
                         }
                     }
