@@ -239,14 +239,17 @@ pub(crate) trait Integers32: Adds<i32> {
     /// away from zero.
     ///
     /// It is the quotient `q` of two `f32`s, rounded to a whole number, and that is right in every rounding mode of the thread.
-    /// With `p = 24` the bits of an `f32`, sums and divisors below 2ᵖ⁻² and the halves below 2ᵖ⁻² (so everything that is 0,
-    /// 1/2, 1, 3/2 and so on) are `f32`s. Where the true quotient `x = sum/c` is one of the halves, `q = x`. Any other `x` is
-    /// at least `1/2c` away from the two halves beside it, and the error of `q` is less, since it is below a unit in the last
-    /// place: `|x|·2¹⁻ᵖ = |sum|/c · 2¹⁻ᵖ < 2ᵖ⁻²⁺¹⁻ᵖ/c = 1/2c`. So `q` lies between the same two halves, neither of which it is,
-    /// and rounds to the whole number that `x` rounds to.
+    /// With `p = 24` the bits of an `f32`, sums and divisors below 2ᵖ⁻², and the halves up to 2ᵖ⁻² (0, 1/2, 1, 3/2 and so on),
+    /// are `f32`s. Where the true quotient `x = sum/c` is one of the halves, `q = x`. Any other `x` is at least `1/2c` away
+    /// from the two halves beside it, and the error of `q`, below a unit in the last place of a normal number, is less:
     ///
-    /// Nothing else is rounded: what comes after the division is exact, or names its rounding in the instruction. A fused
-    /// multiplication has no place in it.
+    /// ```text
+    /// |q − x| < |x|·2¹⁻ᵖ = |sum|·2¹⁻ᵖ/c < 2ᵖ⁻²·2¹⁻ᵖ/c = 1/2c
+    /// ```
+    ///
+    /// So `q` lies between the same two halves, neither of which it is, and rounds to the whole number that `x` rounds to.
+    /// Nothing else is inexact: what follows the division is exact, or has its rounding in the instruction. No step could be
+    /// fused with another to another result.
     fn quotient(self, sum: Self::V, divisor: Self::V, away: bool) -> Self::V;
 
     /// The same of any sum and any positive divisor, divided as `f64`: see [`Integers64::quotient`].

@@ -105,12 +105,12 @@ pub(crate) mod scalar;
 #[cfg(all(test, any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod tests;
 
-/// A positive whole number below 2⁵¹, or a negative one, plus this: as an `f64`, and as the bits of one, it is the same
-/// addition, since the last bit of such an `f64` counts ones. So integers become floats, and whole floats integers, on
-/// tiers without an instruction for it; and nothing is rounded.
+/// 1.5·2⁵², whose last bit counts ones. So a whole number below 2⁵¹ in magnitude is added to it as an `f64`, or to its bits
+/// as an integer, and the bits of the sum are the same: an integer becomes a float, and a whole float an integer, on tiers
+/// without an instruction for it. Nothing is rounded.
 const MAGIC_64: f64 = 6_755_399_441_055_744.0;
 
-/// The same for `f32` and numbers below 2²².
+/// 1.5·2²³: the same for `f32` and numbers below 2²².
 const MAGIC_32: f32 = 12_582_912.0;
 
 /// One lane of a quotient by a positive divisor, rounded to nearest, in integers alone: ties to even, or away from zero.
