@@ -243,19 +243,46 @@ pub(crate) trait Integers16: Adds<i16> {
     fn and(self, a: Self::V, b: Self::V) -> Self::V;
 }
 
+/// Sums and divisors below this have quotients that [`Integers32::quotient`] divides as `f32`.
+pub(crate) const SINGLE: u64 = 1 << 22;
+
+/// Sums and divisors below this have quotients that [`Integers64::quotient`] divides as `f64`.
+pub(crate) const DOUBLE: u64 = 1 << 51;
+
 /// Words of 32 bits: what a larger integer mean is made of.
 pub(crate) trait Integers32: Adds<i32> {
-    /// The quotient of each sum, below 2²³ in magnitude, by a divisor from 1 to 2²⁴, rounded to nearest: ties to even, or
+    /// The quotient of each sum by a positive divisor, both below [`SINGLE`] in magnitude, rounded to nearest: ties to even, or
     /// away from zero.
     ///
-    /// By way of an `f32` quotient `q` of the magnitudes, cut to a whole number, whose rest then says whether to go up. Exact
-    /// in every rounding mode of the thread: a whole quotient is an `f32` and so has no error; any other is at least `1/c`
-    /// away from a whole number, and its error, below `q·2⁻²³`, is less than that while `q·c = sum < 2²³`.
+    /// It is the quotient `q` of two `f32`s, rounded to a whole number, and that is right in every rounding mode of the thread.
+    /// With `p = 24` the bits of an `f32`, sums and divisors below 2ᵖ⁻², and the halves up to 2ᵖ⁻² (0, 1/2, 1, 3/2 and so on),
+    /// are `f32`s. Where the true quotient `x = sum/c` is one of the halves, `q = x`. Any other `x` is at least `1/2c` away
+    /// from the two halves beside it, and the error of `q`, below a unit in the last place of a normal number, is less:
+    ///
+    /// ```text
+    /// |q − x| < |x|·2¹⁻ᵖ = |sum|·2¹⁻ᵖ/c < 2ᵖ⁻²·2¹⁻ᵖ/c = 1/2c
+    /// ```
+    ///
+    /// So `q` lies between the same two halves, neither of which it is, and rounds to the whole number that `x` rounds to.
+    /// Nothing else is inexact: what follows the division is exact, or has its rounding in the instruction. No step could be
+    /// fused with another to another result.
     fn quotient(self, sum: Self::V, divisor: Self::V, away: bool) -> Self::V;
+
+    /// The same of any sum and any positive divisor, divided as `f64`: see [`Integers64::quotient`].
+    fn long_quotient(self, sum: Self::V, divisor: Self::V, away: bool) -> Self::V;
 
     /// Each sum as an `f32` times the `f32` whose bits stand in the lane of `multiplier`, which is no NaN: cut to ±[`FAR`],
     /// then rounded to nearest, ties to even, in every rounding mode of the thread.
     fn scaled(self, sum: Self::V, multiplier: Self::V) -> Self::V;
+}
+
+/// Words of 64 bits: what the mean of the longest integers is made of.
+pub(crate) trait Integers64: Adds<i64> {
+    /// The quotient of each sum by a positive divisor, both below [`DOUBLE`] in magnitude, rounded to nearest: ties to even, or
+    /// away from zero.
+    ///
+    /// Divided as `f64`, by the proof of [`Integers32::quotient`] with `p = 53`.
+    fn quotient(self, sum: Self::V, divisor: Self::V, away: bool) -> Self::V;
 }
 
 /// Beyond every byte, whatever zero point is added: see [`Integers32::scaled`].

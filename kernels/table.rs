@@ -13,7 +13,7 @@ use super::reduce::lp::{Lp, Plain, Power};
 use super::reduce::mean::Mean;
 use super::reduce::mean_int::{Extent, Integer, Long, Short, Width};
 use super::reduce::quantized::QuantizedMean;
-use super::simd::{Adds, Floats, Integers16, Integers32, Lane, Lanes, MOST_LANES, Reduce, Simd, Widen};
+use super::simd::{Floats, Integers16, Integers32, Integers64, Lane, Lanes, MOST_LANES, Reduce, Simd, Widen};
 use super::token::{Portable, Scalar};
 use super::walk::bands::{Bands, Tiling};
 use super::walk::divisors::Divisors;
@@ -560,7 +560,7 @@ halves! {
 fn longest_mean<T, S>(s: S, kind: WalkKind, rounding: Rounding, layer: &Layer) -> Option<Box<dyn Kernel>>
 where
     T: Integer,
-    S: Adds<i64> + Widen<T, i64>,
+    S: Integers64 + Widen<T, i64>,
 {
     let extent = Extent::new(layer);
     extent.width::<T>(layer)?;
@@ -571,7 +571,7 @@ where
 fn long_mean<T, S>(s: S, kind: WalkKind, rounding: Rounding, layer: &Layer) -> Option<Box<dyn Kernel>>
 where
     T: Integer,
-    S: Integers32 + Widen<T, i32> + Adds<i64> + Widen<T, i64>,
+    S: Integers32 + Widen<T, i32> + Integers64 + Widen<T, i64>,
 {
     let extent = Extent::new(layer);
     let op = Long::<T>::new(extent, rounding);
@@ -585,7 +585,7 @@ where
 fn short_mean<T, S>(s: S, kind: WalkKind, rounding: Rounding, layer: &Layer) -> Option<Box<dyn Kernel>>
 where
     T: Integer,
-    S: Integers16 + Widen<T, i16> + Integers32 + Widen<T, i32> + Adds<i64> + Widen<T, i64>,
+    S: Integers16 + Widen<T, i16> + Integers32 + Widen<T, i32> + Integers64 + Widen<T, i64>,
 {
     let extent = Extent::new(layer);
     match extent.width::<T>(layer)? {
@@ -622,7 +622,7 @@ macro_rules! integers {
 
         fn $bind<S>(s: S, kind: WalkKind, operation: Operation, layer: &Layer) -> Option<Box<dyn Kernel>>
         where
-            S: Lanes<i8> + Lanes<u8> + Integers16 + Integers32 + Adds<i64>,
+            S: Lanes<i8> + Lanes<u8> + Integers16 + Integers32 + Integers64,
             $( S: Widen<$type, $sum> ),+,
         {
             match operation {

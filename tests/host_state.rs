@@ -7,90 +7,13 @@
 
 #[macro_use]
 mod common;
+#[path = "common/control.rs"]
+mod control;
 
 use common::check::compare;
 use common::layer::{LAYOUTS, OPS};
 use common::{Fill, Layer, Op, Rng, Sample, tiers};
 use lanepool::{Layout, MaxPool, SumPool, selftest};
-
-/// The control register of the floating-point unit.
-mod control {
-    use std::arch::asm;
-
-    /// Another state, by its bits in the register.
-    pub struct Mode {
-        pub name: &'static str,
-        pub bits: u64,
-        /// Subnormals count as zero, as operands or as results.
-        pub flushes: bool,
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    pub const MODES: [Mode; 6] = [
-        Mode { name: "flush to zero", bits: 1 << 15, flushes: true },
-        Mode { name: "denormals are zero", bits: 1 << 6, flushes: true },
-        Mode { name: "both", bits: 1 << 15 | 1 << 6, flushes: true },
-        Mode { name: "down", bits: 1 << 13, flushes: false },
-        Mode { name: "up", bits: 2 << 13, flushes: false },
-        Mode { name: "toward zero", bits: 3 << 13, flushes: false },
-    ];
-
-    #[cfg(target_arch = "aarch64")]
-    pub const MODES: [Mode; 4] = [
-        Mode { name: "flush to zero", bits: 1 << 24, flushes: true },
-        Mode { name: "down", bits: 2 << 22, flushes: false },
-        Mode { name: "up", bits: 1 << 22, flushes: false },
-        Mode { name: "toward zero", bits: 3 << 22, flushes: false },
-    ];
-
-    /// The register without its flags, which any computation may raise.
-    pub fn get() -> u64 {
-        #[cfg(target_arch = "x86_64")]
-        {
-            let mut bits = 0_u32;
-            // SAFETY: stores the register to `bits`.
-            unsafe { asm!("stmxcsr [{}]", in(reg) &mut bits, options(nostack)) };
-            u64::from(bits & !0x3f)
-        }
-        #[cfg(target_arch = "aarch64")]
-        {
-            let bits: u64;
-            // SAFETY: reads the register.
-            unsafe { asm!("mrs {}, fpcr", out(reg) bits, options(nomem, nostack)) };
-            bits
-        }
-    }
-
-    /// # Safety
-    /// The compiler counts on the default: nothing may be computed but what is under test until it is set again.
-    unsafe fn set(bits: u64) {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: loads control bits that the CPU has.
-        unsafe {
-            asm!("ldmxcsr [{}]", in(reg) &(bits as u32), options(nostack));
-        }
-        #[cfg(target_arch = "aarch64")]
-        // SAFETY: writes control bits that the CPU has.
-        unsafe {
-            asm!("msr fpcr, {}", in(reg) bits, options(nomem, nostack));
-        }
-    }
-
-    /// Calls `f` in another state, and makes sure that it leaves that state as it was.
-    pub fn with<R>(mode: &Mode, f: impl FnOnce() -> R) -> R {
-        let before = get();
-        // SAFETY: `f` runs a kernel, as a host that is in this state would; the default is set again after it.
-        let (result, after) = unsafe {
-            set(before | mode.bits);
-            let result = std::hint::black_box(f)();
-            let after = get();
-            set(before);
-            (result, after)
-        };
-        assert_eq!(after, before | mode.bits, "the library changed the state it was called in: {}", mode.name);
-        result
-    }
-}
 
 /// Layers for every walk.
 fn layers(op: Op) -> Vec<Layer> {
@@ -146,14 +69,15 @@ fn extremes_are_the_same<T: Sample>() {
     }
 }
 
-/// "An average or sum is computed in the calling thread's state, the same on every tier." Numbers of like size, none
-/// of whose sums is zero or subnormal. Integers have no state: theirs are those of the default one.
+/// "An average or sum is computed in the calling thread's state, the same on every tier." Floats of like size, none
+/// of whose sums is zero or subnormal. Integers have no state: theirs, of any size, are those of the default one.
 fn averages_agree_in_every_state<T: Sample>() {
     let mut rng = Rng::named("host state");
     let one = T::seven()[5].bits();
     for (_, op) in OPS.into_iter().filter(|(_, op)| !matches!(op, Op::Max(_) | Op::Min(_))) {
         for layer in layers(op) {
-            let src: Vec<T> = (0..layer.input_len()).map(|_| T::from_bits(one | rng.bits() & 0x3f)).collect();
+            let element = |rng: &mut Rng| T::from_bits(if T::FLOAT { one | rng.bits() & 0x3f } else { rng.bits() });
+            let src: Vec<T> = (0..layer.input_len()).map(|_| element(&mut rng)).collect();
             for mode in control::MODES {
                 let mut first: Option<Vec<T>> = None;
                 for tier in tiers::available() {

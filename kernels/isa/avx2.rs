@@ -2,8 +2,8 @@
 
 use core::arch::x86_64::*;
 
-use crate::kernels::reduce::mean_int::Integer;
-use crate::kernels::simd::{Adds, FAR, Floats, Integers16, Integers32, Lanes, Widen};
+use super::MAGIC_64;
+use crate::kernels::simd::{Adds, FAR, Floats, Integers16, Integers32, Integers64, Lanes, Widen};
 use crate::kernels::token::Avx2;
 
 /// The mask of the first `n` lanes of 32 bits.
@@ -320,17 +320,51 @@ impl Integers16 for Avx2 {
     }
 }
 
+nearest! { "avx2":
+    nearest_32: __m256, _mm256_round_ps, _mm256_add_ps, _mm256_sub_ps;
+    nearest_64: __m256d, _mm256_round_pd, _mm256_add_pd, _mm256_sub_pd;
+}
+
+/// Of four words of 32 bits, by way of `f64`.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn half_quotient(sum: __m128i, divisor: __m128i, away: bool) -> __m128i {
+    _mm256_cvttpd_epi32(nearest_64(_mm256_div_pd(_mm256_cvtepi32_pd(sum), _mm256_cvtepi32_pd(divisor)), away))
+}
+
+/// Words of 64 bits, below 2⁵¹, as `f64`.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn floats_64(v: __m256i) -> __m256d {
+    let magic = _mm256_set1_pd(MAGIC_64);
+    _mm256_sub_pd(_mm256_castsi256_pd(_mm256_add_epi64(v, _mm256_castpd_si256(magic))), magic)
+}
+
+/// Whole numbers below 2⁵¹ as words of 64 bits.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn words_64(v: __m256d) -> __m256i {
+    let magic = _mm256_set1_pd(MAGIC_64);
+    _mm256_sub_epi64(_mm256_castpd_si256(_mm256_add_pd(v, magic)), _mm256_castpd_si256(magic))
+}
+
+impl Integers64 for Avx2 {
+    instructions! {
+        fn quotient(self, sum: __m256i, divisor: __m256i, away: bool) -> __m256i {
+            words_64(nearest_64(_mm256_div_pd(floats_64(sum), floats_64(divisor)), away))
+        }
+    }
+}
+
 impl Integers32 for Avx2 {
     instructions! {
-        fn quotient(self, sum: __m256i, divisor: __m256i, away: bool) -> __m256i {{
-            let magnitude = _mm256_abs_epi32(sum);
-            let q = _mm256_cvttps_epi32(_mm256_div_ps(_mm256_cvtepi32_ps(magnitude), _mm256_cvtepi32_ps(divisor)));
-            let rest = _mm256_sub_epi32(magnitude, _mm256_mullo_epi32(q, divisor));
-            // Up where twice the rest exceeds the divisor, or equals it and `q` is odd or ties go up.
-            let over = _mm256_sub_epi32(_mm256_slli_epi32::<1>(rest), divisor);
-            let on_tie = _mm256_and_si256(_mm256_or_si256(q, _mm256_set1_epi32(away.into())), _mm256_set1_epi32(1));
-            let up = _mm256_cmpgt_epi32(_mm256_add_epi32(over, on_tie), _mm256_setzero_si256());
-            _mm256_sign_epi32(_mm256_sub_epi32(q, up), sum)
+        fn quotient(self, sum: __m256i, divisor: __m256i, away: bool) -> __m256i {
+            _mm256_cvttps_epi32(nearest_32(_mm256_div_ps(_mm256_cvtepi32_ps(sum), _mm256_cvtepi32_ps(divisor)), away))
+        }
+        fn long_quotient(self, sum: __m256i, divisor: __m256i, away: bool) -> __m256i {{
+            let low = half_quotient(_mm256_castsi256_si128(sum), _mm256_castsi256_si128(divisor), away);
+            let high = half_quotient(_mm256_extracti128_si256::<1>(sum), _mm256_extracti128_si256::<1>(divisor), away);
+            _mm256_set_m128i(high, low)
         }}
         fn scaled(self, sum: __m256i, multiplier: __m256i) -> __m256i {{
             let product = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), _mm256_castsi256_ps(multiplier));
@@ -354,12 +388,23 @@ fn words_i16(v: __m256i) -> __m128i {
     low_quarters(_mm256_packs_epi32(v, v))
 }
 
+/// Words of 64 bits to 32.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn words_i32(v: __m256i) -> __m128i {
+    let near = min_64(max_64(v, _mm256_set1_epi64x(i32::MIN.into())), _mm256_set1_epi64x(i32::MAX.into()));
+    low_quarters(_mm256_shuffle_epi32::<0b10_00_10_00>(near))
+}
+
+/// Stores the lowest four bytes.
+///
 /// # Safety
 /// `q .. q + 4` is writable.
-#[inline(always)]
-unsafe fn narrow_64<T: TryFrom<i64> + Integer>(q: *mut T, v: __m256i) {
-    // SAFETY: four lanes of 64 bits, and any bits are an integer; 4 elements are writable by this function's contract.
-    unsafe { super::narrow_64(q, core::mem::transmute::<__m256i, [i64; 4]>(v)) }
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn store_4<T>(q: *mut T, v: __m128i) {
+    // SAFETY: by this function's contract.
+    unsafe { q.cast::<i32>().write_unaligned(_mm_cvtsi128_si32(v)) }
 }
 
 widen! { Avx2:
@@ -379,11 +424,16 @@ widen! { Avx2:
         sums |w| _mm256_madd_epi16(w, _mm256_set1_epi16(1));
     u16 => i32: |p| _mm256_cvtepu16_epi32(_mm_loadu_si128(p.cast())),
         |q, v| _mm_storeu_si128(q.cast(), low_quarters(_mm256_packus_epi32(v, v)));
-    i16 => i64: |p| _mm256_cvtepi16_epi64(_mm_loadl_epi64(p.cast())), |q, v| narrow_64(q, v);
-    u16 => i64: |p| _mm256_cvtepu16_epi64(_mm_loadl_epi64(p.cast())), |q, v| narrow_64(q, v);
-    u8 => i64: |p| _mm256_cvtepu8_epi64(_mm_cvtsi32_si128(p.cast::<i32>().read_unaligned())), |q, v| narrow_64(q, v);
-    i8 => i64: |p| _mm256_cvtepi8_epi64(_mm_cvtsi32_si128(p.cast::<i32>().read_unaligned())), |q, v| narrow_64(q, v);
-    i32 => i64: |p| _mm256_cvtepi32_epi64(_mm_loadu_si128(p.cast())), |q, v| narrow_64(q, v);
+    i16 => i64: |p| _mm256_cvtepi16_epi64(_mm_loadl_epi64(p.cast())),
+        |q, v| _mm_storel_epi64(q.cast(), { let w = words_i32(v); _mm_packs_epi32(w, w) });
+    u16 => i64: |p| _mm256_cvtepu16_epi64(_mm_loadl_epi64(p.cast())),
+        |q, v| _mm_storel_epi64(q.cast(), { let w = words_i32(v); _mm_packus_epi32(w, w) });
+    u8 => i64: |p| _mm256_cvtepu8_epi64(_mm_cvtsi32_si128(p.cast::<i32>().read_unaligned())),
+        |q, v| store_4(q, { let w = words_i32(v); let w = _mm_packs_epi32(w, w); _mm_packus_epi16(w, w) });
+    i8 => i64: |p| _mm256_cvtepi8_epi64(_mm_cvtsi32_si128(p.cast::<i32>().read_unaligned())),
+        |q, v| store_4(q, { let w = words_i32(v); let w = _mm_packs_epi32(w, w); _mm_packs_epi16(w, w) });
+    i32 => i64: |p| _mm256_cvtepi32_epi64(_mm_loadu_si128(p.cast())),
+        |q, v| _mm_storeu_si128(q.cast(), words_i32(v));
 }
 
 #[cfg(feature = "half")]

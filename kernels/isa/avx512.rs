@@ -2,7 +2,7 @@
 
 use core::arch::x86_64::*;
 
-use crate::kernels::simd::{Adds, FAR, Floats, Integers16, Integers32, Lanes, Widen};
+use crate::kernels::simd::{Adds, FAR, Floats, Integers16, Integers32, Integers64, Lanes, Widen};
 use crate::kernels::token::Avx512;
 
 /// Loads and stores, whole and masked. A masked one touches only the lanes of its mask, even beside an unmapped page.
@@ -303,19 +303,35 @@ impl Integers16 for Avx512 {
     }
 }
 
+nearest! { "avx512f":
+    nearest_32: __m512, _mm512_roundscale_ps, _mm512_add_ps, _mm512_sub_ps;
+    nearest_64: __m512d, _mm512_roundscale_pd, _mm512_add_pd, _mm512_sub_pd;
+}
+
+/// Of eight words of 32 bits, by way of `f64`.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn half_quotient(sum: __m256i, divisor: __m256i, away: bool) -> __m256i {
+    _mm512_cvttpd_epi32(nearest_64(_mm512_div_pd(_mm512_cvtepi32_pd(sum), _mm512_cvtepi32_pd(divisor)), away))
+}
+
+impl Integers64 for Avx512 {
+    instructions! {
+        fn quotient(self, sum: __m512i, divisor: __m512i, away: bool) -> __m512i {
+            _mm512_cvttpd_epi64(nearest_64(_mm512_div_pd(_mm512_cvtepi64_pd(sum), _mm512_cvtepi64_pd(divisor)), away))
+        }
+    }
+}
+
 impl Integers32 for Avx512 {
     instructions! {
-        fn quotient(self, sum: __m512i, divisor: __m512i, away: bool) -> __m512i {{
-            let magnitude = _mm512_abs_epi32(sum);
-            let q = _mm512_cvttps_epi32(_mm512_div_ps(_mm512_cvtepi32_ps(magnitude), _mm512_cvtepi32_ps(divisor)));
-            let rest = _mm512_sub_epi32(magnitude, _mm512_mullo_epi32(q, divisor));
-            // Up where twice the rest exceeds the divisor, or equals it and `q` is odd or ties go up.
-            let over = _mm512_sub_epi32(_mm512_slli_epi32::<1>(rest), divisor);
-            let one = _mm512_set1_epi32(1);
-            let on_tie = _mm512_and_si512(_mm512_or_si512(q, _mm512_set1_epi32(away.into())), one);
-            let up = _mm512_cmpgt_epi32_mask(_mm512_add_epi32(over, on_tie), _mm512_setzero_si512());
-            let q = _mm512_mask_add_epi32(q, up, q, one);
-            _mm512_mask_sub_epi32(q, _mm512_movepi32_mask(sum), _mm512_setzero_si512(), q)
+        fn quotient(self, sum: __m512i, divisor: __m512i, away: bool) -> __m512i {
+            _mm512_cvttps_epi32(nearest_32(_mm512_div_ps(_mm512_cvtepi32_ps(sum), _mm512_cvtepi32_ps(divisor)), away))
+        }
+        fn long_quotient(self, sum: __m512i, divisor: __m512i, away: bool) -> __m512i {{
+            let low = half_quotient(_mm512_castsi512_si256(sum), _mm512_castsi512_si256(divisor), away);
+            let high = half_quotient(_mm512_extracti64x4_epi64::<1>(sum), _mm512_extracti64x4_epi64::<1>(divisor), away);
+            _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high)
         }}
         fn scaled(self, sum: __m512i, multiplier: __m512i) -> __m512i {{
             let product = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_castsi512_ps(multiplier));

@@ -75,6 +75,25 @@ macro_rules! widen {
     )+ };
 }
 
+/// The nearest whole numbers of floats, in every rounding mode of the thread: ties to even, or away from zero. Away from zero,
+/// a number is cut, and gets what twice the rest is when it is cut: ±1 from a half on, and nothing below. All of it is exact.
+#[cfg(lanepool_x86)]
+macro_rules! nearest {
+    ($feature:literal: $($name:ident: $V:ty, $round:ident, $add:ident, $sub:ident);+ $(;)?) => { $(
+        #[inline]
+        #[target_feature(enable = $feature)]
+        fn $name(q: $V, away: bool) -> $V {
+            if away {
+                let whole = $round::<{ _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC }>(q);
+                let rest = $sub(q, whole);
+                $add(whole, $round::<{ _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC }>($add(rest, rest)))
+            } else {
+                $round::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(q)
+            }
+        }
+    )+ };
+}
+
 #[cfg(lanepool_x86)]
 pub(crate) mod avx2;
 #[cfg(lanepool_x86)]
@@ -83,32 +102,27 @@ pub(crate) mod avx512;
 pub(crate) mod neon;
 pub(crate) mod portable;
 pub(crate) mod scalar;
+#[cfg(all(test, any(target_arch = "x86_64", target_arch = "aarch64")))]
+mod tests;
 
-/// Stores 64-bit lanes as a narrower integer, saturating, one by one, for tiers that have no instruction for it: only sums
-/// too long for 32 bits come here.
-///
-/// # Safety
-/// `q .. q + N` is writable.
-#[cfg(any(lanepool_x86, lanepool_neon))]
-#[inline(always)]
-unsafe fn narrow_64<T: TryFrom<i64> + super::reduce::mean_int::Integer, const N: usize>(q: *mut T, v: [i64; N]) {
-    for (i, v) in v.into_iter().enumerate() {
-        let narrow = T::try_from(v).unwrap_or(if v < 0 { T::LOWEST } else { T::HIGHEST });
-        // SAFETY: i < N.
-        unsafe { q.add(i).write_unaligned(narrow) };
-    }
-}
+/// 1.5·2⁵², whose last bit counts ones. So a whole number below 2⁵¹ in magnitude is added to it as an `f64`, or to its bits
+/// as an integer, and the bits of the sum are the same: an integer becomes a float, and a whole float an integer, on tiers
+/// without an instruction for it. Nothing is rounded.
+const MAGIC_64: f64 = 6_755_399_441_055_744.0;
 
-/// One lane of [`Integers32::quotient`](super::simd::Integers32::quotient).
+/// 1.5·2²³: the same for `f32` and numbers below 2²².
+const MAGIC_32: f32 = 12_582_912.0;
+
+/// One lane of a quotient by a positive divisor, rounded to nearest, in integers alone: ties to even, or away from zero.
 #[inline(always)]
-fn quotient_32(sum: i32, divisor: i32, away: bool) -> i32 {
-    let magnitude = sum.wrapping_abs();
-    let q = (magnitude as f32 / divisor as f32) as i32;
-    // Up where twice the rest exceeds the divisor, or equals it and `q` is odd or ties go up.
-    let rest = magnitude.wrapping_sub(q.wrapping_mul(divisor));
-    let up = rest.wrapping_mul(2).wrapping_sub(divisor).wrapping_add((q | i32::from(away)) & 1) > 0;
-    let q = q.wrapping_add(up.into());
-    if sum < 0 { -q } else { q }
+pub(crate) fn quotient(sum: i64, divisor: i64, away: bool) -> i64 {
+    let (q, rest) = (sum / divisor, (sum % divisor).abs());
+    let up = match rest.cmp(&(divisor - rest)) {
+        core::cmp::Ordering::Less => false,
+        core::cmp::Ordering::Equal => away || q & 1 != 0,
+        core::cmp::Ordering::Greater => true,
+    };
+    q + if up { sum.signum() } else { 0 }
 }
 
 /// One lane of [`Integers32::scaled`](super::simd::Integers32::scaled).

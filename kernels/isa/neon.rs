@@ -4,8 +4,7 @@ use core::arch::aarch64::*;
 #[cfg(feature = "half")]
 use core::arch::asm;
 
-use crate::kernels::reduce::mean_int::Integer;
-use crate::kernels::simd::{Adds, FAR, Floats, Integers16, Integers32, Lanes, Widen};
+use crate::kernels::simd::{Adds, FAR, Floats, Integers16, Integers32, Integers64, Lanes, Widen};
 use crate::kernels::token::Neon;
 
 macro_rules! memory {
@@ -180,18 +179,31 @@ impl Integers16 for Neon {
     }
 }
 
+#[inline(always)]
+fn quotient_64(sum: int64x2_t, divisor: int64x2_t, away: bool) -> int64x2_t {
+    // SAFETY: NEON is part of the target's baseline.
+    unsafe {
+        let q = vdivq_f64(vcvtq_f64_s64(sum), vcvtq_f64_s64(divisor));
+        if away { vcvtaq_s64_f64(q) } else { vcvtnq_s64_f64(q) }
+    }
+}
+
+impl Integers64 for Neon {
+    instructions! {
+        fn quotient(self, sum: int64x2_t, divisor: int64x2_t, away: bool) -> int64x2_t { quotient_64(sum, divisor, away) }
+    }
+}
+
 impl Integers32 for Neon {
     instructions! {
         fn quotient(self, sum: int32x4_t, divisor: int32x4_t, away: bool) -> int32x4_t {{
-            let magnitude = vabsq_s32(sum);
-            let q = vcvtq_s32_f32(vdivq_f32(vcvtq_f32_s32(magnitude), vcvtq_f32_s32(divisor)));
-            let rest = vmlsq_s32(magnitude, q, divisor);
-            // Up where twice the rest exceeds the divisor, or equals it and `q` is odd or ties go up.
-            let over = vsubq_s32(vshlq_n_s32::<1>(rest), divisor);
-            let on_tie = vandq_s32(vorrq_s32(q, vdupq_n_s32(away.into())), vdupq_n_s32(1));
-            let up = vcgtzq_s32(vaddq_s32(over, on_tie));
-            let q = vsubq_s32(q, vreinterpretq_s32_u32(up));
-            vbslq_s32(vcltzq_s32(sum), vnegq_s32(q), q)
+            let q = vdivq_f32(vcvtq_f32_s32(sum), vcvtq_f32_s32(divisor));
+            if away { vcvtaq_s32_f32(q) } else { vcvtnq_s32_f32(q) }
+        }}
+        fn long_quotient(self, sum: int32x4_t, divisor: int32x4_t, away: bool) -> int32x4_t {{
+            let low = quotient_64(vmovl_s32(vget_low_s32(sum)), vmovl_s32(vget_low_s32(divisor)), away);
+            let high = quotient_64(vmovl_high_s32(sum), vmovl_high_s32(divisor), away);
+            vmovn_high_s64(vmovn_s64(low), high)
         }}
         fn scaled(self, sum: int32x4_t, multiplier: int32x4_t) -> int32x4_t {{
             let product = vmulq_f32(vcvtq_f32_s32(sum), vreinterpretq_f32_s32(multiplier));
@@ -221,12 +233,22 @@ unsafe fn load_64<T: Copy + Into<i64>>(p: *const T) -> int64x2_t {
     unsafe { vld1q_s64([p.read_unaligned().into(), p.add(1).read_unaligned().into()].as_ptr()) }
 }
 
+/// Words of 64 bits to 16, in the lower half of a vector.
+#[inline(always)]
+fn words_i16(v: int64x2_t) -> int16x4_t {
+    // SAFETY: NEON is part of the target's baseline.
+    unsafe {
+        let w = vqmovn_s64(v);
+        vqmovn_s32(vcombine_s32(w, w))
+    }
+}
+
 /// # Safety
 /// `q .. q + 2` is writable.
 #[inline(always)]
-unsafe fn narrow_64<T: TryFrom<i64> + Integer>(q: *mut T, v: int64x2_t) {
+unsafe fn store_2(q: *mut u8, v: uint8x8_t) {
     // SAFETY: by this function's contract.
-    unsafe { super::narrow_64(q, [vgetq_lane_s64::<0>(v), vgetq_lane_s64::<1>(v)]) }
+    unsafe { q.cast::<u16>().write_unaligned(vget_lane_u16::<0>(vreinterpret_u16_u8(v))) }
 }
 
 widen! { Neon:
@@ -243,14 +265,10 @@ widen! { Neon:
     i16 => i32: |p| vmovl_s16(vld1_s16(p)), |q, v| vst1_s16(q, vqmovn_s32(v)),
         sums |w| vpaddlq_s16(w);
     u16 => i32: |p| vreinterpretq_s32_u32(vmovl_u16(vld1_u16(p))), |q, v| vst1_u16(q, vqmovun_s32(v));
-    i16 => i64: |p| load_64(p),
-        |q, v| narrow_64(q, v);
-    u16 => i64: |p| load_64(p),
-        |q, v| narrow_64(q, v);
-    u8 => i64: |p| load_64(p),
-        |q, v| narrow_64(q, v);
-    i8 => i64: |p| load_64(p),
-        |q, v| narrow_64(q, v);
+    i16 => i64: |p| load_64(p), |q, v| store_4(q.cast(), vreinterpret_u8_s16(words_i16(v)));
+    u16 => i64: |p| load_64(p), |q, v| store_4(q.cast(), { let w = vqmovn_s64(v); vreinterpret_u8_u16(vqmovun_s32(vcombine_s32(w, w))) });
+    u8 => i64: |p| load_64(p), |q, v| store_2(q, { let w = words_i16(v); vqmovun_s16(vcombine_s16(w, w)) });
+    i8 => i64: |p| load_64(p), |q, v| store_2(q.cast(), { let w = words_i16(v); vreinterpret_u8_s8(vqmovn_s16(vcombine_s16(w, w))) });
     i32 => i64: |p| vmovl_s32(vld1_s32(p)), |q, v| vst1_s32(q, vqmovn_s64(v));
 }
 

@@ -6,7 +6,7 @@
 use wide::u32x8;
 use wide::{f32x8, f64x4, i8x32, i16x16, i32x8, i64x4, u8x32, u16x16};
 
-use crate::kernels::simd::{Adds, Floats, Integers16, Integers32, Lanes, Widen};
+use crate::kernels::simd::{Adds, Floats, Integers16, Integers32, Integers64, Lanes, Widen};
 use crate::kernels::token::Portable;
 
 /// Whether `wide` takes square roots by an instruction, which rounds correctly; elsewhere it computes its own.
@@ -215,8 +215,16 @@ impl Integers16 for Portable {
 impl Integers32 for Portable {
     #[inline(always)]
     fn quotient(self, sum: i32x8, divisor: i32x8, away: bool) -> i32x8 {
+        quotient_32(sum, divisor, away)
+    }
+
+    #[inline(always)]
+    fn long_quotient(self, sum: i32x8, divisor: i32x8, away: bool) -> i32x8 {
         let (sum, divisor) = (sum.to_array(), divisor.to_array());
-        i32x8::from(core::array::from_fn::<i32, 8, _>(|i| super::quotient_32(sum[i], divisor[i], away)))
+        let half = |v: [i32; 8], from: usize| i64x4::from(core::array::from_fn::<i64, 4, _>(|i| v[from + i].into()));
+        let quarter = |from: usize| quotient_64(half(sum, from), half(divisor, from), away).to_array();
+        let (low, high) = (quarter(0), quarter(4));
+        i32x8::from(core::array::from_fn::<i32, 8, _>(|i| if i < 4 { low[i] as i32 } else { high[i - 4] as i32 }))
     }
 
     #[inline(always)]
@@ -224,6 +232,43 @@ impl Integers32 for Portable {
         let (sum, multiplier) = (sum.to_array(), multiplier.to_array());
         i32x8::from(core::array::from_fn::<i32, 8, _>(|i| super::scaled_32(sum[i], multiplier[i])))
     }
+}
+
+impl Integers64 for Portable {
+    #[inline(always)]
+    fn quotient(self, sum: i64x4, divisor: i64x4, away: bool) -> i64x4 {
+        quotient_64(sum, divisor, away)
+    }
+}
+
+/// Quotients of integers `$I` as floats `$F`. The rounding to a whole number is spelled out, since SSE2 has none that does
+/// not depend on the thread's mode.
+macro_rules! quotients {
+    ($($name:ident: $I:ty as $F:ty, $magic:expr);+ $(;)?) => { $(
+        #[inline(always)]
+        fn $name(sum: $I, divisor: $I, away: bool) -> $I {
+            let (magic, one) = (<$F>::splat($magic), <$I>::splat(1));
+            let bits = |v: $F| bytemuck::cast::<$F, $I>(v);
+            let float = |v: $I| bytemuck::cast::<$I, $F>(v + bits(magic)) - magic;
+            let q = float(sum) / float(divisor);
+            let sign = q & <$F>::splat(-0.0);
+            let q = q ^ sign;
+            // The addition rounds up or down, as the thread does: what has become too large loses 1.
+            let near = (q + magic) - magic;
+            let whole = near - (near.simd_gt(q) & <$F>::splat(1.0));
+            // Up where the rest exceeds a half; or the number before it, where a tie goes up: `whole` is odd, or ties go away from 0.
+            let on_tie = (bits(whole + magic) | <$I>::splat(away.into())) & one;
+            let limit = bytemuck::cast::<$I, $F>(bits(<$F>::splat(0.5)) - on_tie);
+            let up = (q - whole).simd_gt(limit);
+            let q = whole + (up & <$F>::splat(1.0));
+            bits((q ^ sign) + magic) - bits(magic)
+        }
+    )+ };
+}
+
+quotients! {
+    quotient_32: i32x8 as f32x8, super::MAGIC_32;
+    quotient_64: i64x4 as f64x4, super::MAGIC_64;
 }
 
 /// Conversions lane by lane, which the compiler turns into what the target has.

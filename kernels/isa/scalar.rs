@@ -1,6 +1,6 @@
 //! The scalar tier: a vector is one element. The plainest reading of every walk, and the reference of every other tier.
 
-use crate::kernels::simd::{Adds, Floats, Integers16, Integers32, Lanes, Widen};
+use crate::kernels::simd::{Adds, Floats, Integers16, Integers32, Integers64, Lanes, Widen};
 use crate::kernels::token::Scalar;
 
 macro_rules! lanes {
@@ -180,12 +180,24 @@ impl Integers16 for Scalar {
 impl Integers32 for Scalar {
     #[inline(always)]
     fn quotient(self, sum: i32, divisor: i32, away: bool) -> i32 {
-        super::quotient_32(sum, divisor, away)
+        self.long_quotient(sum, divisor, away)
+    }
+
+    #[inline(always)]
+    fn long_quotient(self, sum: i32, divisor: i32, away: bool) -> i32 {
+        super::quotient(sum.into(), divisor.into(), away) as i32
     }
 
     #[inline(always)]
     fn scaled(self, sum: i32, multiplier: i32) -> i32 {
         super::scaled_32(sum, multiplier)
+    }
+}
+
+impl Integers64 for Scalar {
+    #[inline(always)]
+    fn quotient(self, sum: i64, divisor: i64, away: bool) -> i64 {
+        super::quotient(sum, divisor, away)
     }
 }
 

@@ -6,24 +6,23 @@
 //! | lanes | for | the quotient |
 //! |---|---|---|
 //! | `i16` | bytes, divisors up to 127 that are at least the number of taps | a multiplication ([`Short`]) |
-//! | `i32` | sums below 2³⁰ | a division in `f32`, proven exact below 2²³; lane by lane above ([`Long`]) |
-//! | `i64` | sums below 2⁶² | lane by lane |
+//! | `i32` | sums below 2³⁰ | a division in `f32`, proven exact below 2²²; in `f64` above ([`Long`]) |
+//! | `i64` | sums below 2⁶² | a division in `f64`, proven exact below 2⁵¹; in integers, lane by lane, above |
 
 use core::marker::PhantomData;
 
 use super::{unwatched, widened};
 use crate::Rounding;
 use crate::geometry::Count;
-use crate::kernels::simd::{Adds, Integers16, Integers32, Lane, Lanes, MOST_LANES, MOST_WORDS, Reduce, Widen};
+use crate::kernels::isa::quotient;
+use crate::kernels::simd::{
+    DOUBLE, Integers16, Integers32, Integers64, Lanes, MOST_LANES, MOST_WORDS, Reduce, SINGLE, Widen,
+};
 use crate::kernels::walk::Layer;
 
 /// Integers in memory.
 pub(crate) trait Integer: bytemuck::Pod + Send + Sync {
     const ZERO: Self;
-    #[cfg(any(lanepool_x86, lanepool_neon))]
-    const LOWEST: Self;
-    #[cfg(any(lanepool_x86, lanepool_neon))]
-    const HIGHEST: Self;
     /// No element is further from 0.
     const MAGNITUDE: u64;
     const SIGNED: bool;
@@ -33,10 +32,6 @@ macro_rules! integer {
     ($($T:ty),+) => { $(
         impl Integer for $T {
             const ZERO: Self = 0;
-            #[cfg(any(lanepool_x86, lanepool_neon))]
-            const LOWEST: Self = <$T>::MIN;
-            #[cfg(any(lanepool_x86, lanepool_neon))]
-            const HIGHEST: Self = <$T>::MAX;
             const MAGNITUDE: u64 = if <$T>::MIN == 0 { <$T>::MAX as u64 } else { (<$T>::MAX as u64) + 1 };
             const SIGNED: bool = <$T>::MIN != 0;
         }
@@ -229,41 +224,17 @@ impl<T: Integer, S: Integers16 + Widen<T, i16>> Reduce<i16, S> for Short<T> {
     }
 }
 
-/// Lanes that divide one by one.
-pub(crate) trait Divides: Lane {
-    /// The quotient by a positive divisor, rounded to nearest.
-    fn quotient(self, divisor: Self, rounding: Rounding) -> Self;
-}
-
-macro_rules! divides {
-    ($($A:ty),+) => { $(
-        impl Divides for $A {
-            #[inline(always)]
-            fn quotient(self, divisor: Self, rounding: Rounding) -> Self {
-                let (q, r) = (self / divisor, (self % divisor).abs());
-                let is_up = match r.cmp(&(divisor - r)) {
-                    core::cmp::Ordering::Less => false,
-                    core::cmp::Ordering::Equal => rounding == Rounding::HalfAwayFromZero || q & 1 != 0,
-                    core::cmp::Ordering::Greater => true,
-                };
-                q + if is_up { self.signum() } else { 0 }
-            }
-        }
-    )+ };
-}
-
-divides!(i32, i64);
-
-/// Divides lane by lane.
+/// Divides lane by lane, for sums beyond what `f64` divides exactly.
 #[inline(always)]
-fn quotients<A: Divides, S: Lanes<A>>(s: S, v: S::V, divisor: S::V, rounding: Rounding) -> S::V {
-    let (mut sums, mut divisors) = ([A::zeroed(); MOST_LANES], [A::zeroed(); MOST_LANES]);
+fn quotients<S: Integers64>(s: S, v: S::V, divisor: S::V, away: bool) -> S::V {
+    const MOST: usize = MOST_LANES / size_of::<i64>();
+    let (mut sums, mut divisors) = ([0; MOST], [1; MOST]);
     // SAFETY: each array holds a vector.
     unsafe {
         s.store(sums.as_mut_ptr(), v);
         s.store(divisors.as_mut_ptr(), divisor);
         for i in 0..S::N {
-            sums[i] = sums[i].quotient(divisors[i], rounding);
+            sums[i] = quotient(sums[i], divisors[i], away);
         }
         s.load(sums.as_ptr())
     }
@@ -273,15 +244,17 @@ fn quotients<A: Divides, S: Lanes<A>>(s: S, v: S::V, divisor: S::V, rounding: Ro
 #[derive(Clone, Copy)]
 pub(crate) struct Long<T> {
     element: PhantomData<T>,
-    rounding: Rounding,
-    /// Sums and divisors are such that the quotient of `f32`s serves.
-    by_float: bool,
+    away: bool,
+    /// Sums and divisors are such that a quotient of `f32`s serves, or one of `f64`s.
+    by_single: bool,
+    by_double: bool,
 }
 
 impl<T: Integer> Long<T> {
     pub(crate) fn new(extent: Extent, rounding: Rounding) -> Self {
-        let by_float = extent.sum::<T>() < 1 << 23 && extent.divisor <= 1 << 24;
-        Self { element: PhantomData, rounding, by_float }
+        let longest = extent.sum::<T>().max(extent.divisor);
+        let away = rounding == Rounding::HalfAwayFromZero;
+        Self { element: PhantomData, away, by_single: longest < SINGLE, by_double: longest < DOUBLE }
     }
 }
 
@@ -292,29 +265,25 @@ impl<T: Integer, S: Integers32 + Widen<T, i32>> Reduce<i32, S> for Long<T> {
 
     #[inline(always)]
     fn finish(self, s: S, v: S::V, divisor: S::V) -> S::V {
-        if self.by_float {
-            s.quotient(v, divisor, self.rounding == Rounding::HalfAwayFromZero)
-        } else {
-            quotients(s, v, divisor, self.rounding)
-        }
+        if self.by_single { s.quotient(v, divisor, self.away) } else { s.long_quotient(v, divisor, self.away) }
     }
 }
 
-impl<T: Integer, S: Adds<i64> + Widen<T, i64>> Reduce<i64, S> for Long<T> {
+impl<T: Integer, S: Integers64 + Widen<T, i64>> Reduce<i64, S> for Long<T> {
     const LEAN: bool = true;
     exact_sum!(T as i64, S);
     whole_divisor!(i64, S);
 
     #[inline(always)]
     fn finish(self, s: S, v: S::V, divisor: S::V) -> S::V {
-        quotients(s, v, divisor, self.rounding)
+        if self.by_double { s.quotient(v, divisor, self.away) } else { quotients(s, v, divisor, self.away) }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::token::Scalar;
+    use crate::kernels::token::{Portable, Scalar};
 
     /// Every divisor up to 256, every sum that so many bytes can have, in layers of every largest divisor: against a division.
     fn compare_with_division<T: Integer>(lowest: i64, highest: i64)
@@ -338,7 +307,7 @@ mod tests {
                     let divisor = op.divisor(s, |i| Lanes::<i16>::splat(s, words[i]));
                     for sum in lowest * c as i64..=highest * c as i64 {
                         let got = number(op.finish(s, Lanes::<i16>::splat(s, sum as i16), divisor));
-                        let want = Divides::quotient(sum, c as i64, rounding);
+                        let want = quotient(sum, c as i64, rounding == Rounding::HalfAwayFromZero);
                         assert_eq!(got, want, "{sum} / {c}, {rounding:?}, the largest divisor {largest}");
                     }
                 }
@@ -356,16 +325,48 @@ mod tests {
         compare_with_division::<i8>(-128, 127);
     }
 
+    /// Quotients that only just are no ties, of sums on both sides of what floats divide exactly.
+    #[test]
+    fn long_means_are_exact_whatever_divides() {
+        let s = Portable::detect().expect("every CPU has it");
+        let sums = |bits: u32, c: i64| {
+            let most = 2 * ((1_i64 << bits) - 1) / c;
+            // Of an odd divisor there are no ties: the nearest are half of it and 1/2 more, or less.
+            let near = (0..8).flat_map(move |i| [-1, 1].map(|off| (((most - i) | 1) * c + off) / 2));
+            near.flat_map(|sum| [sum, -sum])
+        };
+        for rounding in [Rounding::HalfToEven, Rounding::HalfAwayFromZero] {
+            for bits in [21, 22, 23, 24, 30, 50, 51, 52, 53, 54, 60] {
+                for c in (1..bits).map(|bits| (1_i64 << bits) + 1) {
+                    for sum in sums(bits, c) {
+                        let want = quotient(sum, c, rounding == Rounding::HalfAwayFromZero);
+                        // So many taps of the highest element as there must be at least.
+                        let extent = Extent { taps: sum.unsigned_abs().div_ceil(255), divisor: c as u64 };
+                        let op = Long::<u8>::new(extent, rounding);
+                        let (v, divisor) = (Lanes::<i64>::splat(s, sum), Lanes::<i64>::splat(s, c));
+                        let got = Reduce::<i64, _>::finish(op, s, v, divisor).to_array()[0];
+                        assert_eq!(got, want, "{sum} / {c}, {rounding:?}, in 64 bits");
+                        if let (Ok(sum), Ok(c)) = (i32::try_from(sum), i32::try_from(c)) {
+                            let (v, divisor) = (Lanes::<i32>::splat(s, sum), Lanes::<i32>::splat(s, c));
+                            let got = Reduce::<i32, _>::finish(op, s, v, divisor).to_array()[0];
+                            assert_eq!(i64::from(got), want, "{sum} / {c}, {rounding:?}, in 32 bits");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
     /// The division itself, against the definition.
     #[test]
     fn quotients_are_rounded_to_nearest() {
-        for c in 1..40_i32 {
-            for sum in -400..=400_i32 {
+        for c in 1..40_i64 {
+            for sum in -400..=400_i64 {
                 let floor = sum.div_euclid(c);
                 let twice = 2 * sum.rem_euclid(c);
-                let up = |on_tie: bool| floor + i32::from(twice > c || twice == c && on_tie);
-                assert_eq!(Divides::quotient(sum, c, Rounding::HalfToEven), up(floor % 2 != 0), "{sum} / {c}");
-                assert_eq!(Divides::quotient(sum, c, Rounding::HalfAwayFromZero), up(sum > 0), "{sum} / {c}");
+                let up = |on_tie: bool| floor + i64::from(twice > c || twice == c && on_tie);
+                assert_eq!(quotient(sum, c, false), up(floor % 2 != 0), "{sum} / {c}");
+                assert_eq!(quotient(sum, c, true), up(sum > 0), "{sum} / {c}");
             }
         }
     }
