@@ -95,6 +95,9 @@ macro_rules! detected {
 mod x86 {
     //! CPU features by the crate `cpufeatures`, which also asks whether the system saves the wide registers.
     //! One answer a module: that is how the crate caches it.
+
+    use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
+
     macro_rules! features {
         ($($name:ident: $feature:tt),+) => { $(
             mod $name {
@@ -115,11 +118,24 @@ mod x86 {
 
     /// `cpufeatures` does not know F16C: bit 29 of ECX of CPUID leaf 1. It works on 256-bit registers, whose saving by
     /// the system `avx2` has asked about.
+    ///
+    /// Every plan asks, so the answer is kept, as `cpufeatures` does: a virtual machine traps CPUID, which then takes tens of
+    /// microseconds. Threads that ask at once all store the same answer, and nothing else hangs on it.
     pub(super) fn f16c() -> bool {
-        #[allow(unused_unsafe, reason = "safe since Rust 1.94")]
-        // SAFETY: every x86-64 CPU has CPUID with leaf 1.
-        let leaf = unsafe { core::arch::x86_64::__cpuid(1) };
-        avx2() && leaf.ecx & (1 << 29) != 0
+        const UNKNOWN: u8 = 2;
+        static ANSWER: AtomicU8 = AtomicU8::new(UNKNOWN);
+        let answer = match ANSWER.load(Relaxed) {
+            UNKNOWN => {
+                #[allow(unused_unsafe, reason = "safe since Rust 1.94")]
+                // SAFETY: every x86-64 CPU has CPUID with leaf 1.
+                let leaf = unsafe { core::arch::x86_64::__cpuid(1) };
+                let answer = u8::from(leaf.ecx & (1 << 29) != 0);
+                ANSWER.store(answer, Relaxed);
+                answer
+            }
+            known => known,
+        };
+        avx2() && answer == 1
     }
 }
 
