@@ -1,15 +1,14 @@
-//! Times a few layers of published networks on every tier of this machine, for comparisons from one version to the next.
+//! Times the layers of `layers.json` on every tier of this machine, for comparisons from one version to the next.
 //!
-//! `lanepool bench` measures against the streaming bound of the machine; this one remembers its last run, so that a change
-//! shows: `cargo bench --bench pooling -- resnet50`.
+//! `lanepool bench` measures the same layers against the streaming bound of the machine; this one remembers its last run, so
+//! that a change shows. Each layer is there in both plain layouts and every element, `layer/layout/element/tier`, and is
+//! prepared only when the filter lets it through: `cargo bench --bench pooling -- resnet50_stem_max3s2/nchw/f32`.
 
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use lanepool::{AvgPool, Element, Layout, MaxPool, Plan, Result, Tier};
-
-/// A layer whose window, element and layout are chosen, for the tier that is to run it.
-type Planner<T> = fn(Layout, Tier) -> Result<Plan<T>>;
+use lanepool::{AvgPool, Element, Layout, MaxPool, Plan, Pool, PoolOperation, Result, Tier};
+use serde_json::Value;
 
 /// A value as a network holds it, from 16 random bits.
 trait Sample: Element {
@@ -44,44 +43,83 @@ elements! {
     i32: |bits| i32::from(bits) - 32768;
 }
 
+/// A layer of the list.
+struct Layer {
+    name: String,
+    op: String,
+    shape: Vec<usize>,
+    /// `None` is the whole plane.
+    kernel: Option<Vec<usize>>,
+    stride: Option<Vec<usize>>,
+    padding: Option<Vec<usize>>,
+}
+
+impl Layer {
+    fn list() -> Vec<Self> {
+        let rows: Vec<Value> = serde_json::from_str(include_str!("layers.json")).expect("a list of layers");
+        let text = |row: &Value, key| row[key].as_str().expect("a word").to_owned();
+        let numbers = |row: &Value, key| -> Option<Vec<usize>> {
+            let values = row[key].as_array()?.iter();
+            Some(values.map(|value| value.as_u64().expect("a length") as usize).collect())
+        };
+        let layer = |row: &Value| Self {
+            name: text(row, "name"),
+            op: text(row, "op"),
+            shape: numbers(row, "shape").expect("a shape"),
+            kernel: numbers(row, "kernel"),
+            stride: numbers(row, "stride"),
+            padding: numbers(row, "padding"),
+        };
+        rows.iter().map(layer).collect()
+    }
+
+    fn plan<T: Element>(&self, layout: Layout, tier: Tier) -> Result<Plan<T>> {
+        match self.op.as_str() {
+            "max" => MaxPool::<T>::plan(&self.pool(tier), layout, &self.shape),
+            "avg" => AvgPool::<T>::plan(&self.pool(tier), layout, &self.shape),
+            op => panic!("no operation {op} is timed here"),
+        }
+    }
+
+    fn pool<O: PoolOperation, T: Element>(&self, tier: Tier) -> Pool<O, T> {
+        let pool = self.kernel.as_ref().map_or_else(Pool::global, Pool::new).tier(tier);
+        let pool = self.stride.iter().fold(pool, |pool, stride| pool.stride(stride));
+        self.padding.iter().fold(pool, |pool, padding| pool.padding(padding))
+    }
+}
+
 fn layers<T: Sample>(criterion: &mut Criterion) {
-    let stem: Planner<T> =
-        |layout, tier| MaxPool::new([3, 3]).stride([2, 2]).padding([1, 1]).tier(tier).plan(layout, [1, 64, 112, 112]);
-    let head: Planner<T> = |layout, tier| AvgPool::global().tier(tier).plan(layout, [1, 2048, 7, 7]);
-    let branch: Planner<T> =
-        |layout, tier| MaxPool::new([3, 3]).padding([1, 1]).tier(tier).plan(layout, [1, 192, 28, 28]);
-    let transition: Planner<T> =
-        |layout, tier| AvgPool::new([2, 2]).stride([2, 2]).tier(tier).plan(layout, [1, 256, 56, 56]);
-    for (name, planner) in [
-        ("resnet50_stem_max3s2", stem),
-        ("resnet50_gap7", head),
-        ("googlenet_branch_max3s1", branch),
-        ("densenet_transition_avg2s2", transition),
-    ] {
+    for layer in Layer::list() {
         for layout in [Layout::Nchw, Layout::Nhwc] {
-            layer(criterion, name, layout, planner);
+            time::<T>(criterion, &layer, layout);
         }
     }
 }
 
-fn layer<T: Sample>(criterion: &mut Criterion, name: &str, layout: Layout, planner: Planner<T>) {
-    let mut group = criterion.benchmark_group(format!("{name}/{layout}/{}", T::NAME));
+fn time<T: Sample>(criterion: &mut Criterion, layer: &Layer, layout: Layout) {
+    let mut group = criterion.benchmark_group(format!("{}/{layout}/{}", layer.name, T::NAME));
     for tier in Tier::available() {
-        let plan = planner(layout, tier).expect("the layers are valid and the tier is available");
-        // A linear congruential generator: the same values in every run.
-        let mut state = 1_u32;
-        let mut next = || {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            T::sample((state >> 16) as u16)
-        };
-        let src: Vec<T> = (0..plan.input_len()).map(|_| next()).collect();
-        let mut dst = plan.run_vec(&src).expect("the input has the plan's length");
-        group.throughput(Throughput::Bytes(((src.len() + dst.len()) * size_of::<T>()) as u64));
+        let plan = layer.plan::<T>(layout, tier).expect("the layers are valid and the tier is available");
+        let bytes = (plan.input_len() + plan.output_len()) * size_of::<T>();
+        group.throughput(Throughput::Bytes(bytes as u64));
+        // Criterion enters the closure for each sample, and not at all where the filter keeps the layer out.
+        let mut memory = None;
         group.bench_function(tier.name(), |bencher| {
-            bencher.iter(|| plan.run(black_box(&src), black_box(&mut dst)));
+            let (src, dst) = memory.get_or_insert_with(|| (input(&plan), vec![T::zeroed(); plan.output_len()]));
+            bencher.iter(|| plan.run(black_box(src), black_box(dst)));
         });
     }
     group.finish();
+}
+
+/// The same values in every run: a linear congruential generator.
+fn input<T: Sample>(plan: &Plan<T>) -> Vec<T> {
+    let mut state = 1_u32;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        T::sample((state >> 16) as u16)
+    };
+    (0..plan.input_len()).map(|_| next()).collect()
 }
 
 criterion_group!(pooling, every_element);

@@ -132,6 +132,13 @@ pub trait Kernel: Send + Sync {
     /// # Safety
     /// As for [`Walk::visit`]; the bytes of `io` are elements of `element_bytes` each.
     unsafe fn run(&self, io: Io<u8>, rows: Range<usize>);
+
+    /// The same, with long rows shared between threads: see [`Walk::visit_shared`].
+    ///
+    /// # Safety
+    /// As for `run`.
+    #[cfg(feature = "rayon")]
+    unsafe fn run_shared(&self, io: Io<u8>, rows: Range<usize>, pieces: usize);
 }
 
 /// A kernel and the safe way to run it over slices: the one door from `src/` into the fence.
@@ -172,7 +179,13 @@ impl<T> Bound<T> {
 
     /// Computes output rows, which `dst` spans, from the whole input. `None` where a length is wrong.
     pub(crate) fn run(&self, src: &[T], dst: &mut [T], rows: Range<usize>) -> Option<()> {
-        self.run_over(src, dst.as_mut_ptr_range(), dst.len(), rows)
+        self.run_over(src, dst.as_mut_ptr_range(), dst.len(), rows, 1)
+    }
+
+    /// The same on the threads of the calling thread's pool, each long row in up to `pieces` pieces where the walk can do that.
+    #[cfg(feature = "rayon")]
+    pub(crate) fn run_shared(&self, src: &[T], dst: &mut [T], rows: Range<usize>, pieces: usize) -> Option<()> {
+        self.run_over(src, dst.as_mut_ptr_range(), dst.len(), rows, pieces)
     }
 
     /// Computes the whole output in memory that holds nothing yet. `None` where a length is wrong, or the output has gaps.
@@ -181,13 +194,13 @@ impl<T> Bound<T> {
             return None;
         }
         let Range { start, end } = dst.as_mut_ptr_range();
-        self.run_over(src, start.cast()..end.cast(), dst.len(), 0..self.output.rows())?;
+        self.run_over(src, start.cast()..end.cast(), dst.len(), 0..self.output.rows(), 1)?;
         // SAFETY: an output without gaps, all of whose rows have been computed: every element has been written.
         Some(unsafe { core::slice::from_raw_parts_mut(dst.as_mut_ptr().cast(), dst.len()) })
     }
 
     /// `dst` is borrowed mutably by the caller, and `len` elements long.
-    fn run_over(&self, src: &[T], dst: Range<*mut T>, len: usize, rows: Range<usize>) -> Option<()> {
+    fn run_over(&self, src: &[T], dst: Range<*mut T>, len: usize, rows: Range<usize>, pieces: usize) -> Option<()> {
         let is_whole = src.len() == self.input_len && rows.end <= self.output.rows();
         if !is_whole || len != self.output.span(rows.clone()).len() {
             return None;
@@ -200,7 +213,13 @@ impl<T> Bound<T> {
         // SAFETY: `src` is the whole input of the kernel's own layer and `dst`, which is borrowed mutably, exactly the output
         // of rows that it has: both were just compared. Elements of the kernel's length: `new` has compared that, and any
         // bits are a `T`, which is `Pod`.
-        unsafe { self.kernel.run(io.cast(), rows) };
+        unsafe {
+            match pieces {
+                #[cfg(feature = "rayon")]
+                2.. => self.kernel.run_shared(io.cast(), rows, pieces),
+                _ => self.kernel.run(io.cast(), rows),
+            }
+        }
         Some(())
     }
 }
@@ -228,6 +247,14 @@ impl<S: Simd, W: Walk<S>> Kernel for OnTier<S, W> {
             // SAFETY: the same contract.
             || unsafe { walk.visit(*token, io.cast(), rows) },
         );
+    }
+
+    #[cfg(feature = "rayon")]
+    unsafe fn run_shared(&self, io: Io<u8>, rows: Range<usize>, pieces: usize) {
+        #[cfg(feature = "count-runs")]
+        super::runs::note::<S, W, W::T>();
+        // SAFETY: the same contract.
+        unsafe { self.walk.visit_shared(self.token, io.cast(), rows, pieces) };
     }
 }
 

@@ -58,44 +58,52 @@ everywhere! {
 }
 
 /// A tier whose features are found at run time, each by the function beside it.
+///
+/// The token has a module of its own, since the compiler makes a unit of what a module's types are made for: so each tier is
+/// one, and several are optimised at a time.
 #[cfg(any(lanepool_x86, lanepool_neon))]
 macro_rules! detected {
-    ($(#[$doc:meta])* $Token:ident: $($feature:literal by $has:path),+) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug)]
-        pub(crate) struct $Token(());
+    ($(#[$doc:meta])* $module:ident::$Token:ident: $($feature:literal by $has:path),+) => {
+        mod $module {
+            use super::*;
 
-        impl $Token {
-            pub(crate) fn missing() -> Option<&'static str> {
-                $( if !$has() { return Some(concat!("the CPU lacks ", $feature)); } )+
-                None
-            }
+            $(#[$doc])*
+            #[derive(Clone, Copy, Debug)]
+            pub(crate) struct $Token(());
 
-            pub(crate) fn detect() -> Option<Self> {
-                Self::missing().is_none().then_some(Self(()))
-            }
-        }
-
-        impl Simd for $Token {
-            #[inline(always)]
-            fn vectorize<R>(self, f: impl FnOnce() -> R) -> R {
-                #[inline]
-                $( #[target_feature(enable = $feature)] )+
-                fn inner<R>(f: impl FnOnce() -> R) -> R {
-                    f()
+            impl $Token {
+                pub(crate) fn missing() -> Option<&'static str> {
+                    $( if !$has() { return Some(concat!("the CPU lacks ", $feature)); } )+
+                    None
                 }
-                // SAFETY: `self` exists, so `detect` has found every feature that `inner` enables.
-                unsafe { inner(f) }
+
+                pub(crate) fn detect() -> Option<Self> {
+                    Self::missing().is_none().then_some(Self(()))
+                }
             }
 
-            #[cfg(lanepool_x86)]
-            #[inline(always)]
-            fn prefetch<T>(self, p: *const T) {
-                use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-                // SAFETY: every x86-64 CPU has the instruction, which never faults.
-                unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
+            impl Simd for $Token {
+                #[inline(always)]
+                fn vectorize<R>(self, f: impl FnOnce() -> R) -> R {
+                    #[inline]
+                    $( #[target_feature(enable = $feature)] )+
+                    fn inner<R>(f: impl FnOnce() -> R) -> R {
+                        f()
+                    }
+                    // SAFETY: `self` exists, so `detect` has found every feature that `inner` enables.
+                    unsafe { inner(f) }
+                }
+
+                #[cfg(lanepool_x86)]
+                #[inline(always)]
+                fn prefetch<T>(self, p: *const T) {
+                    use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+                    // SAFETY: every x86-64 CPU has the instruction, which never faults.
+                    unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
+                }
             }
         }
+        pub(crate) use $module::$Token;
     };
 }
 
@@ -103,6 +111,9 @@ macro_rules! detected {
 mod x86 {
     //! CPU features by the crate `cpufeatures`, which also asks whether the system saves the wide registers.
     //! One answer a module: that is how the crate caches it.
+
+    use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
+
     macro_rules! features {
         ($($name:ident: $feature:tt),+) => { $(
             mod $name {
@@ -123,23 +134,36 @@ mod x86 {
 
     /// `cpufeatures` does not know F16C: bit 29 of ECX of CPUID leaf 1. It works on 256-bit registers, whose saving by
     /// the system `avx2` has asked about.
+    ///
+    /// Every plan asks, so the answer is kept, as `cpufeatures` does: a virtual machine traps CPUID, which then takes tens of
+    /// microseconds. Threads that ask at once all store the same answer, and nothing else hangs on it.
     pub(super) fn f16c() -> bool {
-        #[allow(unused_unsafe, reason = "safe since Rust 1.94")]
-        // SAFETY: every x86-64 CPU has CPUID with leaf 1.
-        let leaf = unsafe { core::arch::x86_64::__cpuid(1) };
-        avx2() && leaf.ecx & (1 << 29) != 0
+        const UNKNOWN: u8 = 2;
+        static ANSWER: AtomicU8 = AtomicU8::new(UNKNOWN);
+        let answer = match ANSWER.load(Relaxed) {
+            UNKNOWN => {
+                #[allow(unused_unsafe, reason = "safe since Rust 1.94")]
+                // SAFETY: every x86-64 CPU has CPUID with leaf 1.
+                let leaf = unsafe { core::arch::x86_64::__cpuid(1) };
+                let answer = u8::from(leaf.ecx & (1 << 29) != 0);
+                ANSWER.store(answer, Relaxed);
+                answer
+            }
+            known => known,
+        };
+        avx2() && answer == 1
     }
 }
 
 #[cfg(lanepool_x86)]
 detected! {
     /// 256 bits: Haswell, Zen and later.
-    Avx2: "avx2" by x86::avx2, "f16c" by x86::f16c
+    avx2::Avx2: "avx2" by x86::avx2, "f16c" by x86::f16c
 }
 #[cfg(lanepool_x86)]
 detected! {
     /// 512 bits: Skylake-X, Zen 4 and later.
-    Avx512: "avx512f" by x86::avx512f, "avx512bw" by x86::avx512bw, "avx512dq" by x86::avx512dq,
+    avx512::Avx512: "avx512f" by x86::avx512f, "avx512bw" by x86::avx512bw, "avx512dq" by x86::avx512dq,
         "avx512vl" by x86::avx512vl, "avx2" by x86::avx2, "f16c" by x86::f16c
 }
 
@@ -154,5 +178,5 @@ mod aarch64 {
 #[cfg(lanepool_neon)]
 detected! {
     /// 128 bits, in every AArch64 CPU.
-    Neon: "neon" by aarch64::neon
+    neon::Neon: "neon" by aarch64::neon
 }

@@ -46,6 +46,11 @@ pub struct Plan<T> {
     shared: Arc<Shared<T>>,
 }
 
+/// A way to run a kernel over some rows of its output: one of its methods.
+trait Run<T>: Fn(&Bound<T>, &[T], &mut [T], Range<usize>) -> Option<()> {}
+
+impl<T, F: Fn(&Bound<T>, &[T], &mut [T], Range<usize>) -> Option<()>> Run<T> for F {}
+
 /// A byte for each byte.
 pub(crate) type ByteMap = [u8; 256];
 
@@ -138,7 +143,7 @@ impl<T: Element> Plan<T> {
         if need != got {
             return Err(Error::DstLen { need, got });
         }
-        self.run_rows(src, dst, 0..self.shared.kernel.output().rows())
+        self.run_rows(src, dst, 0..self.shared.kernel.output().rows(), Bound::run)
     }
 
     /// Pools `src` into memory that holds nothing yet, and returns it: an engine's arena need not be cleared first.
@@ -180,8 +185,9 @@ impl<T: Element> Plan<T> {
     }
 
     /// Pools `src` into `dst` on the rayon pool of the calling thread. The same bytes as [`Plan::run`], for any number of
-    /// threads; a layer too small to gain runs on the calling thread alone. Floats are computed in the floating-point
-    /// state of the pool's threads, see the crate's documentation.
+    /// threads; a layer too small to gain runs on the calling thread alone, and a few long planes pooled whole are shared
+    /// between the threads, each of them. Floats are computed in the floating-point state of the pool's threads, see the crate's
+    /// documentation.
     ///
     /// # Errors
     /// As for [`Plan::run`].
@@ -191,23 +197,30 @@ impl<T: Element> Plan<T> {
         self.run_parallel_in(crate::tasks::worth(bytes), src, dst)
     }
 
-    /// [`Plan::run_parallel`] in at most this many tasks, for tests: any number gives the same bytes.
+    /// [`Plan::run_parallel`] in at most about this many tasks, for tests: any number gives the same bytes.
     #[cfg(feature = "rayon")]
     #[doc(hidden)]
     pub fn run_parallel_in(&self, most: usize, src: &[T], dst: &mut [T]) -> Result<()> {
-        let tasks = self.tasks(most);
-        if tasks.len() <= 1 || dst.len() != self.output_len() {
+        if most <= 1 || dst.len() != self.output_len() {
             return self.run(src, dst);
         }
         self.check_src(src)?;
-        self.fork(&tasks, 0..tasks.len(), src, dst)
+        let tasks = self.tasks(most);
+        if tasks.is_empty() {
+            return Ok(());
+        }
+        // Where there are fewer rows than tasks are wanted, a task may be cut further, within its rows.
+        let pieces = most.div_ceil(tasks.len());
+        self.fork(&tasks, pieces, 0..tasks.len(), src, dst)
     }
 
     /// Runs some tasks, half of them on whatever thread is free. `part` is the output from the first's part to the last's.
     #[cfg(feature = "rayon")]
-    fn fork(&self, tasks: &Tasks, some: Range<usize>, src: &[T], part: &mut [T]) -> Result<()> {
+    fn fork(&self, tasks: &Tasks, pieces: usize, some: Range<usize>, src: &[T], part: &mut [T]) -> Result<()> {
         if some.len() <= 1 {
-            return self.run_task(tasks, some.start, src, part);
+            let rows = self.rows_of(tasks, some.start)?;
+            let shared = |kernel: &Bound<T>, src: &[T], dst: &mut [T], rows| kernel.run_shared(src, dst, rows, pieces);
+            return self.run_rows(src, part, rows, shared);
         }
         let middle = some.start.midpoint(some.end);
         let start = |task: usize| tasks.range(task).start.saturating_sub(tasks.range(some.start).start);
@@ -216,8 +229,8 @@ impl<T: Element> Plan<T> {
         let left_len = tasks.range(middle.saturating_sub(1)).end.saturating_sub(tasks.range(some.start).start);
         let left = left.get_mut(..left_len).unwrap_or_default();
         let (left, right) = rayon::join(
-            || self.fork(tasks, some.start..middle, src, left),
-            || self.fork(tasks, middle..some.end, src, right),
+            || self.fork(tasks, pieces, some.start..middle, src, left),
+            || self.fork(tasks, pieces, middle..some.end, src, right),
         );
         left.and(right)
     }
@@ -256,7 +269,7 @@ impl<T: Element> Plan<T> {
         if need != got {
             return Err(Error::DstLen { need, got });
         }
-        self.run_rows(src, part, rows)
+        self.run_rows(src, part, rows, Bound::run)
     }
 
     /// The rows of a task of this plan's.
@@ -269,12 +282,12 @@ impl<T: Element> Plan<T> {
         if need == got { Ok(()) } else { Err(Error::SrcLen { need, got }) }
     }
 
-    /// Computes rows of the output into `dst`, which is their part of it and nothing else. A layer with bounds is computed
-    /// piece by piece, so that each is clamped while the cache holds it.
-    fn run_rows(&self, src: &[T], dst: &mut [T], rows: Range<usize>) -> Result<()> {
+    /// Computes rows of the output into `dst`, which is their part of it and nothing else, by a method of the kernel. A layer with
+    /// bounds is computed piece by piece, so that each is clamped while the cache holds it.
+    fn run_rows(&self, src: &[T], dst: &mut [T], rows: Range<usize>, run: impl Run<T>) -> Result<()> {
         let shared = &*self.shared;
         if shared.clamp.is_none() {
-            return self.run_piece(src, dst, rows);
+            return self.run_piece(src, dst, rows, &run);
         }
         let output = shared.kernel.output();
         let piece = CLAMPED_BYTES.checked_div(output.row_len().saturating_mul(size_of::<T>())).unwrap_or(0).max(1);
@@ -284,19 +297,20 @@ impl<T: Element> Plan<T> {
             let end = first.saturating_add(piece).min(rows.end);
             let span = output.span(first..end);
             let span = span.start.saturating_sub(base)..span.end.saturating_sub(base);
-            self.run_piece(src, dst.get_mut(span).unwrap_or_default(), first..end)?;
+            self.run_piece(src, dst.get_mut(span).unwrap_or_default(), first..end, &run)?;
             first = end;
         }
         Ok(())
     }
 
-    fn run_piece(&self, src: &[T], dst: &mut [T], rows: Range<usize>) -> Result<()> {
+    fn run_piece(&self, src: &[T], dst: &mut [T], rows: Range<usize>, run: &impl Run<T>) -> Result<()> {
         if dst.is_empty() {
             return Ok(());
         }
         let kernel = &self.shared.kernel;
-        let wrong = Error::DstLen { need: kernel.output().span(rows.clone()).len(), got: dst.len() };
-        kernel.run(src, dst, rows.clone()).ok_or(wrong)?;
+        if run(kernel, src, dst, rows.clone()).is_none() {
+            return Err(Error::DstLen { need: kernel.output().span(rows).len(), got: dst.len() });
+        }
         self.finish(dst, rows);
         Ok(())
     }

@@ -84,8 +84,8 @@ pub type MinPool<T> = Pool<Min, T>;
 /// - **Divisor**: the number of valid taps, or with [`AvgPool::count_include_pad`] the taps inside the declared padding,
 ///   or [`AvgPool::divisor`]. A window without a valid tap averages to 0.
 /// - **Order**: a window's columns are summed one by one, each in scan order, and then added from left to right. A planar
-///   plane averaged whole is dealt to 16 partial sums (element `i` to sum `i mod 16`) of which
-///   neighbours are added until one is left: `2i` with `2i + 1`. Long windows on the walk `bands` ([`Plan::kernel`]) are summed in blocks: `k >= 8` columns as the
+///   plane averaged whole is cut into blocks of 2¹⁴ elements; each is dealt to 16 partial sums (element `i` to sum `i mod 16`) of which
+///   neighbours are added until one is left: `2i` with `2i + 1`; then the blocks in the same way, an odd last one waiting. Long windows on the walk `bands` ([`Plan::kernel`]) are summed in blocks: `k >= 8` columns as the
 ///   powers of two that `k` is made of, the smallest first and from left to right, each a tree of pairs; `k >= 8` rows
 ///   that move by 1 are cut at multiples of `k` padded rows, summed backward up to the cut and forward from it. The
 ///   order depends on the geometry and the layout, never on the tier, the thread or the position in the batch, so

@@ -44,15 +44,22 @@ impl Tasks {
     }
 
     /// How many tasks a run is worth that moves so many bytes, inputs and outputs together, on so many threads: what
-    /// [`Plan::run_parallel`](crate::Plan#method.run_parallel) asks for, at most four a thread. 1 where more threads than the calling
-    /// one would not pay.
+    /// [`Plan::run_parallel`](crate::Plan#method.run_parallel) asks for, at most four a thread, and as many for each thread as for any
+    /// other. 1 where more threads than the calling one would not pay.
     ///
     /// ```
     /// use lanepool::Tasks;
     /// assert_eq!((Tasks::worth(4 << 20, 2), Tasks::worth(4 << 20, 64), Tasks::worth(1000, 64)), (8, 16, 1));
+    /// // Of 19 tasks, three of 16 threads would have two, and the others would wait for them.
+    /// assert_eq!(Tasks::worth(19 << 18, 16), 16);
     /// ```
     pub fn worth(bytes: usize, threads: usize) -> usize {
-        if threads <= 1 { 1 } else { threads.saturating_mul(TASKS_A_THREAD).min(bytes / TASK_BYTES).max(1) }
+        if threads <= 1 {
+            return 1;
+        }
+        let most = threads.saturating_mul(TASKS_A_THREAD).min(bytes / TASK_BYTES).max(1);
+        let left_over = most.checked_rem(threads).unwrap_or(0);
+        if most > threads { most.saturating_sub(left_over) } else { most }
     }
 
     /// The number of tasks. 0 where there is no output.

@@ -8,8 +8,8 @@ mod common;
 
 use common::check::{compare, is_same_walk, poison};
 use common::layer::OPS;
-use common::{Fill, Layer, Pad, Rng, Sample, share, tiers};
-use lanepool::{IndexKind, Layout, MaxPool, Plan, Tasks, Tier};
+use common::{Fill, Layer, Nan, Op, Pad, Rng, Sample, share, tiers};
+use lanepool::{IndexKind, Layout, MaxPool, Plan, SumPool, Tasks, Tier};
 
 /// A valid layer of up to some ten thousand elements.
 fn random_layer<T: Sample>(rng: &mut Rng) -> Layer {
@@ -165,6 +165,41 @@ fn alignment_does_not_matter<T: Sample>() {
     }
 }
 
+/// Planes longer than a block, of 2¹⁴ elements, pooled whole: their blocks are folded in one order on every tier, whether a plane's
+/// elements lie side by side or not, and wherever a NaN is that only some of the blocks have to be careful about.
+fn long_planes_agree<T: Sample>() {
+    let mut rng = Rng::named("long planes");
+    for len in [(1 << 14) - 1, 1 << 14, (1 << 14) + 1, (3 << 14) + 5, 4 << 14, (9 << 14) + 17] {
+        for (_, op) in OPS {
+            let layer = Layer::global(op, Layout::Nchw, &[1, 2, len]);
+            let mut src = Fill::Pattern.tensor::<T>(2 * len, &mut rng);
+            if let Some(nan) = T::nan(true, 2) {
+                // In the second plane only.
+                src[len + rng.below(len)] = nan;
+            }
+            // The same elements, each fourth of a longer row.
+            let mut spread = vec![poison::<T>(); 8 * len - 3];
+            spread.iter_mut().step_by(4).zip(&src).for_each(|(to, from)| *to = *from);
+            let want = run(&plan::<T>(&layer, Tier::Scalar), &src);
+            for tier in tiers::available() {
+                let plan = plan::<T>(&layer, tier);
+                let shape = plan.output_shape();
+                compare(&layer, tier, plan.kernel(), &shape, &run(&plan, &src), &want);
+                let apart = [8 * len, 4 * len, 4];
+                let strided = match op {
+                    Op::Sum => SumPool::global().tier(tier).plan_strided(Layout::Nchw, [1, 2, len], apart, [2, 1, 1]),
+                    Op::Max(Nan::Propagate) => {
+                        MaxPool::global().tier(tier).plan_strided(Layout::Nchw, [1, 2, len], apart, [2, 1, 1])
+                    }
+                    _ => continue,
+                };
+                let strided = strided.unwrap_or_else(|error| panic!("{layer} on {tier}: {error}"));
+                compare(&layer, tier, strided.kernel(), &shape, &run(&strided, &spread), &want);
+            }
+        }
+    }
+}
+
 /// What can be planned on one tier can be planned on every other, with the same shape and the same walk.
 fn plans_agree<T: Sample>() {
     let mut rng = Rng::named("plans");
@@ -309,6 +344,11 @@ macro_rules! tests {
             #[test]
             fn plans_agree() {
                 super::plans_agree::<$T>();
+            }
+
+            #[test]
+            fn long_planes_agree() {
+                super::long_planes_agree::<$T>();
             }
         }
     )+ };

@@ -1,4 +1,4 @@
-//! A run neither allocates nor frees: all that a plan needs, it has. (Counting the runs does, so not beside `count-runs`.)
+//! A run neither allocates nor frees: all that a plan needs, it has; and planning allocates that, and nothing else. (Counting the runs does, so not beside `count-runs`.)
 #![cfg(not(feature = "count-runs"))]
 
 #[macro_use]
@@ -8,8 +8,8 @@ use std::alloc::{GlobalAlloc, Layout as Memory, System};
 use std::cell::Cell;
 
 use common::layer::{LAYOUTS, OPS};
-use common::{Fill, Layer, Op, Rng, Sample, tiers};
-use lanepool::{IndexKind, Tier};
+use common::{Fill, Layer, Nan, Op, Rng, Sample, tiers};
+use lanepool::{IndexKind, Layout, Tier};
 
 /// The system's allocator, with a count for each thread.
 struct Counting;
@@ -116,6 +116,37 @@ fn relatives_do_not_allocate<T: Sample>(layer: &Layer, tier: Tier, rng: &mut Rng
     assert_eq!((made, result), (0, Ok(())), "{layer} as {finder:?}");
 }
 
+/// Where every window divides by one number there is no table: a plan is a kernel, for some walks a row of identities, a shape, and
+/// what its clones share.
+/// Nothing is allocated that is not kept.
+fn plan_allocates_what_it_keeps<T: Sample>() {
+    let square = |op, k: usize, s: usize, p: usize| {
+        Layer::new(op, Layout::Nchw, &[1, 8, 40, 40], &[k, k]).stride(&[s, s]).padding(&[p, p])
+    };
+    let max = Op::Max(Nan::Propagate);
+    for layout in [Layout::Nchw, Layout::Nhwc] {
+        for layer in [
+            square(max, 2, 2, 0),
+            square(max, 3, 1, 1),
+            square(max, 13, 1, 6),
+            square(Op::Avg, 2, 2, 0),
+            square(Op::AvgPadded, 3, 1, 1),
+            square(Op::AvgBy(7), 3, 2, 1),
+            square(Op::Sum, 3, 1, 1),
+            Layer::global(Op::Avg, layout, &[1, 8, 7, 7]),
+        ] {
+            let layer = Layer { layout, ..layer };
+            for tier in tiers::available() {
+                let (made, plan) = calls(|| layer.plan::<T>(Some(tier)));
+                let plan = plan.unwrap_or_else(|error| panic!("{layer}: {error}"));
+                assert!(made <= 4, "{made} calls to plan {plan}");
+                let text = plan.to_string();
+                assert_eq!(calls(|| drop(plan)).0, made, "{text}: something was freed while it was planned");
+            }
+        }
+    }
+}
+
 /// The counter counts.
 #[test]
 fn allocations_are_counted() {
@@ -129,6 +160,11 @@ macro_rules! tests {
             #[test]
             fn run_does_not_allocate() {
                 super::run_does_not_allocate::<$T>();
+            }
+
+            #[test]
+            fn plan_allocates_what_it_keeps() {
+                super::plan_allocates_what_it_keeps::<$T>();
             }
         }
     )+ };

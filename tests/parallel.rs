@@ -6,7 +6,7 @@ mod common;
 use common::check::{compare, poison};
 use common::layer::OPS;
 use common::{Fill, Layer, Nan, Op, Rng, Sample, tiers};
-use lanepool::{Error, IndexKind, Layout, MaxPool, Tier};
+use lanepool::{Error, IndexKind, Layout, MaxPool, Tasks, Tier};
 
 /// Layers of every walk, with a prime number of rows here and there, so that parts are of unequal length.
 fn layers() -> Vec<Layer> {
@@ -26,6 +26,9 @@ fn layers() -> Vec<Layer> {
         Layer::new(Op::Sum, Nchw, &[1, 2, 5, 7, 9], &[2, 3, 2]).stride(&[1, 2, 1]),
         Layer::new(Op::Sum, Nchw, &[1, 7, 1001], &[3]).stride(&[3]),
         Layer::global(Op::Sum, Nchw, &[3, 37, 9, 7]),
+        // Long planes, which threads share: of 2 and of 13 blocks.
+        Layer::global(Op::Sum, Nchw, &[1, 3, 131, 127]),
+        Layer::global(Op::Sum, Nchw, &[1, 1, 409, 503]),
         Layer::global(Op::Sum, Nhwc, &[5, 37, 4, 4]),
     ]
 }
@@ -105,6 +108,8 @@ fn large_layers_are_cut() {
             square(Op::Avg, 3, 1, 1),
             square(Op::Avg, 13, 1, 6),
             Layer::global(Op::Avg, layout, &[2, 512, 33, 35]),
+            Layer::global(Op::Avg, layout, &[1, 8, 701, 353]),
+            Layer::global(Op::Max(Nan::Propagate), layout, &[1, 8, 701, 353]),
         ] {
             let src = Fill::Bits.tensor::<f32>(layer.input_len(), &mut rng);
             let plan = layer.plan::<f32>(None).unwrap_or_else(|error| panic!("{layer}: {error}"));
@@ -132,4 +137,67 @@ fn a_refused_run_writes_nothing() {
         assert_eq!(plan.run_parallel(&src, &mut dst[..got]), Err(Error::DstLen { need: len, got }));
     }
     assert!(dst.iter().all(|y| y.to_bits() == poison::<f32>().to_bits()));
+}
+
+/// One plane pooled whole has one output, and still more than one thread computes it: by the time that each has worked.
+#[cfg(target_os = "linux")]
+#[test]
+fn threads_share_a_long_plane() {
+    let worked = |_: rayon::BroadcastContext<'_>| {
+        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: the clock of the calling thread, written to a place for it.
+        assert_eq!(unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) }, 0);
+        time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
+    };
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("a pool");
+    for op in [Op::Avg, Op::Max(Nan::Propagate)] {
+        let layer = Layer::global(op, Layout::Nchw, &[1, 1, 2048, 2048]);
+        let plan = layer.plan::<f32>(None).expect("a valid layer");
+        let src = vec![1.0; plan.input_len()];
+        let before = pool.broadcast(worked);
+        for _ in 0..50 {
+            let mut dst = [0.0];
+            assert_eq!(pool.install(|| plan.run_parallel(&src, &mut dst)), Ok(()));
+            assert_eq!(dst, [1.0]);
+        }
+        let spent: Vec<f64> = pool.broadcast(worked).iter().zip(before).map(|(now, before)| now - before).collect();
+        assert!(spent.iter().all(|each| *each > 0.1 * spent.iter().sum::<f64>()), "{plan}: {spent:?} seconds");
+    }
+}
+
+/// On paper, how well the layers of the benchmarks fill 64 threads: the tasks of a run, and the share of the threads' time that
+/// is work where every row takes as long and an idle thread takes the next task. `--nocapture` prints the table.
+#[test]
+fn large_layers_fill_64_threads() {
+    const THREADS: usize = 64;
+    let list: Vec<serde_json::Value> =
+        serde_json::from_str(include_str!("../benches/layers.json")).expect("a list of layers");
+    let numbers = |layer: &serde_json::Value, key: &str| -> Option<Vec<usize>> {
+        let values = layer[key].as_array()?.iter();
+        values.map(|value| value.as_u64().map(|value| value as usize)).collect()
+    };
+    println!("{:28} {:>5} {:>8} {:>5} {:>6} {:>5}", "layer", "", "bytes", "tasks", "filled", "used");
+    for case in &list {
+        let name = case["name"].as_str().expect("a name");
+        let pool = numbers(case, "kernel").map_or_else(MaxPool::<f32>::global, MaxPool::new);
+        let pool = numbers(case, "stride").iter().fold(pool, |pool, stride| pool.stride(stride));
+        let pool = numbers(case, "padding").iter().fold(pool, |pool, padding| pool.padding(padding));
+        let shape = numbers(case, "shape").expect("a shape");
+        for layout in [Layout::Nchw, Layout::Nhwc] {
+            let plan = pool.plan(layout, &shape).expect("a valid layer");
+            let bytes = (plan.input_len() + plan.output_len()) * size_of::<f32>();
+            let worth = Tasks::worth(bytes, THREADS);
+            let tasks = plan.tasks(worth);
+            let longest = tasks.range(0).len();
+            let rounds = tasks.len().div_ceil(THREADS);
+            // Of the threads that have a task at all, and of all 64.
+            let ideal = plan.output_len() as f64 / (rounds * longest) as f64;
+            let (busy, used) = (ideal / tasks.len().min(THREADS) as f64, ideal / THREADS as f64);
+            println!("{name:28} {layout} {bytes:8} {:5} {busy:6.2} {used:5.2}", tasks.len());
+            assert!(tasks.len() <= worth && worth <= 4 * THREADS, "{name} {layout}");
+            assert!(bytes / tasks.len() >= 256 << 10 || tasks.len() == 1, "{name} {layout}: tasks too small to pay");
+            // Tasks are as even as whole rows allow.
+            assert!(tasks.len() < 2 || busy >= 0.7, "{name} {layout}: {} tasks fill {busy}", tasks.len());
+        }
+    }
 }

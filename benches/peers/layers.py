@@ -1,4 +1,4 @@
-"""The layers: pooling layers of published networks, and two of image processing, in every element and layout."""
+"""The layers of `layers.json`: pooling layers of published networks, and two of image processing, in every element and layout."""
 
 import json
 from dataclasses import dataclass, replace
@@ -84,9 +84,17 @@ def aligned(shape, dtype):
     return raw[begin : begin + count].view(dtype).reshape(shape)
 
 
+def of_row(row):
+    """A layer as the list has it, in the form of `lanepool bench --cases`."""
+    shape = tuple(row["shape"])
+    is_global = row["kernel"] == "global"
+    kernel = shape[2:] if is_global else tuple(row["kernel"])
+    stride, pad = (tuple(row.get(key, [default] * len(kernel))) for key, default in (("stride", 1), ("padding", 0)))
+    return Layer(row["name"], row["op"], shape, kernel, stride, pad, is_global)
+
+
 def layers():
-    rows = json.loads(Path(__file__).with_name("layers.json").read_text())
-    published = [Layer(**{key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}) for row in rows]
+    published = [of_row(row) for row in json.loads((Path(__file__).parents[1] / "layers.json").read_text())]
     for element in ELEMENTS:
         for layout in ("nchw", "nhwc"):
             for layer in published:

@@ -5,6 +5,9 @@
 //!     fold each plane's elements in 16 virtual lanes: element i goes to lane i mod 16      (1)
 //!     fold the lanes of all of them, one behind the other, in pairs of neighbours          (2)
 //!     finish and store the group                                                           (3)
+//! for a plane longer than a block, instead:
+//!     fold the elements of each block in 16 virtual lanes, and those, as above
+//!     fold the blocks in pairs of neighbours                                               (4)
 //! ```
 //!
 //! 1. This is the one place where lanes are not outputs, so their number must not be the vector's: 16 on every tier, in
@@ -17,19 +20,24 @@
 //!    `i + 8`, then 4, 2, 1, and stored alone: 5.5 instead of 2.2 times the streaming bound for an average of 7×7, AVX-512.
 //!    And all lanes of a group in an array that each plane fills, folded in the end: it goes through memory where a plane has
 //!    two vectors, 9.7 on AVX2.)
+//! 4. A long plane has one output, and threads must be able to share it: so it is cut by its length alone, whoever folds it.
+//!    Pairs of neighbours again: the step from lanes to blocks is one more of the same, four blocks are folded side by
+//!    side as four planes are, and any aligned power of two of blocks is a subtree, which a thread can fold by itself.
 
 use core::ops::Range;
 
 use super::divisors::Divisors;
-use super::{Io, Layer, Position, Walk};
+use super::{Io, Layer, Position, Walk, inline};
 use crate::kernels::simd::{Lane, Lanes, MOST_LANES, Reduce};
 use crate::kernels::table::WalkKind;
 use crate::strides::Gaps;
 
 /// The lanes that a run is dealt to.
 const VIRTUAL: usize = 16;
-/// Planes whose elements are folded side by side.
-const PLANES: usize = 4;
+/// Runs whose elements are folded side by side: planes, or blocks of one.
+const QUAD: usize = 4;
+/// Elements of a block. Part of the contract. A quad of blocks of `f32` is what a task is worth, see `src/tasks.rs`.
+const BLOCK: usize = 1 << 14;
 
 pub(crate) struct Global<A, R> {
     op: R,
@@ -39,6 +47,15 @@ pub(crate) struct Global<A, R> {
     /// Whether they lie side by side.
     is_whole: bool,
     divisors: Divisors<A>,
+}
+
+/// Elements of one plane that are folded to one lane: all of them, or a block.
+#[derive(Clone, Copy)]
+struct Run<T> {
+    plane: *const T,
+    /// The first of them.
+    from: usize,
+    len: usize,
 }
 
 impl<A: Lane, R> Global<A, R> {
@@ -61,6 +78,16 @@ impl<A: Lane, S: Lanes<A>, R: Reduce<A, S>> Walk<S> for Global<A, R> {
     unsafe fn visit(&self, s: S, io: Io<R::T>, planes: Range<usize>) {
         // A plane has one output, its row.
         let io = self.layer.rebased(io, &Position { outer: planes.start, z: 0, y: 0 });
+        if self.len > BLOCK {
+            for plane in planes {
+                // SAFETY: all blocks of a plane of the input, and its output, which is the run's.
+                unsafe {
+                    let folded = self.subtree(s, &io, plane, 0..self.blocks());
+                    self.put(s, &io, plane, folded);
+                }
+            }
+            return;
+        }
         let mut plane = planes.start;
         while plane < planes.end {
             let count = S::N.min(VIRTUAL).min(planes.end - plane);
@@ -69,9 +96,173 @@ impl<A: Lane, S: Lanes<A>, R: Reduce<A, S>> Walk<S> for Global<A, R> {
             plane += count;
         }
     }
+
+    #[cfg(feature = "rayon")]
+    unsafe fn visit_shared(&self, s: S, io: Io<R::T>, planes: Range<usize>, pieces: usize) {
+        if self.len <= BLOCK || pieces <= 1 {
+            return s.vectorize(
+                #[inline(always)]
+                // SAFETY: the same contract.
+                || unsafe { self.visit(s, io, planes) },
+            );
+        }
+        // Subtrees of whole quads.
+        let most = self.blocks().div_ceil(pieces).next_power_of_two().max(QUAD);
+        // SAFETY: `src` is the whole input, which nobody changes meanwhile; any bits are an `R::T`, which is `Pod`.
+        let src = unsafe { core::slice::from_raw_parts(io.src, io.readable(io.src)) };
+        let io = self.layer.rebased(io, &Position { outer: planes.start, z: 0, y: 0 });
+        for plane in planes {
+            let folded = self.tree(s, src, plane, 0..self.blocks(), most);
+            s.vectorize(
+                #[inline(always)]
+                // SAFETY: the output of the plane is the run's.
+                || unsafe { self.put(s, &io, plane, folded) },
+            );
+        }
+    }
 }
 
 impl<A: Lane, R> Global<A, R> {
+    /// Blocks of a plane.
+    #[inline(always)]
+    fn blocks(&self) -> usize {
+        self.len.div_ceil(BLOCK)
+    }
+
+    /// Neighbouring blocks of a plane, folded on as many threads of the calling thread's pool as are free, `most` at a time.
+    /// `src` is the whole input, and there is a block.
+    #[cfg(feature = "rayon")]
+    fn tree<S: Lanes<A>>(&self, s: S, src: &[R::T], plane: usize, blocks: Range<usize>, most: usize) -> A
+    where
+        R: Reduce<A, S>,
+    {
+        if blocks.len() <= most {
+            let Range { start, end } = src.as_ptr_range();
+            let io = Io { src: start, src_end: end, dst: core::ptr::null_mut(), dst_end: core::ptr::null_mut() };
+            return s.vectorize(
+                #[inline(always)]
+                // SAFETY: blocks of a plane of the input.
+                || unsafe { self.subtree(s, &io, plane, blocks) },
+            );
+        }
+        // The left subtree is whole, as long as a power of two: where pairs of neighbours would have met.
+        let middle = blocks.start + blocks.len().next_power_of_two() / 2;
+        let (left, right) = rayon::join(
+            || self.tree(s, src, plane, blocks.start..middle, most),
+            || self.tree(s, src, plane, middle..blocks.end, most),
+        );
+        s.vectorize(
+            #[inline(always)]
+            || join_two::<A, S, R::Careful>(s, self.op.careful(), left, right),
+        )
+    }
+
+    /// Neighbouring blocks of a plane, at least one, folded in pairs of neighbours. The first is a multiple of [`QUAD`].
+    ///
+    /// # Safety
+    /// `io.src .. io.src_end` is the whole input, of which these are blocks.
+    #[inline(always)]
+    unsafe fn subtree<S: Lanes<A>>(&self, s: S, io: &Io<R::T>, plane: usize, blocks: Range<usize>) -> A
+    where
+        R: Reduce<A, S>,
+    {
+        let join = inline(
+            #[inline(always)]
+            |a, b| join_two::<A, S, R::Careful>(s, self.op.careful(), a, b),
+        );
+        // What 1, 2, 4… groups are folded to that wait for as many more: those whose bit is set in how many are done.
+        let mut waiting = [R::Careful::fill(self.op.careful()); usize::BITS as usize];
+        let mut done = 0_usize;
+        // A vector of fewer lanes takes fewer blocks; the tree is the same.
+        let each = QUAD.min(S::N);
+        let mut first = blocks.start;
+        while first < blocks.end {
+            let group = first..blocks.end.min(first + each);
+            // SAFETY: by this function's contract.
+            let mut folded = unsafe {
+                match self.leaf(s, self.op, io, plane, group.clone()) {
+                    Ok(folded) => folded,
+                    // The careful twin watches nothing.
+                    Err(_) => self.leaf(s, self.op.careful(), io, plane, group).unwrap_or_else(|folded| folded),
+                }
+            };
+            let mut level = 0;
+            while done >> level & 1 == 1 {
+                folded = join(waiting[level], folded);
+                level += 1;
+            }
+            waiting[level] = folded;
+            (done, first) = (done + 1, first + each);
+        }
+        // The odd ones, from the last to the first.
+        let mut level = done.trailing_zeros() as usize;
+        let mut folded = waiting[level];
+        loop {
+            level += 1;
+            match done >> level {
+                0 => return folded,
+                rest if rest & 1 == 1 => folded = join(waiting[level], folded),
+                _ => {}
+            }
+        }
+    }
+
+    /// Neighbouring blocks of a plane, at most as many as are folded side by side, in one lane: not to be used where `op` is not
+    /// right for what it met, which is the error.
+    ///
+    /// # Safety
+    /// As for `subtree`.
+    #[inline(always)]
+    unsafe fn leaf<S: Lanes<A>, O>(
+        &self,
+        s: S,
+        op: O,
+        io: &Io<R::T>,
+        plane: usize,
+        blocks: Range<usize>,
+    ) -> core::result::Result<A, A>
+    where
+        R: Reduce<A, S>,
+        O: Reduce<A, S, T = R::T>,
+    {
+        // SAFETY: a plane of the input.
+        let plane = unsafe { io.src.add(self.layer.places.input.outer(plane)) };
+        let count = blocks.len();
+        let run = inline(
+            #[inline(always)]
+            |i: usize| {
+                let from = (blocks.start + i) * BLOCK;
+                Run { plane, from, len: BLOCK.min(self.len - from) }
+            },
+        );
+        let are_equal = run(count - 1).len == BLOCK;
+        // SAFETY: elements of the plane.
+        let (mut v, flag) = unsafe { self.quad(s, op, io, count, are_equal, run, op.clean(s)) };
+        let mut lanes = S::N;
+        while lanes > 1 {
+            lanes /= 2;
+            v = halve::<A, S, O>(s, op, v, v);
+        }
+        let folded = first_lane::<A, S>(s, v, op.fill());
+        if O::WATCH && op.dirty(s, flag) { Err(folded) } else { Ok(folded) }
+    }
+
+    /// Finishes and stores the output of a long plane.
+    ///
+    /// # Safety
+    /// The output of `plane` is the run's to write; `io.dst` is that of plane 0.
+    #[inline(always)]
+    unsafe fn put<S: Lanes<A>>(&self, s: S, io: &Io<R::T>, plane: usize, folded: A)
+    where
+        R: Reduce<A, S>,
+    {
+        let op = self.op.careful();
+        let divisor = self.divisors.row::<S, R::Careful>(0, 0).at(s, op, 0);
+        let v = op.finish(s, s.splat(folded), divisor);
+        // SAFETY: one output.
+        unsafe { op.store_first(s, io.dst.wrapping_add(self.layer.places.output.outer(plane)), 1, v) };
+    }
+
     /// # Safety
     /// As for `visit`; `planes`, at most as many as lanes, are units of the run.
     #[inline(always)]
@@ -97,27 +288,25 @@ impl<A: Lane, R> Global<A, R> {
         R: Reduce<A, S>,
         O: Reduce<A, S, T = R::T>,
     {
-        let mut quads = [s.splat(op.fill()); VIRTUAL / PLANES];
+        let mut quads = [s.splat(op.fill()); VIRTUAL / QUAD];
         let mut flag = op.clean(s);
-        for (quad, first) in quads.iter_mut().zip(planes.clone().step_by(PLANES)) {
-            let planes = first..planes.end.min(first + PLANES);
+        for (quad, first) in quads.iter_mut().zip(planes.clone().step_by(QUAD)) {
+            let run = inline(
+                #[inline(always)]
+                |i: usize| {
+                    // SAFETY: a plane of the input.
+                    let plane = unsafe { io.src.add(self.layer.places.input.outer(first + i)) };
+                    Run { plane, from: 0, len: self.len }
+                },
+            );
             // SAFETY: by this function's contract.
-            (*quad, flag) = unsafe {
-                match VIRTUAL / S::N {
-                    0 | 1 => self.quad::<S, O, 1>(s, op, &io, planes, flag),
-                    2 => self.quad::<S, O, 2>(s, op, &io, planes, flag),
-                    4 => self.quad::<S, O, 4>(s, op, &io, planes, flag),
-                    8 => self.quad::<S, O, 8>(s, op, &io, planes, flag),
-                    // One lane: sixteen vectors.
-                    _ => self.quad::<S, O, 16>(s, op, &io, planes, flag),
-                }
-            };
+            (*quad, flag) = unsafe { self.quad(s, op, &io, QUAD.min(planes.end - first), true, run, flag) };
         }
         if O::WATCH && op.dirty(s, flag) {
             return true;
         }
         // Lanes that a plane still has, and vectors that hold them all.
-        let (mut each, mut vectors) = ((S::N / PLANES).max(1), (S::N.min(VIRTUAL) / PLANES).max(1));
+        let (mut each, mut vectors) = ((S::N / QUAD).max(1), (S::N.min(VIRTUAL) / QUAD).max(1));
         while vectors > 1 {
             (each, vectors) = (each / 2, vectors / 2);
             for i in 0..vectors {
@@ -147,31 +336,68 @@ impl<A: Lane, R> Global<A, R> {
         false
     }
 
-    /// Up to four planes of `G` vectors each, in one vector: the lanes of all of them, folded as often as that takes.
+    /// The first `count` of four runs in one vector: the lanes of all of them, folded as often as that takes.
     ///
     /// # Safety
-    /// As for `group`.
+    /// The runs are elements of planes of the input, and where they are said to be, of equal length.
     #[inline(always)]
-    unsafe fn quad<S: Lanes<A>, O, const G: usize>(
+    #[allow(clippy::too_many_arguments, reason = "the state of one loop")]
+    unsafe fn quad<S: Lanes<A>, O>(
         &self,
         s: S,
         op: O,
         io: &Io<R::T>,
-        planes: Range<usize>,
+        count: usize,
+        are_equal: bool,
+        run: impl Fn(usize) -> Run<R::T>,
+        flag: O::Flag,
+    ) -> (S::V, O::Flag)
+    where
+        R: Reduce<A, S>,
+        O: Reduce<A, S, T = R::T>,
+    {
+        // SAFETY: by this function's contract.
+        unsafe {
+            match VIRTUAL / S::N {
+                0 | 1 => self.quad_of::<S, O, 1>(s, op, io, count, are_equal, run, flag),
+                2 => self.quad_of::<S, O, 2>(s, op, io, count, are_equal, run, flag),
+                4 => self.quad_of::<S, O, 4>(s, op, io, count, are_equal, run, flag),
+                8 => self.quad_of::<S, O, 8>(s, op, io, count, are_equal, run, flag),
+                // One lane: sixteen vectors.
+                _ => self.quad_of::<S, O, 16>(s, op, io, count, are_equal, run, flag),
+            }
+        }
+    }
+
+    /// The same, each run dealt to `G` vectors.
+    ///
+    /// # Safety
+    /// As for `quad`.
+    #[inline(always)]
+    #[allow(clippy::too_many_arguments, reason = "the state of one loop")]
+    unsafe fn quad_of<S: Lanes<A>, O, const G: usize>(
+        &self,
+        s: S,
+        op: O,
+        io: &Io<R::T>,
+        count: usize,
+        are_equal: bool,
+        run: impl Fn(usize) -> Run<R::T>,
         mut flag: O::Flag,
     ) -> (S::V, O::Flag)
     where
         R: Reduce<A, S>,
         O: Reduce<A, S, T = R::T>,
     {
-        let mut each = [s.splat(op.fill()); PLANES];
-        // SAFETY: planes of the group.
+        let mut each = [s.splat(op.fill()); QUAD];
+        // SAFETY: by this function's contract.
         unsafe {
-            if planes.len() == PLANES && !S::PLAIN {
-                (each, flag) = self.deal::<S, O, PLANES, G>(s, op, io, planes.start, flag);
+            if count == QUAD && are_equal && !S::PLAIN {
+                let runs = [run(0), run(1), run(2), run(3)];
+                (each, flag) = self.deal::<S, O, QUAD, G>(s, op, io, runs, flag);
             } else {
-                for (v, plane) in each.iter_mut().zip(planes) {
-                    ([*v], flag) = self.deal::<S, O, 1, G>(s, op, io, plane, flag);
+                for (i, v) in each.iter_mut().enumerate().take(count) {
+                    ([*v], flag) = self.deal::<S, O, 1, G>(s, op, io, [run(i)], flag);
                 }
             }
         }
@@ -185,28 +411,28 @@ impl<A: Lane, R> Global<A, R> {
         (quad, flag)
     }
 
-    /// Deals the elements of `P` planes to `G` vectors of lanes each and folds those to one.
+    /// Deals the elements of `P` runs of one length to `G` vectors of lanes each and folds those to one.
     ///
     /// # Safety
-    /// The planes from `plane` on are planes of the input.
+    /// As for `quad`.
     #[inline(always)]
     unsafe fn deal<S: Lanes<A>, O, const P: usize, const G: usize>(
         &self,
         s: S,
         op: O,
         io: &Io<R::T>,
-        plane: usize,
+        runs: [Run<R::T>; P],
         mut flag: O::Flag,
     ) -> ([S::V; P], O::Flag)
     where
         R: Reduce<A, S>,
         O: Reduce<A, S, T = R::T>,
     {
-        let len = self.len;
+        let len = runs[0].len;
         let mut src = [io.src; P];
         for p in 0..P {
-            // SAFETY: by this function's contract.
-            src[p] = unsafe { io.src.add(self.layer.places.input.outer(plane + p)) };
+            // Where elements do not lie side by side, this is not where the run begins, and not used.
+            src[p] = runs[p].plane.wrapping_add(runs[p].from);
         }
         let mut lanes = [[s.splat(op.fill()); G]; P];
         let mut i = 0;
@@ -250,7 +476,7 @@ impl<A: Lane, R> Global<A, R> {
                     let n = S::N.min(len - at);
                     // SAFETY: elements of the plane; the array holds a vector.
                     let v = unsafe {
-                        gather(&self.layer, src[p], at, &mut gathered[..n]);
+                        gather(&self.layer, runs[p].plane, runs[p].from + at, &mut gathered[..n]);
                         op.load(s, gathered.as_ptr())
                     };
                     flag = op.watch(s, flag, v, v);
@@ -298,4 +524,19 @@ unsafe fn gather<T: Copy>(layer: &Layer, src: *const T, at: usize, to: &mut [T])
 fn halve<A: Lane, S: Lanes<A>, O: Reduce<A, S>>(s: S, op: O, a: S::V, b: S::V) -> S::V {
     let (even, odd) = s.unzip(a, b);
     op.join(s, even, odd)
+}
+
+/// The first lane of a vector.
+#[inline(always)]
+fn first_lane<A: Lane, S: Lanes<A>>(s: S, v: S::V, fill: A) -> A {
+    let mut lanes = [fill; MOST_LANES];
+    // SAFETY: the array holds a vector.
+    unsafe { s.store(lanes.as_mut_ptr(), v) };
+    lanes[0]
+}
+
+/// Joins two numbers.
+#[inline(always)]
+fn join_two<A: Lane, S: Lanes<A>, O: Reduce<A, S>>(s: S, op: O, a: A, b: A) -> A {
+    first_lane::<A, S>(s, op.join(s, s.splat(a), s.splat(b)), a)
 }

@@ -162,6 +162,20 @@ pub(crate) trait Walk<S: Simd>: Send + Sync {
     /// `io.dst .. io.dst_end` the output of `rows`, likewise, which end at or before the layer's; nobody else touches that output
     /// meanwhile.
     unsafe fn visit(&self, s: S, io: Io<Self::T>, rows: Range<usize>);
+
+    /// The same, where a row that is long to compute may be computed in up to `pieces` pieces on the threads of the calling
+    /// thread's pool. Enters the tier's instructions by itself, on each of them.
+    ///
+    /// # Safety
+    /// As for `visit`.
+    #[cfg(feature = "rayon")]
+    unsafe fn visit_shared(&self, s: S, io: Io<Self::T>, rows: Range<usize>, _pieces: usize) {
+        s.vectorize(
+            #[inline(always)]
+            // SAFETY: the same contract.
+            || unsafe { self.visit(s, io, rows) },
+        );
+    }
 }
 
 /// Where an output row lies: which plane, and which output on depth and height.

@@ -340,7 +340,7 @@ impl<A: Lane, R, T> Rows<A, R, T> {
             }
         }
         // One divisor for all, made ready once; else one a lane.
-        let uniform = divisors.uniform().then(|| divisors.at(s, op, 0));
+        let uniform = divisors.are_equal().then(|| divisors.at(s, op, 0));
         // One block. Only the last one reaches past the row.
         let mut visit = inline(
             #[inline(always)]

@@ -45,7 +45,7 @@ def kernels():
     found = []
     for line in run(OBJDUMP, "--syms", "--demangle", BINARY).splitlines():
         fields = re.match(r"([0-9a-f]{16}) .{7} \.text\S*\s+([0-9a-f]{16}) (?:\.hidden )?(.*)", line)
-        if fields and "::token::Neon" in fields[3] and "drop_in_place" not in fields[3]:
+        if fields and "::token::neon::Neon" in fields[3] and "drop_in_place" not in fields[3]:
             found.append((int(fields[1], 16), int(fields[2], 16)))
     if not found:
         sys.exit("arm-model: the binary has no kernel for NEON: are the symbols stripped, or the names changed?")

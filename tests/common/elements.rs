@@ -32,12 +32,16 @@ pub struct Window<'a, T> {
     pub order: Order<'a>,
 }
 
+/// Elements of a block of a plane averaged whole.
+const BLOCK: usize = 1 << 14;
+
 /// The order in which floats are added.
 #[derive(Clone, Copy, Debug)]
 pub enum Order<'a> {
     /// Each column in scan order; then the columns from left to right.
     Columns,
-    /// A plane averaged whole, in one contiguous run of memory: 16 partial sums, neighbours added until one is left.
+    /// A plane averaged whole, planar: blocks of 2¹⁴ elements, each in 16 partial sums, of which neighbours are added until one is
+    /// left; then the blocks likewise.
     WholePlane,
     /// A window that is long on an axis.
     Long {
@@ -181,18 +185,26 @@ macro_rules! float_sample {
                     Order::Columns => {
                         columns.filter_map(|column| column.into_iter().reduce(add)).reduce(add).unwrap_or(0.0)
                     }
-                    // "a plane averaged whole is dealt to 16 partial sums of which neighbours are added until one is left"
+                    // "cut into blocks of 2¹⁴ elements; each is dealt to 16 partial sums (element `i` to sum `i mod 16`) of
+                    // which neighbours are added until one is left …; then the blocks in the same way, an odd last one waiting"
                     Order::WholePlane => {
-                        let mut partial: [$Acc; 16] = [-0.0; 16];
-                        for i in 0..window.taps.len() {
-                            partial[i % 16] += widen(window.scan(i));
-                        }
-                        for half in [8, 4, 2, 1] {
-                            for lane in 0..half {
-                                partial[lane] = partial[2 * lane] + partial[2 * lane + 1];
+                        let block = |from: usize| {
+                            let mut partial: [$Acc; 16] = [-0.0; 16];
+                            for i in from..window.taps.len().min(from + BLOCK) {
+                                partial[i % 16] += widen(window.scan(i));
                             }
+                            for half in [8, 4, 2, 1] {
+                                for lane in 0..half {
+                                    partial[lane] = partial[2 * lane] + partial[2 * lane + 1];
+                                }
+                            }
+                            partial[0]
+                        };
+                        let mut blocks: Vec<$Acc> = (0..window.taps.len()).step_by(BLOCK).map(block).collect();
+                        while blocks.len() > 1 {
+                            blocks = blocks.chunks(2).map(|pair| pair.iter().copied().reduce(add).unwrap_or(0.0)).collect();
                         }
-                        partial[0]
+                        blocks[0]
                     }
                     Order::Long { cut, powers } => {
                         let columns = columns.map(|column| {

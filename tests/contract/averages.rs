@@ -2,6 +2,8 @@
 
 use lanepool::{AvgPool, Layout};
 
+use crate::common::check::check;
+use crate::common::layer::OPS;
 use crate::common::{Fill, Layer, Op, Rng};
 use crate::{INF, bits, kernel, pool, row};
 
@@ -92,6 +94,45 @@ fn order_of_a_plane_averaged_whole() {
     // 1 meets 0 at once, and is lost; then 2, 4, 8 in turn.
     assert_eq!(sum(&[(0, big), (1, 1.0), (2, 1.0), (4, 1.0), (8, 1.0)]), big);
     assert_eq!(sum(&[(0, big), (4, 1.0), (6, 1.0)]), big + 2.0);
+}
+
+/// "Cut into blocks of 2¹⁴ elements …; then the blocks in the same way, an odd last one waiting"
+#[test]
+fn order_of_a_long_plane() {
+    const BLOCK: usize = 1 << 14;
+    let big = 16_777_216.0;
+    let sum = |blocks: usize, set: &[(usize, f32)]| {
+        let mut x = vec![0.0; (blocks - 1) * BLOCK + 5];
+        for (i, value) in set {
+            x[*i] = *value;
+        }
+        pool(&Layer::global(Op::Sum, Layout::Nchw, &[1, 1, x.len()]), &x)[0]
+    };
+    // Elements 0 and 16 share a partial sum; element 0 and the first of the next block do not.
+    assert_eq!(sum(2, &[(0, big), (16, 1.0), (BLOCK, 1.0)]), big);
+    assert_eq!(sum(2, &[(0, big), (BLOCK, 1.0), (BLOCK + 1, 1.0)]), big + 2.0);
+    // Blocks 2 and 3 meet before they meet block 0.
+    assert_eq!(sum(4, &[(0, big), (2 * BLOCK, 1.0), (3 * BLOCK, 1.0)]), big + 2.0);
+    assert_eq!(sum(4, &[(0, big), (BLOCK, 1.0), (2 * BLOCK, 1.0)]), big);
+    // Of seven, the last waits for 4 and 5: (0 to 3) + ((4 + 5) + 6).
+    assert_eq!(sum(7, &[(0, big), (5 * BLOCK, 1.0), (6 * BLOCK, 1.0)]), big + 2.0);
+    // Of five, it waits for all four.
+    assert_eq!(sum(5, &[(0, big), (3 * BLOCK, 1.0), (4 * BLOCK, 1.0)]), big);
+}
+
+/// The same on every tier, for lengths of every kind, with and without NaN.
+#[test]
+fn long_planes_are_what_the_specification_says() {
+    let mut rng = Rng::named("long planes");
+    for len in [(1 << 14) + 1, (4 << 14) - 3, (6 << 14) + 100] {
+        for (_, op) in OPS {
+            for fill in [Fill::Pattern, Fill::Nans] {
+                let layer = Layer::global(op, Layout::Nchw, &[1, 1, len]);
+                check(&layer, &fill.tensor::<f32>(len, &mut rng));
+                check(&layer, &fill.tensor::<u8>(len, &mut rng));
+            }
+        }
+    }
 }
 
 /// "Long windows may be added in blocks": 8 taps of a row are a balanced tree, 13 are 1 + 4 + 8.

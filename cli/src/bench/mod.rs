@@ -1,7 +1,6 @@
 //! `lanepool bench`: times layers on every tier against the streaming bound.
 
-mod cases;
-pub mod layers;
+pub mod cases;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -73,7 +72,7 @@ struct Record<'a> {
 pub fn run(args: Args) -> Result<ExitCode> {
     let mut layers = match &args.cases {
         Some(file) => cases::read(file)?,
-        None => layers::published(),
+        None => cases::built_in()?,
     };
     let wanted = |layer: &Layer| {
         let named = args.only.is_empty() || args.only.iter().any(|part| layer.name.contains(part.as_str()));

@@ -9,12 +9,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use image::RgbImage;
 use lanepool::{DType, Layout, Tier};
 
 use self::features::{Planes, square};
-use crate::bench::layers;
+use crate::bench::cases;
 use crate::layer::{Operation, joined};
 use crate::report::{self, say};
 use crate::timing::{self, Input, Layer, Measurement};
@@ -145,7 +145,7 @@ fn time(photograph: &RgbImage, maps: &Planes, head: &Planes, rounds: usize) -> R
         ("googlenet_branch_max3s1", maps),
     ] {
         for (layout, data) in [(Layout::Nchw, planes.data.clone()), (Layout::Nhwc, planes.channels_last())] {
-            let Some(layer) = layers::named(name, layout, DType::F32) else { bail!("no layer is called {name}") };
+            let layer = cases::named(name, layout, DType::F32)?;
             jobs.push((layer, bytemuck::cast_slice(&data).to_vec()));
         }
     }

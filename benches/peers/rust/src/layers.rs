@@ -1,8 +1,8 @@
-//! The layers of `layers.json`.
+//! The layers of `benches/layers.json`.
 
 use std::fmt;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use serde::Deserialize;
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub enum Op {
     Avg,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct Layer {
     pub name: String,
     pub op: Op,
@@ -24,8 +24,42 @@ pub struct Layer {
     /// Before and after each axis.
     pub pad: Vec<usize>,
     /// One window, the whole plane: an operator of its own in most engines.
-    #[serde(default)]
     pub is_global: bool,
+}
+
+/// A layer as the list has it, in the form of `lanepool bench --cases`.
+#[derive(Deserialize)]
+struct Row {
+    name: String,
+    op: Op,
+    shape: Vec<usize>,
+    kernel: Kernel,
+    stride: Option<Vec<usize>>,
+    padding: Option<Vec<usize>>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Kernel {
+    Sizes(Vec<usize>),
+    /// `"global"`.
+    Named(String),
+}
+
+impl TryFrom<Row> for Layer {
+    type Error = anyhow::Error;
+
+    fn try_from(row: Row) -> Result<Self> {
+        let Row { name, op, shape, kernel, stride, padding } = row;
+        let (kernel, is_global) = match kernel {
+            Kernel::Sizes(sizes) => (sizes, false),
+            Kernel::Named(word) if word == "global" => (shape.get(2..).unwrap_or_default().to_vec(), true),
+            Kernel::Named(word) => bail!("{name}: the kernel is {word:?} where sizes or \"global\" are needed"),
+        };
+        let stride = stride.unwrap_or_else(|| vec![1; kernel.len()]);
+        let pad = padding.unwrap_or_else(|| vec![0; kernel.len()]);
+        Ok(Self { name, op, shape, kernel, stride, pad, is_global })
+    }
 }
 
 impl Layer {
@@ -58,5 +92,6 @@ impl fmt::Display for Layer {
 }
 
 pub fn published() -> Result<Vec<Layer>> {
-    Ok(serde_json::from_str(include_str!("../../layers.json"))?)
+    let rows: Vec<Row> = serde_json::from_str(include_str!("../../../layers.json"))?;
+    rows.into_iter().map(Layer::try_from).collect()
 }

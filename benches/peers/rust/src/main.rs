@@ -1,6 +1,6 @@
 //! Times pooling layers on lanepool and on the inference engines of Rust, all in turn in one process, against the streaming bound.
 //!
-//! The layers are those of `layers.json` in channels-first `f32`. What a call costs that computes next to nothing, one window of one
+//! The layers are those of `benches/layers.json` in channels-first `f32`. What a call costs that computes next to nothing, one window of one
 //! channel, is measured in the same way and subtracted from every engine's time alike. What is written is what `report.py` reads.
 
 mod bound;
