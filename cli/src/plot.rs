@@ -1,4 +1,6 @@
-//! `--plot`: the measurements as a picture. Above, each layer's ratio to the bound on each tier; below, a roofline.
+//! `--plot`: the measurements as a picture, of layers or of a sweep over the size of the window.
+//!
+//! Of layers: above, each layer's ratio to the bound on each tier; below, a roofline.
 //!
 //! The roofline has the work of a layer per byte it moves on one axis and the work done per second on the other. A
 //! straight line there is a bandwidth, and the two that are drawn are the slowest and the fastest streaming bound among
@@ -13,6 +15,7 @@ use plotters::prelude::*;
 use plotters::style::register_font;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
+use crate::bench::sweep::Point;
 use crate::info;
 use crate::timing::{Layer, Measurement};
 
@@ -22,6 +25,9 @@ const GAP: u32 = 9;
 const HEAD: u32 = 70;
 const AXIS: u32 = 50;
 const ROOFLINE: u32 = 560;
+/// Of a sweep: the height of a chart, and the room at its right for the names of the curves.
+const CHART: u32 = 460;
+const CURVES: u32 = 150;
 /// Room for the names of the layers, and for the figure behind a bar.
 const NAMES: u32 = 330;
 const FIGURES: i32 = 60;
@@ -50,9 +56,6 @@ type Results = [(Layer, Vec<Measurement>)];
 
 /// Draws the results into an SVG file.
 pub fn draw(file: &Path, results: &Results) -> Result<()> {
-    // The SVG names a generic font; this one only tells how wide a text will be.
-    register_font(FONT, FontStyle::Normal, dejavu::sans::regular())
-        .map_err(|_| anyhow!("the built-in font is damaged"))?;
     // A picture is of one number of threads.
     let threads =
         results.iter().flat_map(|(_, measured)| measured).map(|measured| measured.threads).next().unwrap_or(1);
@@ -61,10 +64,25 @@ pub fn draw(file: &Path, results: &Results) -> Result<()> {
     let results = results.as_slice();
     let tiers = tiers(results);
     let bars = HEAD + AXIS + results.iter().map(|(_, measured)| row_height(measured)).sum::<u32>();
+    write(file, bars + ROOFLINE, |root| draw_into(root, bars, results, &tiers))
+}
+
+/// Draws a sweep over the size of the window into an SVG file: a chart for each number of axes, the direct method in dashes.
+pub fn draw_sweep(file: &Path, points: &[Point]) -> Result<()> {
+    let mut ranks: Vec<usize> = points.iter().map(|point| point.rank).collect();
+    ranks.dedup();
+    write(file, HEAD + ranks.len() as u32 * CHART, |root| draw_sweep_into(root, points, &ranks))
+}
+
+/// Writes an SVG file of this height.
+fn write(file: &Path, height: u32, draw: impl FnOnce(&Area) -> Drawn) -> Result<()> {
+    // The SVG names a generic font; this one only tells how wide a text will be.
+    register_font(FONT, FontStyle::Normal, dejavu::sans::regular())
+        .map_err(|_| anyhow!("the built-in font is damaged"))?;
     let mut svg = String::new();
     {
-        let root = SVGBackend::with_string(&mut svg, (WIDTH, bars + ROOFLINE)).into_drawing_area();
-        let drawn = draw_into(&root, bars, results, &tiers).and_then(|()| Ok(root.present()?));
+        let root = SVGBackend::with_string(&mut svg, (WIDTH, height)).into_drawing_area();
+        let drawn = root.fill(&WHITE).map_err(Into::into).and_then(|()| draw(&root)).and_then(|()| Ok(root.present()?));
         drawn.map_err(|error| anyhow!("{}: cannot be drawn: {error}", file.display()))?;
     }
     std::fs::write(file, svg).map_err(|error| anyhow!("{}: {error}", file.display()))
@@ -74,7 +92,6 @@ type Drawn<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 fn draw_into(root: &Area, bars: u32, results: &Results, tiers: &[Tier]) -> Drawn {
-    root.fill(&WHITE)?;
     let (above, below) = root.split_vertically(bars);
     draw_bars(&above, results, tiers)?;
     draw_roofline(&below, results, tiers)
@@ -220,6 +237,62 @@ fn draw_roofline(area: &Area, results: &Results, tiers: &[Tier]) -> Drawn {
         chart.draw_series(
             points.map(|measured| Circle::new((intensity(measured), rate(measured)), 4, fill(tier).mix(0.8).filled())),
         )?;
+    }
+    Ok(())
+}
+
+fn draw_sweep_into(root: &Area, points: &[Point], ranks: &[usize]) -> Drawn {
+    let title = "Time of an output against the size of the window, moving by 1";
+    root.draw(&Text::new(title, (24, 24), text(20, HPos::Left, VPos::Center)))?;
+    let tier = points.first().map_or("", |point| point.tier);
+    let machine = format!("{}, {tier}, one thread; dashed: every tap folded, in plain loops", info::cpu_name());
+    root.draw(&Text::new(machine, (24, 48), text(13, HPos::Left, VPos::Center)))?;
+    let (_, charts) = root.split_vertically(HEAD);
+    for (area, &rank) in charts.split_evenly((ranks.len(), 1)).iter().zip(ranks) {
+        let points: Vec<&Point> = points.iter().filter(|point| point.rank == rank).collect();
+        draw_curves(area, &points, rank)?;
+    }
+    Ok(())
+}
+
+/// The curves of one number of axes.
+fn draw_curves(area: &Area, points: &[&Point], rank: usize) -> Drawn {
+    let (left, right) = range(points.iter().map(|point| point.kernel as f64));
+    let (bottom, top) = range(points.iter().flat_map(|point| [point.ns, point.direct_ns]));
+    let mut chart = ChartBuilder::on(area)
+        .margin_left(24)
+        .margin_right(CURVES)
+        .margin_bottom(16)
+        .x_label_area_size(AXIS)
+        .y_label_area_size(70)
+        .build_cartesian_2d((left..right).log_scale(), (bottom / 1.3..top * 1.3).log_scale())?;
+    let window = ["k", "k × k", "k × k × k"].get(rank - 1).copied().unwrap_or_default();
+    chart
+        .configure_mesh()
+        .x_labels(20)
+        .x_desc(format!("taps on an axis, k, of a window of {window}"))
+        .y_desc("ns for one output")
+        .x_label_formatter(&|x| format!("{x}"))
+        .y_label_formatter(&|y| format!("{y}"))
+        .light_line_style(TRANSPARENT)
+        .bold_line_style(FAINT)
+        .axis_style(INK)
+        .label_style((FONT, 13))
+        .axis_desc_style((FONT, 14))
+        .draw()?;
+    let mut curves: Vec<String> = points.iter().map(|point| point.curve()).collect();
+    curves.dedup();
+    for (name, tier) in curves.iter().zip([Tier::Avx2, Tier::Portable, Tier::Avx512, Tier::Neon]) {
+        let color = fill(tier);
+        let curve = || points.iter().filter(|point| point.curve() == *name);
+        let line: Vec<(f64, f64)> = curve().map(|point| (point.kernel as f64, point.ns)).collect();
+        let direct = curve().map(|point| (point.kernel as f64, point.direct_ns));
+        chart.draw_series(DashedLineSeries::new(direct, 4, 4, color.mix(0.6).stroke_width(1)))?;
+        chart.draw_series(line.iter().map(|at| Circle::new(*at, 3, color.filled())))?;
+        let end = line.last().copied().unwrap_or((right, bottom));
+        chart.draw_series(LineSeries::new(line, color.stroke_width(2)))?;
+        let label = Text::new(name.clone(), (10, 0), text(13, HPos::Left, VPos::Center).color(&color));
+        chart.draw_series([EmptyElement::at(end) + label])?;
     }
     Ok(())
 }

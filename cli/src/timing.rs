@@ -182,9 +182,9 @@ impl ElementVisitor for Measure<'_> {
             for threads in pools {
                 begun(tier);
                 dst.poison();
-                threads.run(plan, &src, &mut dst)?;
+                threads.within(|| threads.run(plan, &src, &mut dst))?;
                 let same_bits = dst.bytes() == bytemuck::cast_slice::<T, u8>(&expected);
-                let samples = time(plan, threads, &src, &mut dst, rounds)?;
+                let samples = threads.within(|| time(plan, threads, &src, &mut dst, rounds))?;
                 measurements.push(samples.summarise(plan, threads, taps, same_bits));
             }
         }
@@ -219,7 +219,16 @@ impl Threads {
         let (src, dst) = (black_box(src.values()), black_box(dst.values_mut()));
         match self {
             Self::One => plan.run(src, dst),
-            Self::Many(pool) => pool.install(|| plan.run_parallel(src, dst)),
+            Self::Many(_) => plan.run_parallel(src, dst),
+        }
+    }
+
+    /// Does something on a thread of the pool, as an engine that has one runs its layers: from any other thread, waking the
+    /// pool would cost each call some ten microseconds.
+    fn within<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        match self {
+            Self::One => work(),
+            Self::Many(pool) => pool.install(work),
         }
     }
 }
@@ -244,8 +253,7 @@ impl Samples {
     fn summarise<T: Element>(self, plan: &Plan<T>, threads: &Threads, taps: f64, same_bits: bool) -> Measurement {
         let mut ratios: Vec<f64> = self.kernel.iter().zip(&self.bound).map(|(kernel, bound)| kernel / bound).collect();
         let [low, ratio, high] = quartiles(&mut ratios);
-        let [_, kernel_ns, _] = quartiles(&mut self.kernel.clone());
-        let [_, bound_ns, _] = quartiles(&mut self.bound.clone());
+        let [kernel_ns, bound_ns] = [self.kernel, self.bound].map(|mut each| median(&mut each));
         let bytes = (plan.input_len() + plan.output_len()) * size_of::<T>();
         let (tier, kernel) = (plan.tier(), plan.kernel());
         let threads = threads.count();
@@ -272,45 +280,62 @@ fn time<T: Element>(
     rounds: Option<usize>,
 ) -> Result<Samples> {
     let bound = Bound::new();
-    let mut stream = |dst: &mut Buffer| bound.stream(black_box(src.words()), black_box(dst.words_mut()));
     // Checked once: the timed calls are the same call and cannot fail where this one does not.
     threads.run(plan, src, dst)?;
+    let mut stream = |dst: &mut Buffer| bound.stream(black_box(src.words()), black_box(dst.words_mut()));
     let mut pool = |dst: &mut Buffer| {
         let _ = black_box(threads.run(plan, src, dst));
     };
-    let stream_calls = calls(dst, &mut stream);
-    let pool_calls = calls(dst, &mut pool);
-    let one_call = sample(dst, 1, &mut pool);
-    let rounds = rounds.unwrap_or(if one_call > SLOW.as_nanos() as f64 { SLOW_ROUNDS } else { ROUNDS });
-    let mut samples = Samples { bound: Vec::with_capacity(rounds), kernel: Vec::with_capacity(rounds) };
-    for _ in 0..rounds.max(1) {
-        samples.bound.push(sample(dst, stream_calls, &mut stream));
-        samples.kernel.push(sample(dst, pool_calls, &mut pool));
+    let [bound, kernel] = in_turn(dst, [&mut stream, &mut pool], rounds);
+    Ok(Samples { bound, kernel })
+}
+
+/// Nanoseconds of one call of each of some calls that take turns, round by round. All of them work on `state`.
+pub fn in_turn<S, const N: usize>(
+    state: &mut S,
+    mut calls: [&mut dyn FnMut(&mut S); N],
+    rounds: Option<usize>,
+) -> [Vec<f64>; N] {
+    let repeats = calls.each_mut().map(|call| repeats(state, call));
+    let mut slowest = || calls.iter_mut().map(|call| sample(state, 1, call)).fold(0.0, f64::max);
+    let usual = |slowest: f64| if slowest > SLOW.as_nanos() as f64 { SLOW_ROUNDS } else { ROUNDS };
+    let rounds = rounds.unwrap_or_else(|| usual(slowest())).max(1);
+    let mut samples = [(); N].map(|()| Vec::with_capacity(rounds));
+    for _ in 0..rounds {
+        for ((samples, call), repeats) in samples.iter_mut().zip(&mut calls).zip(repeats) {
+            samples.push(sample(state, repeats, call));
+        }
     }
-    Ok(samples)
+    samples
 }
 
 /// Nanoseconds of one call, from a sample of many.
-fn sample(dst: &mut Buffer, calls: u32, call: &mut impl FnMut(&mut Buffer)) -> f64 {
+fn sample<S>(state: &mut S, repeats: u32, call: &mut dyn FnMut(&mut S)) -> f64 {
     let start = Instant::now();
-    for _ in 0..calls {
-        call(dst);
+    for _ in 0..repeats {
+        call(state);
     }
-    start.elapsed().as_nanos() as f64 / f64::from(calls)
+    start.elapsed().as_nanos() as f64 / f64::from(repeats)
 }
 
 /// Warms the call up and says how many of it make a sample.
-fn calls(dst: &mut Buffer, call: &mut impl FnMut(&mut Buffer)) -> u32 {
+fn repeats<S>(state: &mut S, call: &mut dyn FnMut(&mut S)) -> u32 {
     let start = Instant::now();
     let mut done = 0;
     while done == 0 || start.elapsed() < WARM_UP {
-        call(dst);
+        call(state);
         done += 1;
     }
     let one = start.elapsed() / done;
     // Zero only where the clock is coarser than the whole warm-up.
-    let calls = SAMPLE.as_nanos().div_ceil(one.as_nanos().max(1));
-    u32::try_from(calls).unwrap_or(u32::MAX)
+    let repeats = SAMPLE.as_nanos().div_ceil(one.as_nanos().max(1));
+    u32::try_from(repeats).unwrap_or(u32::MAX)
+}
+
+/// The median. Sorts.
+pub fn median(values: &mut [f64]) -> f64 {
+    let [_, median, _] = quartiles(values);
+    median
 }
 
 /// The lower quartile, the median and the upper quartile. Sorts.

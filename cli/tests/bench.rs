@@ -39,6 +39,109 @@ fn json_has_a_record_for_each_case_and_tier() {
     }
 }
 
+/// Each key of a record, and no other; every element and layout; a time that is the time of something.
+#[test]
+fn records_are_what_the_tool_promises() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("cases.json");
+    let elements = ["f32", "f64", "f16", "bf16", "i8", "u8", "i16", "u16", "i32"];
+    let case = |element: &&str| {
+        json!({"name": element, "op": "avg", "layout": "nhwc", "element": element, "shape": [1, 3, 6, 8],
+            "kernel": [2, 3], "stride": [2, 1], "padding": [0, 1], "dilation": [1, 2]})
+    };
+    fs::write(&file, elements.iter().map(case).collect::<Value>().to_string()).unwrap();
+    let run = lanepool()
+        .args(["bench", "--json", "--rounds", "1", "--tier", "scalar", "--cases"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    assert!(run.status.success() && stderr(&run).is_empty(), "{}", stderr(&run));
+    let records: Vec<Value> = serde_json::from_str(&stdout(&run)).unwrap();
+    assert_eq!(records.iter().map(|record| &record["name"]).collect::<Vec<_>>(), elements);
+    let keys = ["bound_ns", "kernel_ns", "name", "ratio", "same_bits", "threads", "tier"];
+    for record in &records {
+        let mut found: Vec<_> = record.as_object().unwrap().keys().map(String::as_str).collect();
+        found.sort_unstable();
+        assert_eq!(found, keys);
+        // Of one round, the median of the ratios is the ratio.
+        let [kernel, bound, ratio] = ["kernel_ns", "bound_ns", "ratio"].map(|key| record[key].as_f64().unwrap());
+        assert!((kernel / bound / ratio - 1.0).abs() < 1e-9, "{record}");
+    }
+}
+
+/// The built-in layers are those of the one list that the benchmarks read, in every layout and element.
+#[test]
+fn the_list_of_layers_is_a_file_of_cases() {
+    let list = concat!(env!("CARGO_MANIFEST_DIR"), "/../benches/layers.json");
+    let cases: Vec<Value> = serde_json::from_str(&fs::read_to_string(list).unwrap()).unwrap();
+    let gap = cases.iter().filter(|case| case["kernel"] == "global" && case["shape"] == json!([1, 2048, 7, 7]));
+    let gap: Value = gap.cloned().collect();
+    assert_eq!(gap[0]["name"], "resnet50_gap7");
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("gap.json");
+    fs::write(&file, gap.to_string()).unwrap();
+    let quick = ["bench", "--rounds", "1", "--tier", "portable"];
+    let of_file = lanepool().args(quick).arg("--cases").arg(&file).output().unwrap();
+    let built_in = lanepool().args(quick).args(["--only", "gap7/nchw/f32"]).output().unwrap();
+    for (run, name) in [(of_file, "resnet50_gap7 "), (built_in, "resnet50_gap7/nchw/f32 ")] {
+        let table = stdout(&run);
+        let row = table.lines().find(|line| line.contains(name)).unwrap_or_else(|| panic!("{name}: {table}"));
+        assert!(row.contains("2048x7x7 global") && row.contains("portable") && row.contains("same"), "{row}");
+    }
+}
+
+#[test]
+fn overhead_is_measured_on_each_tier() {
+    let quick = ["bench", "--overhead", "--rounds", "1", "--tier", "scalar", "--tier", "portable"];
+    let run = lanepool().args(quick).arg("--json").output().unwrap();
+    assert!(run.status.success(), "{}", stderr(&run));
+    let records: Vec<Value> = serde_json::from_str(&stdout(&run)).unwrap();
+    assert!(records.chunks(2).all(|pair| pair[0]["tier"] == "scalar" && pair[1]["tier"] == "portable"), "{records:?}");
+    for record in &records {
+        // Far from what a call costs, but a call of a layer that does any work, or of none at all, is not this long.
+        let is_time = |key: &str| record[key].as_f64().is_some_and(|ns| ns > 0.1 && ns < 1e6);
+        let is_smallest = record["name"].as_str().unwrap().contains("1x1x2x2");
+        assert!(is_time("plan_ns") && is_time("call_ns") == is_smallest, "{record}");
+    }
+    let table = stdout(&lanepool().args(quick).output().unwrap());
+    assert!(table.contains("max 2x2, 1x1x2x2") && table.contains("chooses one in"), "{table}");
+    let run = lanepool().args(["bench", "--overhead", "--only", "gap7"]).output().unwrap();
+    assert!(!run.status.success() && stderr(&run).contains("--only"), "{}", stderr(&run));
+}
+
+#[test]
+fn a_sweep_has_a_point_for_each_size_and_is_drawn() {
+    let folder = TempDir::new().unwrap();
+    let plot = folder.path().join("sweep.svg");
+    let run = lanepool()
+        .args(["bench", "--sweep", "--rounds", "1", "--tier", "portable", "--json", "--plot"])
+        .arg(&plot)
+        .output()
+        .unwrap();
+    assert!(run.status.success(), "{}", stderr(&run));
+    let points: Vec<Value> = serde_json::from_str(&stdout(&run)).unwrap();
+    for (rank, op, element) in [1, 2]
+        .into_iter()
+        .flat_map(|rank| ["max", "avg"].map(|op| ["f32", "u8"].map(|element| (rank, op, element))))
+        .flatten()
+    {
+        let curve: Vec<_> = points
+            .iter()
+            .filter(|point| point["rank"] == rank && point["op"] == op && point["element"] == element)
+            .collect();
+        assert_eq!((curve[0]["kernel"].clone(), curve[curve.len() - 1]["kernel"].clone()), (json!(2), json!(63)));
+        assert!(curve.iter().all(|point| point["ns"].as_f64() > Some(0.0) && point["tier"] == "portable"), "{curve:?}");
+        // From 8 to 63 taps an axis the direct method has eight times as many taps to fold, and sixty times on two axes.
+        let times = |key: &str, kernel: u32| {
+            curve.iter().find(|point| point["kernel"] == kernel).unwrap()[key].as_f64().unwrap()
+        };
+        let growth = |key: &str| times(key, 63) / times(key, 8);
+        assert!(growth("direct_ns") > 2.0 * growth("ns"), "{rank}-D {op} {element}: {curve:?}");
+    }
+    let svg = fs::read_to_string(&plot).unwrap();
+    assert!(svg.starts_with("<svg") && svg.contains("k × k") && svg.contains("avg u8"));
+}
+
 #[test]
 fn layers_can_be_chosen_and_drawn() {
     let folder = TempDir::new().unwrap();

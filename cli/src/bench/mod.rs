@@ -1,6 +1,8 @@
 //! `lanepool bench`: times layers on every tier against the streaming bound.
 
 pub mod cases;
+mod overhead;
+pub mod sweep;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -45,9 +47,16 @@ pub struct Args {
     /// spatial…), kernel (numbers or "global"), stride, padding, dilation
     #[arg(long, value_name = "FILE.json")]
     cases: Option<PathBuf>,
-    /// Also draw the results: bars against the bound and a roofline
+    /// Also draw the results: bars against the bound and a roofline; of a sweep, its curves
     #[arg(long, value_name = "OUT.svg")]
     plot: Option<PathBuf>,
+    /// Instead of layers, time what is left of a call and of planning when there is next to nothing to pool
+    #[arg(long, conflicts_with_all = ["only", "threads", "element", "layout", "once", "cases", "plot"])]
+    overhead: bool,
+    /// Instead of layers, time windows of 2 to 63 taps an axis that move by 1, of f32 and u8, beside a direct method: on the best
+    /// tier, or the one that is named
+    #[arg(long, conflicts_with_all = ["only", "threads", "element", "layout", "once", "cases", "overhead"])]
+    sweep: bool,
 }
 
 fn threads(text: &str) -> Result<usize, String> {
@@ -70,6 +79,16 @@ struct Record<'a> {
 }
 
 pub fn run(args: Args) -> Result<ExitCode> {
+    let rounds = args.rounds.map(|rounds| rounds as usize);
+    if args.overhead {
+        let tiers = if args.tier.is_empty() { Tier::available() } else { args.tier };
+        overhead::run(&tiers, rounds, args.json)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if args.sweep {
+        run_sweep(&args)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let mut layers = match &args.cases {
         Some(file) => cases::read(file)?,
         None => cases::built_in()?,
@@ -101,7 +120,6 @@ pub fn run(args: Args) -> Result<ExitCode> {
             bar.set_message(format!("{} {tier}", layer.name));
             bar.inc(1);
         };
-        let rounds = args.rounds.map(|rounds| rounds as usize);
         let measured = timing::measure(&layer, &tiers, &threads, Input::Random, rounds, &mut begun);
         let measured = match &args.cases {
             Some(file) => measured.with_context(|| file.display().to_string())?,
@@ -130,6 +148,32 @@ pub fn run(args: Args) -> Result<ExitCode> {
         eprintln!("lanepool: a tier's bytes differ from the scalar tier's");
     }
     Ok(if same { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn run_sweep(args: &Args) -> Result<()> {
+    let tiers = match args.tier.as_slice() {
+        [] => &[Tier::best()],
+        some => some,
+    };
+    let bar = report::progress(tiers.len() * sweep::len());
+    let mut begun = |what: &str| {
+        bar.set_message(what.to_owned());
+        bar.inc(1);
+    };
+    let mut points = Vec::new();
+    for &tier in tiers {
+        points.extend(sweep::measure(tier, args.rounds.map(|rounds| rounds as usize), &mut begun)?);
+    }
+    bar.finish_and_clear();
+    if args.json {
+        report::say(serde_json::to_string_pretty(&points)?);
+    } else {
+        report::say(info::cpu_name());
+        report::say(sweep::table(&points));
+    }
+    // A picture is of one tier.
+    let drawn = |file| plot::draw_sweep(file, &points[..sweep::len()]);
+    args.plot.as_deref().map_or(Ok(()), drawn)
 }
 
 fn record<'a>(layer: &'a Layer, measured: &Measurement) -> Record<'a> {
