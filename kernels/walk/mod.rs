@@ -36,11 +36,6 @@ pub struct Layer {
 }
 
 impl Layer {
-    /// Of tensors without gaps.
-    pub(crate) fn packed(geometry: Geometry, count: Count) -> Self {
-        Self { geometry, count, places: Places::packed(&geometry) }
-    }
-
     /// Neither tensor has gaps.
     pub(crate) fn is_packed(&self) -> bool {
         self.places.input_is_packed && self.places.gaps == Gaps::None
@@ -107,6 +102,7 @@ impl Layer {
 #[derive(Clone, Copy)]
 pub struct Io<T> {
     pub(crate) src: *const T,
+    /// Up to here vectors may reach over what a window needs. Where it is `src`, none may: see [`Walk::visit`].
     pub(crate) src_end: *const T,
     /// The first element of the run's units.
     pub(crate) dst: *mut T,
@@ -126,7 +122,7 @@ impl<T> Io<T> {
     /// Elements that may be read from `p` on.
     #[inline(always)]
     fn readable(&self, p: *const T) -> usize {
-        (self.src_end as usize).wrapping_sub(p as usize) / size_of::<T>()
+        until(p, self.src_end)
     }
 }
 
@@ -145,7 +141,8 @@ pub(crate) trait Walk<S: Simd>: Send + Sync {
     /// The output is computed in rows, each of which can be computed apart: `io` is of `rows`.
     ///
     /// # Safety
-    /// `io.src .. io.src_end` is the whole input of the layer the walk was made for, from its first element to its last, and
+    /// `io.src .. io.src_end` is the whole input of the layer the walk was made for, from its first element to its last, or nothing: then
+    /// `io.src` is its first element, and of what follows the input's elements alone are readable.
     /// `io.dst .. io.dst_end` the output of `rows`, likewise, which end at or before the layer's; nobody else touches that output
     /// meanwhile.
     unsafe fn visit(&self, s: S, io: Io<Self::T>, rows: Range<usize>);
