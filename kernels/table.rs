@@ -145,6 +145,8 @@ pub struct Bound<T> {
     output: Output,
     /// Elements from the first of its input to the last.
     input_len: usize,
+    #[cfg(feature = "ndarray")]
+    pub(super) layer: Layer,
     element: PhantomData<fn(&[T])>,
 }
 
@@ -152,13 +154,26 @@ impl<T: bytemuck::Pod> Bound<T> {
     /// `None` where the kernel's elements are not as long as `T`.
     fn new(kernel: Box<dyn Kernel>, layer: &Layer) -> Option<Self> {
         let (input_len, output) = (layer.input_extent(), layer.output());
-        (kernel.element_bytes() == size_of::<T>()).then_some(Self { kernel, output, input_len, element: PhantomData })
+        (kernel.element_bytes() == size_of::<T>()).then_some(Self {
+            kernel,
+            output,
+            input_len,
+            #[cfg(feature = "ndarray")]
+            layer: *layer,
+            element: PhantomData,
+        })
     }
 }
 
 impl<T> Bound<T> {
     pub(crate) fn walk(&self) -> WalkKind {
         self.kernel.walk()
+    }
+
+    /// The kernel, for the other door.
+    #[cfg(feature = "ndarray")]
+    pub(super) fn kernel(&self) -> &dyn Kernel {
+        &*self.kernel
     }
 
     /// Where the output's rows lie.

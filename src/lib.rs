@@ -101,6 +101,11 @@ mod tasks;
 mod tier;
 mod unpool;
 mod variable;
+#[cfg(feature = "ndarray")]
+mod views;
+
+#[cfg(feature = "ndarray")]
+pub use ndarray;
 
 pub use adaptive::{AdaptiveAvgPool, AdaptiveIndexPlan, AdaptiveMaxPool, AdaptivePlan};
 pub use any::{Any, AnyPlan};

@@ -287,6 +287,17 @@ impl<T: Element> Plan<T> {
         CLAMPED_BYTES.checked_div(row_bytes).unwrap_or(0).max(1)
     }
 
+    /// Pools one view into another, which has this plan's strides.
+    #[cfg(feature = "ndarray")]
+    pub(crate) fn run_on_views<D: ndarray::Dimension, E: ndarray::Dimension>(
+        &self,
+        src: &ndarray::ArrayView<'_, T, D>,
+        dst: &mut ndarray::ArrayViewMut<'_, T, E>,
+    ) -> Result<()> {
+        let piece = if self.shared.clamp.is_some() { self.clamped_rows() } else { usize::MAX };
+        self.shared.kernel.run_views(src, dst, piece, |run, first| self.finish_run(run, first))
+    }
+
     fn run_piece(&self, src: &[T], dst: &mut [T], rows: Range<usize>) -> Result<()> {
         if dst.is_empty() {
             return Ok(());

@@ -266,6 +266,41 @@ impl Tensor {
     }
 }
 
+#[cfg(feature = "ndarray")]
+impl Tensor {
+    /// Whether an array with an axis for each of `N, C, spatial…` has these lengths, and its elements lie as this tensor's do.
+    pub(crate) fn check(&self, what: &'static str, shape: &[usize], strides: &[isize]) -> Result<()> {
+        let Split { rank, batch, channels, inner, .. } = self.split;
+        let (Steps { batches, plane, slab, row, pixel }, planes) = (self.steps, self.split.planes());
+        if planes > 1 && inner > 1 {
+            return Err(Error::Unsupported {
+                why: "channels in blocks have no one stride: arrays with an axis for each of N, C, spatial are planar, or have channels last",
+            });
+        }
+        let (need, got) = (rank.saturating_add(2), shape.len());
+        if need != got {
+            return Err(Error::ViewAxes { what, got, need });
+        }
+        let batch_stride = batches.map_or_else(|| plane.saturating_mul(planes.max(1)), |(_, batch)| batch);
+        let outer = [(batch, batch_stride), (channels, if planes > 1 { plane } else { 1 })];
+        let spatial = self.lengths.into_iter().zip([slab, row, pixel]).skip(MAX_RANK.saturating_sub(rank));
+        let axes = || outer.into_iter().chain(spatial.clone()).enumerate();
+        for ((place, (need, _)), &got) in axes().zip(shape) {
+            if need != got {
+                return Err(Error::ViewLen { what, axis: AxisName::of(place, rank), need, got });
+            }
+        }
+        // The stride of an axis with one index is never taken, and of an array without elements none is.
+        let is_empty = self.count() == 0;
+        for ((place, (length, need)), &got) in axes().zip(strides) {
+            if length > 1 && !is_empty && usize::try_from(got) != Ok(need) {
+                return Err(Error::ViewStride { what, axis: AxisName::of(place, rank), need, got });
+            }
+        }
+        Ok(())
+    }
+}
+
 /// What lies between the rows of an output that are not a run's to write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Gaps {
@@ -349,6 +384,16 @@ fn check_apart(
         }
     }
     Ok(())
+}
+
+#[cfg(feature = "ndarray")]
+impl Places {
+    /// Input and output.
+    pub(crate) fn tensors(&self, geometry: &Geometry) -> [Tensor; 2] {
+        let split = Split::from(geometry);
+        let of = |lengths, steps| Tensor { split, lengths, steps };
+        [of(geometry.axes.map(|axis| axis.input), self.input), of(geometry.axes.map(|axis| axis.output), self.output)]
+    }
 }
 
 /// The rows of an output, in the order of memory: each can be computed apart.

@@ -25,6 +25,8 @@ use core::ops::Range;
 use crate::geometry::{Axis, Count, Geometry, Taps};
 use crate::kernels::simd::{Lane, Lanes, Reduce, Simd};
 use crate::kernels::table::WalkKind;
+#[cfg(feature = "ndarray")]
+use crate::strides::Tensor;
 use crate::strides::{Gaps, Output, Places};
 
 /// A layer as the walks see it: the windows, what an average divides by, and where memory holds both tensors.
@@ -51,6 +53,12 @@ impl Layer {
     pub(crate) fn input_extent(&self) -> usize {
         let lengths = self.geometry.axes.map(|axis| axis.input);
         self.places.input.extent(self.geometry.outer, lengths, self.geometry.inner)
+    }
+
+    /// Input and output.
+    #[cfg(feature = "ndarray")]
+    pub(crate) fn tensors(&self) -> [Tensor; 2] {
+        self.places.tensors(&self.geometry)
     }
 
     /// Where the output's rows lie.
