@@ -131,6 +131,11 @@ pub use unpool::{MaxUnpool, Unpool};
 #[doc = include_str!("../docs/rust.md")]
 pub struct Guide;
 
+/// Those of the guide to arrays.
+#[cfg(all(doctest, feature = "ndarray"))]
+#[doc = include_str!("../docs/ndarray.md")]
+pub struct ArraysGuide;
+
 /// Which kernels have run, for the test of that: no part of the interface.
 #[cfg(feature = "count-runs")]
 #[doc(hidden)]
