@@ -14,6 +14,8 @@ pub mod runs;
 mod simd;
 mod table;
 mod token;
+#[cfg(feature = "ndarray")]
+mod views;
 mod walk;
 
 pub(crate) use isa::scaled_32;

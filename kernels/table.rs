@@ -151,6 +151,8 @@ pub struct Bound<T> {
     output: Output,
     /// Elements from the first of its input to the last.
     input_len: usize,
+    #[cfg(feature = "ndarray")]
+    pub(super) layer: Layer,
     element: PhantomData<fn(&[T])>,
 }
 
@@ -158,13 +160,26 @@ impl<T: bytemuck::Pod> Bound<T> {
     /// `None` where the kernel's elements are not as long as `T`.
     fn new(kernel: Box<dyn Kernel>, layer: &Layer) -> Option<Self> {
         let (input_len, output) = (layer.input_extent(), layer.output());
-        (kernel.element_bytes() == size_of::<T>()).then_some(Self { kernel, output, input_len, element: PhantomData })
+        (kernel.element_bytes() == size_of::<T>()).then_some(Self {
+            kernel,
+            output,
+            input_len,
+            #[cfg(feature = "ndarray")]
+            layer: *layer,
+            element: PhantomData,
+        })
     }
 }
 
 impl<T> Bound<T> {
     pub(crate) fn walk(&self) -> WalkKind {
         self.kernel.walk()
+    }
+
+    /// The kernel, for the other door.
+    #[cfg(feature = "ndarray")]
+    pub(super) fn kernel(&self) -> &dyn Kernel {
+        &*self.kernel
     }
 
     /// Where the output's rows lie.
@@ -310,18 +325,23 @@ pub struct BoundFind<T> {
 
 impl<T: bytemuck::Pod> BoundFind<T> {
     fn new(finder: Box<dyn Finder>, layer: &Layer) -> Option<Self> {
-        let (input_len, output) = (layer.geometry.input_len(), layer.output());
+        let (input_len, output) = (layer.input_extent(), layer.output());
         (finder.element_bytes() == size_of::<T>()).then_some(Self { finder, input_len, output, element: PhantomData })
     }
 }
 
 impl<T> BoundFind<T> {
-    /// Where the output's rows lie: side by side.
+    /// Where the rows of values and of indices lie.
     pub(crate) fn output(&self) -> &Output {
         &self.output
     }
 
-    /// Computes output rows, whose indices are `indices` and whose values, where wanted, `dst`. `None` where a length is wrong.
+    /// Elements from the first of the input to the last.
+    pub(crate) fn input_len(&self) -> usize {
+        self.input_len
+    }
+
+    /// Computes output rows, whose indices `indices` spans and whose values, where wanted, `dst`. `None` where a length is wrong.
     pub(crate) fn run<I: Index>(
         &self,
         src: &[T],
@@ -340,7 +360,11 @@ impl<T> BoundFind<T> {
         let io = Io { src: src.start, src_end: src.end, dst: dst.start, dst_end: dst.end };
         let to = indices.as_mut_ptr();
         let to = if size_of::<I>() == size_of::<i32>() { Indices::Short(to.cast()) } else { Indices::Long(to.cast()) };
-        // SAFETY: as for `Bound::run`, and `indices`, of one of the two types, has an element for each output.
+        if rows.is_empty() {
+            return Some(());
+        }
+        // SAFETY: as for `Bound::run`; and `indices`, of one of the two types, spans the same rows, so that it has an element for each
+        // output, at the output's own place.
         unsafe { self.finder.run(io.cast(), wants_values, to, rows) };
         Some(())
     }

@@ -204,9 +204,40 @@ impl<T: Element> AdaptiveMaxPool<T> {
     /// [`Error::Rank`], [`Error::EmptyInput`], [`Error::EmptyOutput`], [`Error::BadBlock`], [`Error::SizeOverflow`],
     /// [`Error::BadClamp`] and [`Error::TierUnavailable`].
     pub fn plan(&self, layout: Layout, shape: impl AsRef<[usize]>) -> Result<AdaptivePlan<T>> {
-        let extent = Extent::new(layout, shape.as_ref(), &self.output, size_of::<T>())?;
+        self.plan_at(layout, shape.as_ref(), None)
+    }
+
+    /// [`AdaptiveMaxPool::plan`] for tensors that are parts of larger ones, by the rules of
+    /// [`Pool::plan_strided`](crate::Pool::plan_strided).
+    ///
+    /// ```
+    /// use lanepool::{AdaptiveMaxPool, Layout};
+    /// // Rows of 5 elements, 8 apart, are pooled to columns 3 apart.
+    /// let pool = AdaptiveMaxPool::<i32>::new([2, 2]);
+    /// let plan = pool.plan_strided(Layout::Nchw, [1, 1, 2, 5], [16, 16, 8, 1], [6, 6, 3, 1])?;
+    /// let x: Vec<i32> = (0..16).collect();
+    /// let mut y = vec![-1; plan.output_len()];
+    /// plan.run(&x[..plan.input_len()], &mut y)?;
+    /// assert_eq!(y, [2, 4, -1, 10, 12]);
+    /// # Ok::<(), lanepool::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`AdaptiveMaxPool::plan`]; [`Error::StridesLen`], [`Error::ChannelsApart`] and [`Error::OutputsOverlap`].
+    pub fn plan_strided(
+        &self,
+        layout: Layout,
+        shape: impl AsRef<[usize]>,
+        input: impl AsRef<[usize]>,
+        output: impl AsRef<[usize]>,
+    ) -> Result<AdaptivePlan<T>> {
+        self.plan_at(layout, shape.as_ref(), Some([input.as_ref(), output.as_ref()]))
+    }
+
+    fn plan_at(&self, layout: Layout, shape: &[usize], strides: Option<[&[usize]; 2]>) -> Result<AdaptivePlan<T>> {
+        let extent = Extent::new(layout, shape, &self.output, strides, size_of::<T>())?;
         let like =
-            |window: &Uniform| window.of(MaxPool::new(window.kernel())).nan(self.nan).plan(layout, shape.as_ref());
+            |window: &Uniform| window.of(MaxPool::new(window.kernel())).nan(self.nan).plan_at(layout, shape, strides);
         AdaptivePlan::new(Operation::Max(self.nan), extent, layout, (self.tier, self.bounds), like)
     }
 
@@ -229,12 +260,38 @@ impl<T: Element> AdaptiveMaxPool<T> {
         layout: Layout,
         shape: impl AsRef<[usize]>,
     ) -> Result<AdaptiveIndexPlan<T, I>> {
+        self.plan_indexed_at(kind, layout, shape.as_ref(), None)
+    }
+
+    /// [`AdaptiveMaxPool::plan_indexed`] for tensors that are parts of larger ones, by the rules of
+    /// [`Pool::plan_indexed_strided`](crate::Pool::plan_indexed_strided): indices lie as the values do.
+    ///
+    /// # Errors
+    /// As for [`AdaptiveMaxPool::plan_strided`], and [`Error::IndexTooNarrow`] where `I` cannot hold every index that may occur.
+    pub fn plan_indexed_strided<I: Index>(
+        &self,
+        kind: IndexKind,
+        layout: Layout,
+        shape: impl AsRef<[usize]>,
+        input: impl AsRef<[usize]>,
+        output: impl AsRef<[usize]>,
+    ) -> Result<AdaptiveIndexPlan<T, I>> {
+        self.plan_indexed_at(kind, layout, shape.as_ref(), Some([input.as_ref(), output.as_ref()]))
+    }
+
+    fn plan_indexed_at<I: Index>(
+        &self,
+        kind: IndexKind,
+        layout: Layout,
+        shape: &[usize],
+        strides: Option<[&[usize]; 2]>,
+    ) -> Result<AdaptiveIndexPlan<T, I>> {
         // The slice of indices has a length in bytes too.
         let bytes = size_of::<T>().max(size_of::<I>());
-        let extent = Extent::new(layout, shape.as_ref(), &self.output, bytes)?;
+        let extent = Extent::new(layout, shape, &self.output, strides, bytes)?;
         let taps = cuts(&extent).map(Cuts::longest).iter().fold(1, |all: usize, n| all.saturating_mul(*n));
         let numbering = Numbering::new::<I>(kind, &extent, taps)?;
-        Ok(AdaptiveIndexPlan { values: self.plan(layout, shape)?, numbering, index: PhantomData })
+        Ok(AdaptiveIndexPlan { values: self.plan_at(layout, shape, strides)?, numbering, index: PhantomData })
     }
 }
 
@@ -244,13 +301,32 @@ impl<T: Element> AdaptiveAvgPool<T> {
     /// # Errors
     /// As for [`AdaptiveMaxPool::plan`]; [`Error::SumOverflow`]; those of [`QuantizedAvgPool`] where elements are quantised.
     pub fn plan(&self, layout: Layout, shape: impl AsRef<[usize]>) -> Result<AdaptivePlan<T>> {
-        let extent = Extent::new(layout, shape.as_ref(), &self.output, size_of::<T>())?;
+        self.plan_at(layout, shape.as_ref(), None)
+    }
+
+    /// [`AdaptiveAvgPool::plan`] for tensors that are parts of larger ones, by the rules of
+    /// [`Pool::plan_strided`](crate::Pool::plan_strided).
+    ///
+    /// # Errors
+    /// As for [`AdaptiveAvgPool::plan`]; [`Error::StridesLen`], [`Error::ChannelsApart`] and [`Error::OutputsOverlap`].
+    pub fn plan_strided(
+        &self,
+        layout: Layout,
+        shape: impl AsRef<[usize]>,
+        input: impl AsRef<[usize]>,
+        output: impl AsRef<[usize]>,
+    ) -> Result<AdaptivePlan<T>> {
+        self.plan_at(layout, shape.as_ref(), Some([input.as_ref(), output.as_ref()]))
+    }
+
+    fn plan_at(&self, layout: Layout, shape: &[usize], strides: Option<[&[usize]; 2]>) -> Result<AdaptivePlan<T>> {
+        let extent = Extent::new(layout, shape, &self.output, strides, size_of::<T>())?;
         if let Some(quantizations) = self.quantizations {
-            return self.plan_quantized(quantizations, extent, layout, shape.as_ref());
+            return self.plan_quantized(quantizations, extent, layout, shape, strides);
         }
         sums_fit::<T>(&extent, T::MAGNITUDE, 64)?;
         let like = |window: &Uniform| {
-            window.of(AvgPool::new(window.kernel())).rounding(self.rounding).plan(layout, shape.as_ref())
+            window.of(AvgPool::new(window.kernel())).rounding(self.rounding).plan_at(layout, shape, strides)
         };
         AdaptivePlan::new(Operation::Mean(self.rounding), extent, layout, (self.tier, self.bounds), like)
     }
@@ -261,6 +337,7 @@ impl<T: Element> AdaptiveAvgPool<T> {
         extent: Extent,
         layout: Layout,
         shape: &[usize],
+        strides: Option<[&[usize]; 2]>,
     ) -> Result<AdaptivePlan<T>> {
         quantizations.check(T::DTYPE)?;
         // A byte is at most 255 away from its zero point.
@@ -268,7 +345,10 @@ impl<T: Element> AdaptiveAvgPool<T> {
         let Quantizations { input, output } = quantizations;
         let by = Requantize { zero_in: input.zero_point, zero_out: output.zero_point, ratio: quantizations.ratio() };
         let like = |window: &Uniform| {
-            window.of(QuantizedAvgPool::new(window.kernel())).quantization(input, output).plan(layout, shape)
+            window
+                .of(QuantizedAvgPool::new(window.kernel()))
+                .quantization(input, output)
+                .plan_at(layout, shape, strides)
         };
         AdaptivePlan::new(Operation::Quantized(by), extent, layout, (self.tier, self.bounds), like)
     }
@@ -286,14 +366,7 @@ fn sums_fit<T: Element>(extent: &Extent, magnitude: u64, bits: u32) -> Result<()
 }
 
 fn cuts(extent: &Extent) -> [Cuts; MAX_RANK] {
-    let [(d, i), (e, j), (f, k)] = pairs(extent);
-    [Cuts { input: d, output: i }, Cuts { input: e, output: j }, Cuts { input: f, output: k }]
-}
-
-/// Input and output of each axis.
-fn pairs(extent: &Extent) -> [(usize, usize); MAX_RANK] {
-    let ([a, b, c], [x, y, z]) = (extent.input, extent.output);
-    [(a, x), (b, y), (c, z)]
+    extent.lengths().map(|(input, output)| Cuts { input, output })
 }
 
 /// Windows that are all equal: as long as they are apart.
@@ -306,10 +379,10 @@ struct Uniform {
 impl Uniform {
     /// `None` where some windows differ.
     fn new(extent: &Extent, tier: Tier) -> Option<Self> {
-        let axes = pairs(extent);
+        let axes = extent.lengths();
         let is_uniform = axes.iter().all(|(n, m)| n.checked_rem(*m) == Some(0));
         let lengths = axes.map(|(n, m)| n.checked_div(m).unwrap_or(1));
-        is_uniform.then_some(Self { lengths, rank: extent.rank, tier })
+        is_uniform.then_some(Self { lengths, rank: extent.split.rank, tier })
     }
 
     fn kernel(&self) -> &[usize] {
@@ -357,7 +430,7 @@ impl<T: Element> AdaptivePlan<T> {
         Ok(Self { shared: Arc::new(Shared { operation, extent, layout, tier, clamp, uniform }) })
     }
 
-    /// Pools `src` into `dst`. Allocates nothing; every element of `dst` is written.
+    /// Pools `src` into `dst`. Allocates nothing; every element of `dst` is written (but for the gaps of a plan with strides).
     ///
     /// # Errors
     /// [`Error::SrcLen`] or [`Error::DstLen`] where a slice is not exactly as long as the plan needs; nothing is written
@@ -371,7 +444,7 @@ impl<T: Element> AdaptivePlan<T> {
     /// Keeps outputs between the bounds, if there are any.
     fn bound(&self, dst: &mut [T]) {
         if let Some(clamp) = &self.shared.clamp {
-            clamp(dst);
+            self.shared.extent.each_output(dst, |outputs| clamp(outputs));
         }
     }
 
@@ -406,24 +479,24 @@ impl<T: Element> AdaptivePlan<T> {
 }
 
 impl<T> AdaptivePlan<T> {
-    /// Elements that the input slice must have.
+    /// Elements that the input slice must have: those of the shape, or where the plan was given strides, from the first to the last.
     pub fn input_len(&self) -> usize {
-        self.shared.extent.input_len()
+        self.shared.extent.input.extent()
     }
 
-    /// Elements that the output slice must have.
+    /// Elements that the output slice must have, likewise.
     pub fn output_len(&self) -> usize {
-        self.shared.extent.output_len()
+        self.shared.extent.output.extent()
     }
 
     /// The input's shape, `N, C, spatial…`, whatever the layout.
     pub fn input_shape(&self) -> Vec<usize> {
-        self.shared.extent.input_shape()
+        self.shared.extent.input.shape()
     }
 
     /// The output's shape, `N, C, spatial…`, whatever the layout.
     pub fn output_shape(&self) -> Vec<usize> {
-        self.shared.extent.output_shape()
+        self.shared.extent.output.shape()
     }
 
     /// The layout of input and output.
@@ -473,7 +546,7 @@ impl<T, I> Clone for AdaptiveIndexPlan<T, I> {
 }
 
 impl<T: Element, I: Index> AdaptiveIndexPlan<T, I> {
-    /// Pools `src` into `dst` and writes where each value was found into `indices`. Allocates nothing.
+    /// Pools `src` into `dst` and writes where each value was found into `indices`, which lie as the values do. Allocates nothing.
     ///
     /// # Errors
     /// [`Error::SrcLen`], [`Error::DstLen`] or [`Error::IndexLen`] where a slice is not exactly as long as the plan needs;

@@ -259,12 +259,8 @@ impl<O: PoolOperation> ElementVisitor for Planner<'_, O> {
     type Output = Result<AnyPlan>;
 
     fn visit<T: Element>(self) -> Result<AnyPlan> {
-        let pool = self.pool.with_element::<T>();
-        Ok(match self.strides {
-            Some([input, output]) => pool.plan_strided(self.layout, self.shape, input, output)?,
-            None => pool.plan(self.layout, self.shape)?,
-        }
-        .into())
+        let Self { pool, layout, shape, strides } = self;
+        Ok(pool.with_element::<T>().plan_at(layout, shape, strides)?.into())
     }
 }
 

@@ -17,6 +17,14 @@ pub struct AxisName {
 }
 
 impl AxisName {
+    /// The axis at a place of the shape `N, C, spatial…` of a tensor with `rank` spatial axes.
+    pub(crate) fn of(place: usize, rank: usize) -> Self {
+        match place.checked_sub(2) {
+            Some(spatial) => Self::spatial(spatial, rank),
+            None => Self { index: place, name: if place == 0 { "batch" } else { "channels" } },
+        }
+    }
+
     /// The spatial axis number `spatial` of a tensor with `rank` spatial axes.
     pub(crate) fn spatial(spatial: usize, rank: usize) -> Self {
         let name = match rank.saturating_sub(spatial) {
@@ -155,14 +163,56 @@ pub enum Error {
         /// The stride of the channels.
         stride: usize,
     },
-    /// Strides that put two outputs in one place, or in another order than the layout's.
+    /// Strides that put two elements of a tensor that is written in one place, or in another order than the layout's.
     OutputsOverlap {
+        /// `"output"`, or of a backward pass `"gradient of the input"`.
+        what: &'static str,
         /// The axis whose stride is too short.
         axis: AxisName,
         /// Its stride.
         stride: usize,
         /// Elements from the first to the last of what lies at one index of the axis.
         need: usize,
+    },
+    /// An array that has not one axis for each of the layer's.
+    ViewAxes {
+        /// `"input"` or `"output"`.
+        what: &'static str,
+        /// Axes of the array.
+        got: usize,
+        /// Axes of the layer's shape.
+        need: usize,
+    },
+    /// An array of another length than the layer's.
+    ViewLen {
+        /// `"input"` or `"output"`.
+        what: &'static str,
+        /// The axis on which it differs.
+        axis: AxisName,
+        /// The length that the layer has there.
+        need: usize,
+        /// The array's.
+        got: usize,
+    },
+    /// An array whose elements lie elsewhere than those that the plan was made for.
+    ViewStride {
+        /// `"input"` or `"output"`.
+        what: &'static str,
+        /// The axis on which it differs.
+        axis: AxisName,
+        /// The stride that the plan has there.
+        need: usize,
+        /// The array's.
+        got: isize,
+    },
+    /// An array that is to be gone through backwards.
+    NegativeStride {
+        /// `"input"` or `"output"`.
+        what: &'static str,
+        /// The axis.
+        axis: AxisName,
+        /// Its stride.
+        stride: isize,
     },
     /// A kernel of length 0.
     ZeroKernel {
@@ -437,11 +487,23 @@ impl fmt::Display for Error {
                     "the stride of the {what} is {stride} on axis 1 (channels): channels last, they lie side by side"
                 )
             }
-            Self::OutputsOverlap { axis, stride, need } => {
+            Self::OutputsOverlap { what, axis, stride, need } => {
                 write!(
                     f,
-                    "the stride of the output is {stride} on {axis}, where each index takes {need} elements: outputs would overlap, or not lie in the order of the layout"
+                    "the stride of the {what} is {stride} on {axis}, where each index takes {need} elements: what is written there would overlap, or not lie in the order of the layout"
                 )
+            }
+            Self::ViewAxes { what, got, need } => {
+                write!(f, "the {what} has {got} axes where {need} are needed: batch, channels, and the spatial ones")
+            }
+            Self::ViewLen { what, axis, need, got } => {
+                write!(f, "the {what} has length {got} on {axis} where the layer has {need}")
+            }
+            Self::ViewStride { what, axis, need, got } => {
+                write!(f, "the stride of the {what} is {got} on {axis}, and the plan was made for {need}")
+            }
+            Self::NegativeStride { what, axis, stride } => {
+                write!(f, "the stride of the {what} is {stride} on {axis}: a view that goes backwards cannot be pooled")
             }
             Self::ZeroKernel { axis } => write!(f, "the kernel is 0 on {axis}: a window needs at least one tap"),
             Self::ZeroStride { axis } => write!(f, "the stride is 0 on {axis}: windows must move"),

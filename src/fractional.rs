@@ -10,10 +10,11 @@ use alloc::vec::Vec;
 use crate::geometry::{MAX_RANK, PerAxis};
 use crate::kernels::Clamp;
 use crate::plan::clamp_between;
+use crate::strides::Split;
 use crate::variable::find::{self, Numbering};
 use crate::variable::fold;
 use crate::variable::scalar::Largest;
-use crate::variable::{Block, Extent, Lane, Windows, bounded};
+use crate::variable::{Block, Extent, Windows, bounded};
 use crate::{Element, Error, Index, IndexKind, Layout, NanPolicy, Result, Tier};
 
 /// A type of random samples. Sealed: the float elements.
@@ -138,7 +139,34 @@ impl<T: Element> FractionalMaxPool<T> {
     /// [`Error::Rank`], [`Error::ZeroKernel`], [`Error::EmptyInput`], [`Error::EmptyOutput`], [`Error::TooManyWindows`],
     /// [`Error::BadBlock`], [`Error::BadClamp`] and [`Error::SizeOverflow`].
     pub fn plan(&self, layout: Layout, shape: impl AsRef<[usize]>) -> Result<FractionalPlan<T>> {
-        self.plan_bytes(layout, shape.as_ref(), size_of::<T>())
+        self.plan_at(layout, shape.as_ref(), None, size_of::<T>())
+    }
+
+    /// [`FractionalMaxPool::plan`] for tensors that are parts of larger ones, by the rules of
+    /// [`Pool::plan_strided`](crate::Pool::plan_strided). The samples lie side by side.
+    ///
+    /// ```
+    /// use lanepool::{FractionalMaxPool, Layout};
+    /// // The first of two channels, channels last, into the second of two.
+    /// let pool = FractionalMaxPool::<f32>::new([2], [3]);
+    /// let plan = pool.plan_strided(Layout::Nhwc, [1, 1, 7], [14, 1, 2], [6, 1, 2])?;
+    /// let x = [1.0, -1.0, 2.0, -1.0, 3.0, -1.0, 4.0, -1.0, 0.0, -1.0, 5.0, -1.0, 6.0];
+    /// let mut y = [0.0; 6];
+    /// plan.run(&x, &[0.5], &mut y[1..])?;
+    /// assert_eq!(y, [0.0, 2.0, 0.0, 4.0, 0.0, 6.0]);
+    /// # Ok::<(), lanepool::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`FractionalMaxPool::plan`]; [`Error::StridesLen`], [`Error::ChannelsApart`] and [`Error::OutputsOverlap`].
+    pub fn plan_strided(
+        &self,
+        layout: Layout,
+        shape: impl AsRef<[usize]>,
+        input: impl AsRef<[usize]>,
+        output: impl AsRef<[usize]>,
+    ) -> Result<FractionalPlan<T>> {
+        self.plan_at(layout, shape.as_ref(), Some([input.as_ref(), output.as_ref()]), size_of::<T>())
     }
 
     /// [`FractionalMaxPool::plan`] for values and their indices, of type `I` (`i32` or `i64`).
@@ -160,23 +188,57 @@ impl<T: Element> FractionalMaxPool<T> {
         layout: Layout,
         shape: impl AsRef<[usize]>,
     ) -> Result<FractionalIndexPlan<T, I>> {
+        self.plan_indexed_at(kind, layout, shape.as_ref(), None)
+    }
+
+    /// [`FractionalMaxPool::plan_indexed`] for tensors that are parts of larger ones, by the rules of
+    /// [`Pool::plan_indexed_strided`](crate::Pool::plan_indexed_strided): indices lie as the values do.
+    ///
+    /// # Errors
+    /// As for [`FractionalMaxPool::plan_strided`], and [`Error::IndexTooNarrow`] where `I` cannot hold every index that may occur.
+    pub fn plan_indexed_strided<I: Index>(
+        &self,
+        kind: IndexKind,
+        layout: Layout,
+        shape: impl AsRef<[usize]>,
+        input: impl AsRef<[usize]>,
+        output: impl AsRef<[usize]>,
+    ) -> Result<FractionalIndexPlan<T, I>> {
+        self.plan_indexed_at(kind, layout, shape.as_ref(), Some([input.as_ref(), output.as_ref()]))
+    }
+
+    fn plan_indexed_at<I: Index>(
+        &self,
+        kind: IndexKind,
+        layout: Layout,
+        shape: &[usize],
+        strides: Option<[&[usize]; 2]>,
+    ) -> Result<FractionalIndexPlan<T, I>> {
         // The slice of indices has a length in bytes too.
-        let values = self.plan_bytes(layout, shape.as_ref(), size_of::<T>().max(size_of::<I>()))?;
+        let values = self.plan_at(layout, shape, strides, size_of::<T>().max(size_of::<I>()))?;
         let taps = values.kernel.iter().fold(1, |all: usize, n| all.saturating_mul(*n));
         let numbering = Numbering::new::<I>(kind, &values.extent, taps)?;
         Ok(FractionalIndexPlan { values, numbering, index: PhantomData })
     }
 
-    fn plan_bytes(&self, layout: Layout, shape: &[usize], bytes: usize) -> Result<FractionalPlan<T>> {
+    /// `bytes`: the longest element written.
+    fn plan_at(
+        &self,
+        layout: Layout,
+        shape: &[usize],
+        strides: Option<[&[usize]; 2]>,
+        bytes: usize,
+    ) -> Result<FractionalPlan<T>> {
         let bytes = bytes.max(size_of::<T::Sample>());
-        let extent = Extent::new(layout, shape, &self.output, bytes)?;
-        self.kernel.check_rank("kernel", extent.rank)?;
+        let extent = Extent::new(layout, shape, &self.output, strides, bytes)?;
+        let Split { rank, batch, channels, .. } = extent.split;
+        self.kernel.check_rank("kernel", rank)?;
         let mut kernel = [1; MAX_RANK];
-        let absent = MAX_RANK.saturating_sub(extent.rank);
+        let absent = MAX_RANK.saturating_sub(rank);
         for (axis, length) in kernel.iter_mut().skip(absent).enumerate() {
             *length = self.kernel.at(axis);
         }
-        for (axis, ((&kernel, &input), &output)) in kernel.iter().zip(&extent.input).zip(&extent.output).enumerate() {
+        for (axis, (&kernel, (input, output))) in kernel.iter().zip(extent.lengths()).enumerate() {
             let axis = extent.name(axis);
             if kernel == 0 {
                 return Err(Error::ZeroKernel { axis });
@@ -186,7 +248,7 @@ impl<T: Element> FractionalMaxPool<T> {
             }
         }
         let clamp = clamp_between(self.bounds, Tier::best())?.map(Arc::new);
-        let samples = extent.batch.checked_mul(extent.channels).and_then(|planes| planes.checked_mul(extent.rank));
+        let samples = batch.checked_mul(channels).and_then(|planes| planes.checked_mul(rank));
         let samples = samples.and_then(|samples| Some((samples, samples.checked_mul(bytes)?)));
         match samples {
             Some((samples, bytes)) if isize::try_from(bytes).is_ok() => {
@@ -210,7 +272,8 @@ pub struct FractionalPlan<T> {
 }
 
 impl<T: Element> FractionalPlan<T> {
-    /// Pools `src` into `dst`, with windows where `samples` say. Allocates nothing; every element of `dst` is written.
+    /// Pools `src` into `dst`, with windows where `samples` say. Allocates nothing; every element of `dst` is written
+    /// (but for the gaps of a plan with strides).
     ///
     /// # Errors
     /// [`Error::SrcLen`], [`Error::DstLen`] or [`Error::SampleLen`] where a slice is not exactly as long as the plan needs, and
@@ -225,7 +288,7 @@ impl<T: Element> FractionalPlan<T> {
     /// Keeps outputs between the bounds, if there are any.
     fn bound(&self, dst: &mut [T]) {
         if let Some(clamp) = &self.clamp {
-            clamp(dst);
+            self.extent.each_output(dst, |outputs| clamp(outputs));
         }
     }
 
@@ -253,33 +316,29 @@ impl<T: Element> FractionalPlan<T> {
     }
 
     fn pool(&self, src: &[T], samples: &[T::Sample], dst: &mut [T]) {
-        let to = self.extent.output_block().max(1);
-        for (number, lane, block) in self.planes(src) {
+        let output = &self.extent.output;
+        for (block, to, (channel, number)) in self.planes(src) {
             let Some(axes) = self.places(samples, number) else { return };
-            let start = number.checked_div(lane.inner).unwrap_or(0).saturating_mul(to);
-            let Some(dst) = dst.get_mut(start..start.saturating_add(to)) else { return };
+            let dst = dst.get_mut(to..).unwrap_or_default();
             match self.nan {
-                NanPolicy::Propagate => fold::plane(Largest::<false>, axes, block, lane, dst),
-                NanPolicy::Ignore => fold::plane(Largest::<true>, axes, block, lane, dst),
+                NanPolicy::Propagate => fold::plane(Largest::<false>, axes, block, channel, output, dst),
+                NanPolicy::Ignore => fold::plane(Largest::<true>, axes, block, channel, output, dst),
             }
         }
     }
 
-    /// Every plane: its number, counted `N, C`, where it lies in its block, and the block.
-    fn planes<'a>(&self, src: &'a [T]) -> impl Iterator<Item = (usize, Lane, Block<'a, T>)> {
-        let Extent { inner, input, .. } = self.extent;
-        let blocks = src.chunks_exact(self.extent.input_block().max(1)).enumerate();
-        blocks.flat_map(move |(outer, elements)| {
-            (0..inner).map(move |channel| {
-                let number = outer.saturating_mul(inner).saturating_add(channel);
-                (number, Lane { inner, channel }, Block { elements, input, inner })
-            })
+    /// Every plane: its block, where the output's block begins, which channel of the block it is, and its number, counted `N, C`.
+    fn planes<'a>(&self, src: &'a [T]) -> impl Iterator<Item = (Block<'a, T>, usize, (usize, usize))> {
+        let inner = self.extent.split.inner;
+        self.extent.blocks(src).flat_map(move |(outer, block, to)| {
+            (0..inner).map(move |channel| (block, to, (channel, outer.saturating_mul(inner).saturating_add(channel))))
         })
     }
 
     /// The windows of a plane.
     fn places(&self, samples: &[T::Sample], plane: usize) -> Option<[Places<T::Sample>; MAX_RANK]> {
-        let Extent { rank, input: [a, b, c], output: [x, y, z], .. } = self.extent;
+        let [(a, x), (b, y), (c, z)] = self.extent.lengths();
+        let rank = self.extent.split.rank;
         let first = plane.saturating_mul(rank);
         let samples = samples.get(first..first.saturating_add(rank))?;
         // PyTorch takes them in the order of the axes in space, and the other way round in the plane.
@@ -299,14 +358,14 @@ impl<T: Element> FractionalPlan<T> {
 }
 
 impl<T> FractionalPlan<T> {
-    /// Elements that the input slice must have.
+    /// Elements that the input slice must have: those of the shape, or where the plan was given strides, from the first to the last.
     pub fn input_len(&self) -> usize {
-        self.extent.input_len()
+        self.extent.input.extent()
     }
 
-    /// Elements that the output slice must have.
+    /// Elements that the output slice must have, likewise.
     pub fn output_len(&self) -> usize {
-        self.extent.output_len()
+        self.extent.output.extent()
     }
 
     /// Samples that a run needs: `N · C ·` spatial axes.
@@ -316,12 +375,12 @@ impl<T> FractionalPlan<T> {
 
     /// The input's shape, `N, C, spatial…`, whatever the layout.
     pub fn input_shape(&self) -> Vec<usize> {
-        self.extent.input_shape()
+        self.extent.input.shape()
     }
 
     /// The output's shape, `N, C, spatial…`, whatever the layout.
     pub fn output_shape(&self) -> Vec<usize> {
-        self.extent.output_shape()
+        self.extent.output.shape()
     }
 
     /// The layout of input and output.
@@ -349,7 +408,7 @@ pub struct FractionalIndexPlan<T, I> {
 }
 
 impl<T: Element, I: Index> FractionalIndexPlan<T, I> {
-    /// Pools `src` into `dst` and writes where each value was found into `indices`. Allocates nothing.
+    /// Pools `src` into `dst` and writes where each value was found into `indices`, which lie as the values do. Allocates nothing.
     ///
     /// # Errors
     /// As for [`FractionalPlan::run`], and [`Error::IndexLen`]; nothing is written then.
@@ -358,13 +417,11 @@ impl<T: Element, I: Index> FractionalIndexPlan<T, I> {
         values.check(src, samples, dst)?;
         values.extent.check_indices(indices)?;
         values.pool(src, samples, dst);
-        let to = values.extent.output_block().max(1);
-        for (number, lane, block) in values.planes(src) {
-            let Some(axes) = values.places(samples, number) else { break };
-            let start = number.checked_div(lane.inner).unwrap_or(0).saturating_mul(to);
-            let range = start..start.saturating_add(to);
-            let (Some(dst), Some(indices)) = (dst.get(range.clone()), indices.get_mut(range)) else { break };
-            find::plane(self.numbering, axes, block, lane, number, dst, indices);
+        let output = &values.extent.output;
+        for (block, to, plane) in values.planes(src) {
+            let Some(axes) = values.places(samples, plane.1) else { break };
+            let (dst, indices) = (dst.get(to..).unwrap_or(&[]), indices.get_mut(to..).unwrap_or_default());
+            find::plane(self.numbering, axes, block, plane, output, dst, indices);
         }
         values.bound(dst);
         Ok(())

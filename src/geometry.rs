@@ -350,21 +350,10 @@ impl Geometry {
         self.axes.iter().map(|axis| axis.input).product::<usize>().saturating_mul(self.outer).saturating_mul(self.inner)
     }
 
-    /// Elements of the output.
-    pub(crate) fn output_len(&self) -> usize {
-        self.rows().saturating_mul(self.row_len())
-    }
-
     /// Elements of one output row: the last spatial axis with its inner elements. Contiguous in every layout.
     pub(crate) fn row_len(&self) -> usize {
         let [_, _, width] = self.axes;
         width.output.saturating_mul(self.inner)
-    }
-
-    /// Output rows: everything but the last spatial axis and inner.
-    pub(crate) fn rows(&self) -> usize {
-        let [depth, height, _] = self.axes;
-        self.outer.saturating_mul(depth.output).saturating_mul(height.output)
     }
 
     /// The present spatial axes.

@@ -156,7 +156,10 @@ fn a_global_window_is_the_plane() {
     };
     let geometry = Geometry::new(&global, Layout::Nchw, &[2, 3, 5, 7], 4).unwrap();
     assert!(geometry.is_global());
-    assert_eq!((geometry.output_len(), geometry.axes.map(|axis| axis.count(0, Count::Valid))), (6, [1, 5, 7]));
+    assert_eq!(
+        (geometry.output_shape().iter().product::<usize>(), geometry.axes.map(|axis| axis.count(0, Count::Valid))),
+        (6, [1, 5, 7])
+    );
 }
 
 /// All arithmetic is checked: whatever is given, the answer is a geometry or an error.

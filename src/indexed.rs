@@ -11,6 +11,7 @@ use crate::geometry::{Count, Geometry};
 use crate::kernels::{BoundFind, Clamp, Layer};
 use crate::plan::clamp_between;
 use crate::pool::Parts;
+use crate::strides::Places;
 use crate::{Element, Error, Index, IndexKind, Layout, Max, Min, Pool, PoolOperation, Result, Tasks, Tier};
 
 /// A maximum or minimum that says, beside each value, where it was found: made by
@@ -64,15 +65,24 @@ fn largest(kind: IndexKind, geometry: &Geometry) -> usize {
 }
 
 impl<T: Element, I: Index> IndexPlan<T, I> {
-    fn new(parts: &Parts<'_>, kind: IndexKind, layout: Layout, shape: &[usize]) -> Result<Self> {
+    fn new(
+        parts: &Parts<'_>,
+        kind: IndexKind,
+        layout: Layout,
+        shape: &[usize],
+        strides: Option<[&[usize]; 2]>,
+    ) -> Result<Self> {
         let Parts { window, operation, name, tier, bounds, .. } = *parts;
-        let geometry = Geometry::new(window, layout, shape, size_of::<T>().max(size_of::<I>()))?;
+        // The slice of indices has a length in bytes too.
+        let bytes = size_of::<T>().max(size_of::<I>());
+        let geometry = Geometry::new(window, layout, shape, bytes)?;
+        let places = Places::new(strides, layout, &geometry, bytes)?;
         let most = largest(kind, &geometry);
         if most as u64 > I::MOST {
             return Err(Error::IndexTooNarrow { index: I::NAME, most });
         }
         let tier = tier.unwrap_or_else(Tier::best).check()?;
-        let layer = Layer::packed(geometry, Count::Valid);
+        let layer = Layer { geometry, count: Count::Valid, places };
         let unavailable = Error::TierUnavailable { tier, why: "this build has no kernels for it" };
         let finder = T::bind_find(tier, operation, kind, &layer).ok_or(unavailable)?;
         let clamp = clamp_between(bounds, tier)?;
@@ -93,7 +103,7 @@ impl<T: Element, I: Index> IndexPlan<T, I> {
         })
     }
 
-    /// Pools `src` into `dst` and writes where each value was found into `indices`. Allocates nothing.
+    /// Pools `src` into `dst` and writes where each value was found into `indices`, which lie as the values do. Allocates nothing.
     ///
     /// # Errors
     /// [`Error::SrcLen`], [`Error::DstLen`] or [`Error::IndexLen`] where a slice is not exactly as long as the plan needs;
@@ -141,15 +151,28 @@ impl<T: Element, I: Index> IndexPlan<T, I> {
     #[cfg(feature = "rayon")]
     #[doc(hidden)]
     pub fn run_parallel_in(&self, most: usize, src: &[T], dst: &mut [T], indices: &mut [I]) -> Result<()> {
-        use rayon::prelude::*;
         let tasks = self.tasks(most);
         if tasks.len() <= 1 || dst.len() != self.output_len() {
             return self.run(src, dst, indices);
         }
         self.check(src, indices)?;
-        let len = tasks.range(0).len();
-        let parts = dst.par_chunks_mut(len).zip(indices.par_chunks_mut(len)).enumerate();
-        parts.try_for_each(|(task, (part, indices))| self.run_task(&tasks, task, src, part, indices))
+        self.fork(&tasks, 0..tasks.len(), src, dst, indices)
+    }
+
+    /// Runs some tasks, half of them on whatever thread is free. `part` and `indices` are the outputs from the first's part to the
+    /// last's.
+    #[cfg(feature = "rayon")]
+    fn fork(&self, tasks: &Tasks, some: Range<usize>, src: &[T], part: &mut [T], indices: &mut [I]) -> Result<()> {
+        if some.len() <= 1 {
+            return self.run_task(tasks, some.start, src, part, indices);
+        }
+        let (middle, left, right) = tasks.halves(&some, part);
+        let (_, left_indices, right_indices) = tasks.halves(&some, indices);
+        let (left, right) = rayon::join(
+            || self.fork(tasks, some.start..middle, src, left, left_indices),
+            || self.fork(tasks, middle..some.end, src, right, right_indices),
+        );
+        left.and(right)
     }
 
     /// Cuts values and indices into at most `most` parts that can be computed apart, as [`Plan::tasks`](crate::Plan::tasks).
@@ -221,28 +244,35 @@ impl<T: Element, I: Index> IndexPlan<T, I> {
             return Ok(());
         }
         let finder = &self.shared.finder;
-        let span = finder.output().span(rows.clone());
-        let wrong = Error::IndexLen { need: span.len(), got: indices.len() };
-        finder.run(src, dst.as_deref_mut(), indices, rows).ok_or(wrong)?;
-        if let (Some(identity), Some(dst)) = (self.shared.empty_windows, dst.as_deref_mut()) {
-            self.shared.geometry.fill_empty(dst, span.start, identity);
+        let need = finder.output().span(rows.clone()).len();
+        let wrong = Error::IndexLen { need, got: indices.len() };
+        finder.run(src, dst.as_deref_mut(), indices, rows.clone()).ok_or(wrong)?;
+        let Some(dst) = dst else { return Ok(()) };
+        if self.shared.empty_windows.is_none() && self.shared.clamp.is_none() {
+            return Ok(());
         }
-        if let (Some(clamp), Some(dst)) = (&self.shared.clamp, dst) {
-            clamp(dst);
-        }
+        finder.output().for_each_run(dst, rows, |dst, first| {
+            if let Some(identity) = self.shared.empty_windows {
+                self.shared.geometry.fill_empty(dst, first, identity);
+            }
+            if let Some(clamp) = &self.shared.clamp {
+                clamp(dst);
+            }
+        });
         Ok(())
     }
 }
 
 impl<T, I> IndexPlan<T, I> {
-    /// Elements that the input slice must have.
+    /// Elements that the input slice must have: those of the shape, or where the plan was given strides, from the first to the last.
     pub fn input_len(&self) -> usize {
-        self.shared.geometry.input_len()
+        self.shared.finder.input_len()
     }
 
-    /// Elements that the output and the index slice must have.
+    /// Elements that the output and the index slice must have, likewise.
     pub fn output_len(&self) -> usize {
-        self.shared.geometry.output_len()
+        let output = self.shared.finder.output();
+        output.span(0..output.rows()).len()
     }
 
     /// The input's shape, `N, C, spatial…`, whatever the layout.
@@ -297,6 +327,40 @@ impl<O: Extreme, T: Element> Pool<O, T> {
         layout: Layout,
         shape: impl AsRef<[usize]>,
     ) -> Result<IndexPlan<T, I>> {
-        IndexPlan::new(&self.parts(), kind, layout, shape.as_ref())
+        IndexPlan::new(&self.parts(), kind, layout, shape.as_ref(), None)
+    }
+
+    /// [`Pool::plan_indexed`] for tensors that are parts of larger ones, by the rules of [`Pool::plan_strided`].
+    ///
+    /// - **Indices** lie in their slice as the values do in theirs: by the output's strides, which count elements, whatever their
+    ///   type. Their slice is as long; nothing is written between them.
+    /// - **What they count** does not depend on strides: offsets are those of the same elements side by side.
+    ///
+    /// ```
+    /// use lanepool::{IndexKind, Layout, MaxPool};
+    /// // Channels 1 and 2 of 4, channels last, are pooled to channels 0 and 1 of 3.
+    /// let pool = MaxPool::<i32>::new([2]).stride([2]);
+    /// let (input, output) = ([16, 1, 4], [6, 1, 3]);
+    /// let plan = pool.plan_indexed_strided::<i64>(IndexKind::Plane, Layout::Nhwc, [1, 2, 4], input, output)?;
+    /// let x: Vec<i32> = (0..16).collect();
+    /// let (mut y, mut at) = (vec![-1; 6], vec![-7; 6]);
+    /// let len = plan.output_len();
+    /// plan.run(&x[1..][..plan.input_len()], &mut y[..len], &mut at[..len])?;
+    /// assert_eq!((y, at), (vec![5, 6, -1, 13, 14, -1], vec![1, 1, -7, 3, 3, -7]));
+    /// # Ok::<(), lanepool::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`Pool::plan_strided`], and [`Error::IndexTooNarrow`] where `I` cannot hold every index that may occur.
+    pub fn plan_indexed_strided<I: Index>(
+        &self,
+        kind: IndexKind,
+        layout: Layout,
+        shape: impl AsRef<[usize]>,
+        input: impl AsRef<[usize]>,
+        output: impl AsRef<[usize]>,
+    ) -> Result<IndexPlan<T, I>> {
+        let strides = Some([input.as_ref(), output.as_ref()]);
+        IndexPlan::new(&self.parts(), kind, layout, shape.as_ref(), strides)
     }
 }

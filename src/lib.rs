@@ -101,6 +101,11 @@ mod tasks;
 mod tier;
 mod unpool;
 mod variable;
+#[cfg(feature = "ndarray")]
+mod views;
+
+#[cfg(feature = "ndarray")]
+pub use ndarray;
 
 pub use adaptive::{AdaptiveAvgPool, AdaptiveIndexPlan, AdaptiveMaxPool, AdaptivePlan};
 pub use any::{Any, AnyPlan};
@@ -125,6 +130,11 @@ pub use unpool::{MaxUnpool, Unpool};
 #[cfg(doctest)]
 #[doc = include_str!("../docs/rust.md")]
 pub struct Guide;
+
+/// Those of the guide to arrays.
+#[cfg(all(doctest, feature = "ndarray"))]
+#[doc = include_str!("../docs/ndarray.md")]
+pub struct ArraysGuide;
 
 /// Which kernels have run, for the test of that: no part of the interface.
 #[cfg(feature = "count-runs")]

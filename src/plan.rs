@@ -85,10 +85,7 @@ impl<T: Element> Plan<T> {
         if count == Count::Fixed(0) {
             return Err(Error::BadDivisor);
         }
-        let places = match strides {
-            Some([input, output]) => Places::given(input, output, layout, &geometry, size_of::<T>())?,
-            None => Places::packed(&geometry),
-        };
+        let places = Places::new(strides, layout, &geometry, size_of::<T>())?;
         let layer = Layer { geometry, count, places };
         let divides = operation.divides();
         if divides && layer.divisor_entries() > MOST_DIVISORS {
@@ -222,12 +219,7 @@ impl<T: Element> Plan<T> {
             let shared = |kernel: &Bound<T>, src: &[T], dst: &mut [T], rows| kernel.run_shared(src, dst, rows, pieces);
             return self.run_rows(src, part, rows, shared);
         }
-        let middle = some.start.midpoint(some.end);
-        let start = |task: usize| tasks.range(task).start.saturating_sub(tasks.range(some.start).start);
-        let (left, right) = part.split_at_mut(start(middle).min(part.len()));
-        // Between the two halves may be a gap, which is nobody's.
-        let left_len = tasks.range(middle.saturating_sub(1)).end.saturating_sub(tasks.range(some.start).start);
-        let left = left.get_mut(..left_len).unwrap_or_default();
+        let (middle, left, right) = tasks.halves(&some, part);
         let (left, right) = rayon::join(
             || self.fork(tasks, pieces, some.start..middle, src, left),
             || self.fork(tasks, pieces, middle..some.end, src, right),
@@ -289,8 +281,7 @@ impl<T: Element> Plan<T> {
         if shared.clamp.is_none() {
             return self.run_piece(src, dst, rows, &run);
         }
-        let output = shared.kernel.output();
-        let piece = CLAMPED_BYTES.checked_div(output.row_len().saturating_mul(size_of::<T>())).unwrap_or(0).max(1);
+        let (output, piece) = (shared.kernel.output(), self.clamped_rows());
         let base = output.span(rows.clone()).start;
         let mut first = rows.start;
         while first < rows.end {
@@ -301,6 +292,23 @@ impl<T: Element> Plan<T> {
             first = end;
         }
         Ok(())
+    }
+
+    /// Rows that are clamped at a time.
+    fn clamped_rows(&self) -> usize {
+        let row_bytes = self.shared.kernel.output().row_len().saturating_mul(size_of::<T>());
+        CLAMPED_BYTES.checked_div(row_bytes).unwrap_or(0).max(1)
+    }
+
+    /// Pools one view into another, which has this plan's strides.
+    #[cfg(feature = "ndarray")]
+    pub(crate) fn run_on_views<D: ndarray::Dimension, E: ndarray::Dimension>(
+        &self,
+        src: &ndarray::ArrayView<'_, T, D>,
+        dst: &mut ndarray::ArrayViewMut<'_, T, E>,
+    ) -> Result<()> {
+        let piece = if self.shared.clamp.is_some() { self.clamped_rows() } else { usize::MAX };
+        self.shared.kernel.run_views(src, dst, piece, |run, first| self.finish_run(run, first))
     }
 
     fn run_piece(&self, src: &[T], dst: &mut [T], rows: Range<usize>, run: &impl Run<T>) -> Result<()> {
@@ -321,19 +329,23 @@ impl<T: Element> Plan<T> {
         if shared.bytes.is_none() && shared.empty_windows.is_none() && shared.clamp.is_none() {
             return;
         }
-        shared.kernel.output().for_each_run(dst, rows, |dst, first| {
-            if let Some(table) = &shared.bytes {
-                for byte in bytemuck::cast_slice_mut::<T, u8>(dst) {
-                    *byte = table.get(usize::from(*byte)).copied().unwrap_or(*byte);
-                }
+        shared.kernel.output().for_each_run(dst, rows, |run, first| self.finish_run(run, first));
+    }
+
+    /// The same for outputs side by side, of which the first has the number `first` in an output without gaps.
+    fn finish_run(&self, run: &mut [T], first: usize) {
+        let shared = &*self.shared;
+        if let Some(table) = &shared.bytes {
+            for byte in bytemuck::cast_slice_mut::<T, u8>(run) {
+                *byte = table.get(usize::from(*byte)).copied().unwrap_or(*byte);
             }
-            if let Some(identity) = shared.empty_windows {
-                shared.geometry.fill_empty(dst, first, identity);
-            }
-            if let Some(clamp) = &shared.clamp {
-                clamp(dst);
-            }
-        });
+        }
+        if let Some(identity) = shared.empty_windows {
+            shared.geometry.fill_empty(run, first, identity);
+        }
+        if let Some(clamp) = &shared.clamp {
+            clamp(run);
+        }
     }
 }
 

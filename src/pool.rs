@@ -398,9 +398,7 @@ impl<O: PoolOperation, T: Element> Pool<O, T> {
     /// # Errors
     /// Whatever is wrong with the window, the shape, the operation's numbers, the element type or the tier: see [`Error`](crate::Error).
     pub fn plan(&self, layout: Layout, shape: impl AsRef<[usize]>) -> Result<Plan<T>> {
-        self.operation.check(T::DTYPE)?;
-        let plan = Plan::new(&self.parts(), layout, shape.as_ref(), None)?;
-        Ok(plan.mapped(self.operation.byte_map(T::DTYPE)))
+        self.plan_at(layout, shape.as_ref(), None)
     }
 
     /// [`Pool::plan`] for tensors that are parts of larger ones: strides say how many elements it is from one index of an axis to
@@ -438,9 +436,13 @@ impl<O: PoolOperation, T: Element> Pool<O, T> {
         input: impl AsRef<[usize]>,
         output: impl AsRef<[usize]>,
     ) -> Result<Plan<T>> {
+        self.plan_at(layout, shape.as_ref(), Some([input.as_ref(), output.as_ref()]))
+    }
+
+    /// Plans for tensors that lie where the strides of input and output say, if there are any.
+    pub(crate) fn plan_at(&self, layout: Layout, shape: &[usize], strides: Option<[&[usize]; 2]>) -> Result<Plan<T>> {
         self.operation.check(T::DTYPE)?;
-        let strides = Some([input.as_ref(), output.as_ref()]);
-        let plan = Plan::new(&self.parts(), layout, shape.as_ref(), strides)?;
+        let plan = Plan::new(&self.parts(), layout, shape, strides)?;
         Ok(plan.mapped(self.operation.byte_map(T::DTYPE)))
     }
 

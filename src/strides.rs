@@ -2,6 +2,8 @@
 
 use core::ops::Range;
 
+use alloc::vec::Vec;
+
 use crate::error::AxisName;
 use crate::geometry::{Geometry, MAX_RANK, check_size};
 use crate::{Error, Layout, Result};
@@ -20,6 +22,31 @@ pub(crate) struct Steps {
     pub(crate) pixel: usize,
 }
 
+/// How memory holds batch and channels of a layer's tensors, which is the same for all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Split {
+    /// Spatial axes of the caller's tensor.
+    pub(crate) rank: usize,
+    pub(crate) batch: usize,
+    pub(crate) channels: usize,
+    pub(crate) outer: usize,
+    pub(crate) inner: usize,
+}
+
+impl From<&Geometry> for Split {
+    fn from(geometry: &Geometry) -> Self {
+        let Geometry { rank, batch, channels, outer, inner, .. } = *geometry;
+        Self { rank, batch, channels, outer, inner }
+    }
+}
+
+impl Split {
+    /// Planes, or blocks of them, that follow each other in one index of the batch.
+    fn planes(&self) -> usize {
+        self.outer.checked_div(self.batch).unwrap_or(0)
+    }
+}
+
 impl Steps {
     /// Of a tensor without gaps.
     pub(crate) fn packed(lengths: [usize; MAX_RANK], inner: usize) -> Self {
@@ -34,23 +61,23 @@ impl Steps {
         what: &'static str,
         strides: &[usize],
         layout: Layout,
-        geometry: &Geometry,
+        split: &Split,
         lengths: [usize; MAX_RANK],
         bytes: usize,
     ) -> Result<Self> {
-        let need = geometry.rank.saturating_add(2);
+        let need = split.rank.saturating_add(2);
         let (&[batch, channel, ref spatial @ ..], true) = (strides, strides.len() == need) else {
             return Err(Error::StridesLen { what, got: strides.len(), need });
         };
-        let Geometry { batch: batches, channels, inner, outer, .. } = *geometry;
+        let Split { batch: batches, channels, inner, outer, .. } = *split;
         // The outer index counts batches, or planes (blocks of channels) of batches.
-        let planes = if layout == Layout::Nhwc { 1 } else { outer.checked_div(batches).unwrap_or(0) };
+        let planes = split.planes();
         if layout == Layout::Nhwc && channels > 1 && channel != 1 {
             return Err(Error::ChannelsApart { what, stride: channel });
         }
         let packed = Self::packed(lengths, inner);
         let mut steps = [packed.slab, packed.row, packed.pixel];
-        let absent = MAX_RANK.saturating_sub(geometry.rank);
+        let absent = MAX_RANK.saturating_sub(split.rank);
         for ((step, length), stride) in steps.iter_mut().zip(lengths).skip(absent).zip(spatial) {
             if length > 1 {
                 *step = *stride;
@@ -98,11 +125,16 @@ impl Steps {
         }
     }
 
+    /// Where a row begins, counted from the beginning of its plane.
+    #[inline(always)]
+    fn row_in_block(&self, z: usize, y: usize) -> usize {
+        z.wrapping_mul(self.slab).wrapping_add(y.wrapping_mul(self.row))
+    }
+
     /// Where a row begins.
     #[inline(always)]
     pub(crate) fn row_at(&self, outer: usize, z: usize, y: usize) -> usize {
-        let slab = self.outer(outer).wrapping_add(z.wrapping_mul(self.slab));
-        slab.wrapping_add(y.wrapping_mul(self.row))
+        self.outer(outer).wrapping_add(self.row_in_block(z, y))
     }
 
     /// Elements from the first of a row to its last.
@@ -119,6 +151,153 @@ impl Steps {
             }
             _ => 0,
         }
+    }
+}
+
+/// A tensor: how long it is on each axis, and where memory holds its elements. A plane of `outer`, with its `inner` elements a
+/// pixel, is a *block*.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tensor {
+    pub(crate) split: Split,
+    pub(crate) lengths: [usize; MAX_RANK],
+    steps: Steps,
+}
+
+impl Tensor {
+    /// Without gaps.
+    pub(crate) fn packed(split: Split, lengths: [usize; MAX_RANK]) -> Self {
+        Self { split, lengths, steps: Steps::packed(lengths, split.inner) }
+    }
+
+    /// Where a caller's strides say, for each axis `N, C, spatial…`, in any order and on one another: to be read. `bytes` is an
+    /// element's size. No strides: without gaps.
+    pub(crate) fn read(
+        what: &'static str,
+        strides: Option<&[usize]>,
+        layout: Layout,
+        split: Split,
+        lengths: [usize; MAX_RANK],
+        bytes: usize,
+    ) -> Result<Self> {
+        let Some(strides) = strides else { return Ok(Self::packed(split, lengths)) };
+        let steps = Steps::given(what, strides, layout, &split, lengths, bytes)?;
+        Ok(Self { split, lengths, steps })
+    }
+
+    /// The same to be written: each element has its own place, in the order of the layout.
+    pub(crate) fn written(
+        what: &'static str,
+        strides: Option<&[usize]>,
+        layout: Layout,
+        split: Split,
+        lengths: [usize; MAX_RANK],
+        bytes: usize,
+    ) -> Result<Self> {
+        let tensor = Self::read(what, strides, layout, split, lengths, bytes)?;
+        if strides.is_some() {
+            check_apart(what, &tensor.steps, layout, &split, lengths)?;
+        }
+        Ok(tensor)
+    }
+
+    /// Elements from the first to the last: those that a slice must have.
+    pub(crate) fn extent(&self) -> usize {
+        self.steps.extent(self.split.outer, self.lengths, self.split.inner)
+    }
+
+    /// Elements of a plane.
+    pub(crate) fn plane_len(&self) -> usize {
+        self.lengths.iter().fold(1, |all, n| all.saturating_mul(*n))
+    }
+
+    /// Elements of the tensor, without what lies between them.
+    pub(crate) fn count(&self) -> usize {
+        self.plane_len().saturating_mul(self.split.outer).saturating_mul(self.split.inner)
+    }
+
+    /// `N, C, spatial…`.
+    pub(crate) fn shape(&self) -> Vec<usize> {
+        let Split { rank, batch, channels, .. } = self.split;
+        let spatial = self.lengths.iter().skip(MAX_RANK.saturating_sub(rank)).copied();
+        [batch, channels].into_iter().chain(spatial).collect()
+    }
+
+    /// Where a block begins.
+    #[inline(always)]
+    pub(crate) fn block(&self, outer: usize) -> usize {
+        self.steps.outer(outer)
+    }
+
+    /// Where a pixel begins, counted from the beginning of its block.
+    #[inline(always)]
+    pub(crate) fn pixel(&self, [z, y, x]: [usize; MAX_RANK]) -> usize {
+        self.steps.row_in_block(z, y).wrapping_add(x.wrapping_mul(self.steps.pixel))
+    }
+
+    /// From one pixel of a row to the next.
+    #[inline(always)]
+    pub(crate) fn pixel_step(&self) -> usize {
+        self.steps.pixel
+    }
+
+    /// The elements from the first of a row to its last, counted from the beginning of its block.
+    #[inline(always)]
+    pub(crate) fn row(&self, z: usize, y: usize) -> Range<usize> {
+        let [_, _, width] = self.lengths;
+        let start = self.steps.row_in_block(z, y);
+        start..start.saturating_add(self.steps.row_extent(width, self.split.inner))
+    }
+
+    /// Whether a plane's pixels follow each other, in their order.
+    pub(crate) fn has_packed_planes(&self) -> bool {
+        self.steps.has_packed_planes(self.lengths, self.split.inner)
+    }
+
+    /// Its rows, to be gone through one after the other.
+    pub(crate) fn rows(&self) -> Output {
+        let Self { split: Split { outer, inner, .. }, lengths, steps } = *self;
+        let [depth, height, width] = lengths;
+        let scattered = Scattered { steps, depth, height, inner, extent: steps.row_extent(width, inner) };
+        let rows = outer.saturating_mul(depth).saturating_mul(height);
+        Output {
+            scattered: (!steps.is_packed(lengths, inner)).then_some(scattered),
+            ..Output::packed(rows, width.saturating_mul(inner))
+        }
+    }
+}
+
+#[cfg(feature = "ndarray")]
+impl Tensor {
+    /// Whether an array with an axis for each of `N, C, spatial…` has these lengths, and its elements lie as this tensor's do.
+    pub(crate) fn check(&self, what: &'static str, shape: &[usize], strides: &[isize]) -> Result<()> {
+        let Split { rank, batch, channels, inner, .. } = self.split;
+        let (Steps { batches, plane, slab, row, pixel }, planes) = (self.steps, self.split.planes());
+        if planes > 1 && inner > 1 {
+            return Err(Error::Unsupported {
+                why: "channels in blocks have no one stride: arrays with an axis for each of N, C, spatial are planar, or have channels last",
+            });
+        }
+        let (need, got) = (rank.saturating_add(2), shape.len());
+        if need != got {
+            return Err(Error::ViewAxes { what, got, need });
+        }
+        let batch_stride = batches.map_or_else(|| plane.saturating_mul(planes.max(1)), |(_, batch)| batch);
+        let outer = [(batch, batch_stride), (channels, if planes > 1 { plane } else { 1 })];
+        let spatial = self.lengths.into_iter().zip([slab, row, pixel]).skip(MAX_RANK.saturating_sub(rank));
+        let axes = || outer.into_iter().chain(spatial.clone()).enumerate();
+        for ((place, (need, _)), &got) in axes().zip(shape) {
+            if need != got {
+                return Err(Error::ViewLen { what, axis: AxisName::of(place, rank), need, got });
+            }
+        }
+        // The stride of an axis with one index is never taken, and of an array without elements none is.
+        let is_empty = self.count() == 0;
+        for ((place, (length, need)), &got) in axes().zip(strides) {
+            if length > 1 && !is_empty && usize::try_from(got) != Ok(need) {
+                return Err(Error::ViewStride { what, axis: AxisName::of(place, rank), need, got });
+            }
+        }
+        Ok(())
     }
 }
 
@@ -145,25 +324,17 @@ pub(crate) struct Places {
 }
 
 impl Places {
-    /// Of two tensors without gaps.
-    pub(crate) fn packed(geometry: &Geometry) -> Self {
-        let steps = |lengths| Steps::packed(lengths, geometry.inner);
-        let [input, output] = [geometry.axes.map(|axis| axis.input), geometry.axes.map(|axis| axis.output)];
-        Self { input: steps(input), output: steps(output), input_is_packed: true, gaps: Gaps::None }
-    }
-
-    /// From a caller's strides.
-    pub(crate) fn given(
-        input: &[usize],
-        output: &[usize],
+    /// From a caller's strides of input and output, or without gaps.
+    pub(crate) fn new(
+        strides: Option<[&[usize]; 2]>,
         layout: Layout,
         geometry: &Geometry,
         bytes: usize,
     ) -> Result<Self> {
         let [inputs, outputs] = [geometry.axes.map(|axis| axis.input), geometry.axes.map(|axis| axis.output)];
-        let input = Steps::given("input", input, layout, geometry, inputs, bytes)?;
-        let output = Steps::given("output", output, layout, geometry, outputs, bytes)?;
-        check_apart(&output, layout, geometry, outputs)?;
+        let (split, [input, output]) = (Split::from(geometry), strides.map_or([None; 2], |both| both.map(Some)));
+        let input = Tensor::read("input", input, layout, split, inputs, bytes)?.steps;
+        let output = Tensor::written("output", output, layout, split, outputs, bytes)?.steps;
         let gaps = if output.is_packed(outputs, geometry.inner) {
             Gaps::None
         } else if output.has_packed_planes(outputs, geometry.inner) {
@@ -177,13 +348,19 @@ impl Places {
     }
 }
 
-/// Whether each output has its own place, in the order of the layout: then no row lies within another, and neighbouring rows can
+/// Whether each element has its own place, in the order of the layout: then no row lies within another, and neighbouring rows can
 /// be computed by different threads.
-fn check_apart(steps: &Steps, layout: Layout, geometry: &Geometry, lengths: [usize; MAX_RANK]) -> Result<()> {
-    let Geometry { inner, rank, batch, outer, .. } = *geometry;
-    let planes = outer.checked_div(batch).unwrap_or(0);
+fn check_apart(
+    what: &'static str,
+    steps: &Steps,
+    layout: Layout,
+    split: &Split,
+    lengths: [usize; MAX_RANK],
+) -> Result<()> {
+    let Split { inner, rank, batch, outer, .. } = *split;
+    let planes = split.planes();
     let spatial = |axis: usize| AxisName::spatial(axis.saturating_sub(MAX_RANK.saturating_sub(rank)), rank);
-    let (batches, channels) = (AxisName { index: 0, name: "batch" }, AxisName { index: 1, name: "channels" });
+    let (batches, channels) = (AxisName::of(0, rank), AxisName::of(1, rank));
     let [depth, height, width] = lengths;
     // From the inside to the outside: an index's length is what lies between its first and last element.
     let mut need = inner;
@@ -201,12 +378,22 @@ fn check_apart(steps: &Steps, layout: Layout, geometry: &Geometry, lengths: [usi
     for (axis, length, step) in axes {
         if length > 1 {
             if step < need {
-                return Err(Error::OutputsOverlap { axis, stride: step, need });
+                return Err(Error::OutputsOverlap { what, axis, stride: step, need });
             }
             need = length.saturating_sub(1).saturating_mul(step).saturating_add(need);
         }
     }
     Ok(())
+}
+
+#[cfg(feature = "ndarray")]
+impl Places {
+    /// Input and output.
+    pub(crate) fn tensors(&self, geometry: &Geometry) -> [Tensor; 2] {
+        let split = Split::from(geometry);
+        let of = |lengths, steps| Tensor { split, lengths, steps };
+        [of(geometry.axes.map(|axis| axis.input), self.input), of(geometry.axes.map(|axis| axis.output), self.output)]
+    }
 }
 
 /// The rows of an output, in the order of memory: each can be computed apart.
@@ -236,13 +423,8 @@ impl Output {
     }
 
     pub(crate) fn new(places: &Places, geometry: &Geometry) -> Self {
-        let [depth, height, width] = geometry.axes.map(|axis| axis.output);
-        let (steps, inner) = (places.output, geometry.inner);
-        let scattered = Scattered { steps, depth, height, inner, extent: steps.row_extent(width, inner) };
-        Self {
-            scattered: (places.gaps != Gaps::None).then_some(scattered),
-            ..Self::packed(geometry.rows(), geometry.row_len())
-        }
+        let lengths = geometry.axes.map(|axis| axis.output);
+        Tensor { split: Split::from(geometry), lengths, steps: places.output }.rows()
     }
 
     pub(crate) fn rows(&self) -> usize {
@@ -274,18 +456,30 @@ impl Output {
     /// Hands on each run of elements without a gap in `dst`, which these rows span, and the number of its first element in a
     /// tensor without gaps.
     pub(crate) fn for_each_run<T>(&self, dst: &mut [T], rows: Range<usize>, mut run: impl FnMut(&mut [T], usize)) {
+        self.each_run(rows, |range, number| run(dst.get_mut(range).unwrap_or_default(), number));
+    }
+
+    /// Hands on where each run of elements without a gap lies, counted from the first element of these rows, and the number of its
+    /// first element in a tensor without gaps. Together the runs are all elements of the rows, and nothing else.
+    pub(crate) fn each_run(&self, rows: Range<usize>, mut run: impl FnMut(Range<usize>, usize)) {
         let Some(scattered) = &self.scattered else {
-            return run(dst, rows.start.saturating_mul(self.row_len));
+            let span = self.span(rows);
+            return run(0..span.len(), span.start);
         };
+        let Scattered { steps, inner, .. } = *scattered;
         let first = scattered.start(rows.start);
+        // Pixels that follow each other are one run.
+        let (pixels, len) = match self.row_len.checked_div(inner) {
+            Some(_) if steps.pixel == inner => (1, self.row_len),
+            Some(pixels) => (pixels, inner),
+            None => return,
+        };
         for row in rows {
             let start = scattered.start(row).saturating_sub(first);
-            let Some(of_row) = dst.get_mut(start..start.saturating_add(scattered.extent)) else { return };
             let number = row.saturating_mul(self.row_len);
-            for (pixel, elements) in of_row.chunks_mut(scattered.steps.pixel.max(1)).enumerate() {
-                let len = scattered.inner.min(elements.len());
-                let number = number.saturating_add(pixel.saturating_mul(scattered.inner));
-                run(elements.get_mut(..len).unwrap_or_default(), number);
+            for pixel in 0..pixels {
+                let at = start.saturating_add(pixel.saturating_mul(steps.pixel));
+                run(at..at.saturating_add(len), number.saturating_add(pixel.saturating_mul(inner)));
             }
         }
     }

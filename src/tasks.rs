@@ -83,6 +83,18 @@ impl Tasks {
         start..start.saturating_add(self.each).min(self.output.rows())
     }
 
+    /// Cuts in two what some tasks write, from the first's first element to the last's last: where the later ones begin, and the two
+    /// parts. A gap between them is nobody's.
+    #[cfg(feature = "rayon")]
+    pub(crate) fn halves<'a, T>(&self, some: &Range<usize>, part: &'a mut [T]) -> (usize, &'a mut [T], &'a mut [T]) {
+        let middle = some.start.midpoint(some.end);
+        let base = self.range(some.start).start;
+        let later = self.range(middle).start.saturating_sub(base);
+        let (left, right) = part.split_at_mut(later.min(part.len()));
+        let end = self.range(middle.saturating_sub(1)).end.saturating_sub(base);
+        (middle, left.get_mut(..end).unwrap_or_default(), right)
+    }
+
     /// The rows of a task of a plan that has this output.
     pub(crate) fn check(&self, task: usize, output: &Output) -> Result<Range<usize>> {
         if self.output != *output {

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use crate::error::AxisName;
 use crate::geometry::{MAX_RANK, PerAxis, check_size, split_shape};
+use crate::strides::{Split, Tensor};
 use crate::{Element, Error, Index, IndexKind, Layout, Result};
 
 /// Max unpooling without its tensor: the inverse of [`MaxPool`](crate::MaxPool) with indices. Each value is written where its
@@ -116,7 +117,42 @@ impl<T: Element> MaxUnpool<T> {
     /// Whatever is wrong with the window, the shape or the output; [`Error::IndexTooNarrow`] where `I` cannot hold every
     /// offset; [`Error::OutputTooSmall`] where [`MaxUnpool::padded_to`] asks for less than the plane.
     pub fn plan<I: Index>(&self, layout: Layout, shape: impl AsRef<[usize]>) -> Result<Unpool<T, I>> {
-        let shape = shape.as_ref();
+        self.plan_at(layout, shape.as_ref(), None)
+    }
+
+    /// [`MaxUnpool::plan`] for tensors that are parts of larger ones, by the rules of
+    /// [`Pool::plan_strided`](crate::Pool::plan_strided). The indices lie in their slice as the values do, by the input's strides;
+    /// what they count does not depend on strides. Zeros are written to the output's own elements, and to nothing between them.
+    ///
+    /// ```
+    /// use lanepool::{Layout, MaxUnpool};
+    /// // Into the second of two channels, channels last.
+    /// let pool = MaxUnpool::<f32>::new([2]).stride([2]);
+    /// let plan = pool.plan_strided::<i64>(Layout::Nhwc, [1, 1, 2], [2, 1, 1], [8, 1, 2])?;
+    /// let mut y = [-1.0; 8];
+    /// plan.run(&[1.0, 2.0], &[0, 3], &mut y[1..])?;
+    /// assert_eq!(y, [-1.0, 1.0, -1.0, 0.0, -1.0, 0.0, -1.0, 2.0]);
+    /// # Ok::<(), lanepool::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`MaxUnpool::plan`]; [`Error::StridesLen`], [`Error::ChannelsApart`] and [`Error::OutputsOverlap`].
+    pub fn plan_strided<I: Index>(
+        &self,
+        layout: Layout,
+        shape: impl AsRef<[usize]>,
+        input: impl AsRef<[usize]>,
+        output: impl AsRef<[usize]>,
+    ) -> Result<Unpool<T, I>> {
+        self.plan_at(layout, shape.as_ref(), Some([input.as_ref(), output.as_ref()]))
+    }
+
+    fn plan_at<I: Index>(
+        &self,
+        layout: Layout,
+        shape: &[usize],
+        strides: Option<[&[usize]; 2]>,
+    ) -> Result<Unpool<T, I>> {
         let (batch, channels, spatial) = split_shape(shape)?;
         let rank = spatial.len();
         if let Some(lengths) = &self.padded_to {
@@ -137,7 +173,8 @@ impl<T: Element> MaxUnpool<T> {
         }
         let mut pooled = [1; MAX_RANK];
         pooled.iter_mut().skip(absent).zip(spatial).for_each(|(to, from)| *to = *from);
-        check_size("the input", size_of::<T>().max(size_of::<I>()), batch, channels, pooled)?;
+        let input_bytes = size_of::<T>().max(size_of::<I>());
+        check_size("the input", input_bytes, batch, channels, pooled)?;
         check_size("the output", size_of::<T>(), batch, channels, output)?;
         let (outer, inner) = layout.split(batch, channels)?;
 
@@ -157,20 +194,23 @@ impl<T: Element> MaxUnpool<T> {
         if most as u64 > I::MOST {
             return Err(Error::IndexTooNarrow { index: I::NAME, most });
         }
-        let output_shape = shape.iter().copied().take(2).chain(output.iter().copied().skip(absent)).collect();
+        let split = Split { rank, batch, channels, outer, inner };
+        let [from, to] = strides.map_or([None; 2], |both| both.map(Some));
+        let input = Tensor::read("input", from, layout, split, pooled, input_bytes)?;
+        let output = Tensor::written("output", to, layout, split, output, size_of::<T>())?;
         Ok(Unpool {
             kind: self.kind,
             layout,
-            outer,
-            inner,
-            pooled_len: pooled.iter().product(),
             plane,
             plane_len,
-            output,
-            output_plane: output.iter().product(),
+            keeps_order: self.kind != IndexKind::TensorColumnMajor
+                && plane == output.lengths
+                && output.has_packed_planes(),
             places,
-            shape: shape.to_vec(),
-            output_shape,
+            shape: input.shape(),
+            output_shape: output.shape(),
+            input,
+            output,
             types: PhantomData,
         })
     }
@@ -223,16 +263,14 @@ impl<T: Element> MaxUnpool<T> {
 pub struct Unpool<T, I> {
     kind: IndexKind,
     layout: Layout,
-    outer: usize,
-    inner: usize,
-    /// Elements of a plane of the input.
-    pooled_len: usize,
+    input: Tensor,
+    /// Its planes hold the plane that the indices count in, in their first corner.
+    output: Tensor,
     /// The plane that the indices count in.
     plane: [usize; MAX_RANK],
     plane_len: usize,
-    /// The plane of the output, which holds that one in its first corner.
-    output: [usize; MAX_RANK],
-    output_plane: usize,
+    /// The output's plane is the plane that indices count in, in the order that they count in.
+    keeps_order: bool,
     /// Places that an index can name.
     places: usize,
     shape: Vec<usize>,
@@ -241,14 +279,15 @@ pub struct Unpool<T, I> {
 }
 
 impl<T, I> Unpool<T, I> {
-    /// Elements that the input slice must have, and indices.
+    /// Elements that the input slice must have, and indices: those of the shape, or where the plan was given strides, from the first to
+    /// the last.
     pub fn input_len(&self) -> usize {
-        self.outer.saturating_mul(self.inner).saturating_mul(self.pooled_len)
+        self.input.extent()
     }
 
-    /// Elements that the output slice must have.
+    /// Elements that the output slice must have, likewise.
     pub fn output_len(&self) -> usize {
-        self.outer.saturating_mul(self.inner).saturating_mul(self.output_plane)
+        self.output.extent()
     }
 
     /// The input's shape, `N, C, spatial…`, whatever the layout.
@@ -268,8 +307,8 @@ impl<T, I> Unpool<T, I> {
 }
 
 impl<T: Element, I: Index> Unpool<T, I> {
-    /// Writes every value of `src` where its index points, and zero everywhere else. The indices lie in memory as the values
-    /// do.
+    /// Writes every value of `src` where its index points, and zero everywhere else (but not to the gaps of a plan with strides). The
+    /// indices lie in memory as the values do.
     ///
     /// # Errors
     /// [`Error::SrcLen`], [`Error::IndexLen`] or [`Error::DstLen`] where a slice is not exactly as long as the plan needs, and
@@ -285,12 +324,13 @@ impl<T: Element, I: Index> Unpool<T, I> {
         if dst.len() != need_dst {
             return Err(Error::DstLen { need: need_dst, got: dst.len() });
         }
-        let names_none = |index: &I| index.to_offset().is_none_or(|offset| offset >= self.places);
-        if let Some(at) = indices.iter().position(names_none) {
-            let index = indices.get(at).map_or(-1, |index| index.to_i64());
-            return Err(Error::IndexOutOfRange { at, index, len: self.places });
+        if src.is_empty() {
+            // No batch or no channels, so that there is no output either.
+            return Ok(());
         }
-        dst.fill(T::zeroed());
+        self.check_indices(indices)?;
+        let outputs = self.output.rows();
+        outputs.for_each_run(dst, 0..outputs.rows(), |run, _| run.fill(T::zeroed()));
         match self.kind {
             IndexKind::Plane => self.scatter_in_planes(src, indices, dst),
             _ => self.scatter_in_tensor(src, indices, dst),
@@ -298,18 +338,45 @@ impl<T: Element, I: Index> Unpool<T, I> {
         Ok(())
     }
 
+    /// Whether every index names a place.
+    fn check_indices(&self, indices: &[I]) -> Result<()> {
+        let names_none = |index: &I| index.to_offset().is_none_or(|offset| offset >= self.places);
+        let rows = self.input.rows();
+        let mut wrong = None;
+        rows.each_run(0..rows.rows(), |run, _| {
+            if wrong.is_none() {
+                let start = run.start;
+                let at = indices.get(run).unwrap_or(&[]).iter().position(names_none);
+                wrong = at.map(|at| start.saturating_add(at));
+            }
+        });
+        let Some(at) = wrong else { return Ok(()) };
+        let index = indices.get(at).map_or(-1, |index| index.to_i64());
+        Err(Error::IndexOutOfRange { at, index, len: self.places })
+    }
+
+    /// The pixels of an input block, in row-major order.
+    fn pixels(&self) -> impl Iterator<Item = usize> {
+        let input = self.input;
+        let [depth, height, width] = input.lengths;
+        let rows = (0..depth).flat_map(move |z| (0..height).map(move |y| input.pixel([z, y, 0])));
+        rows.flat_map(move |row| (0..width).map(move |x| row.saturating_add(x.saturating_mul(input.pixel_step()))))
+    }
+
     /// Each block of channels by itself, a pixel's channels side by side: a value never leaves its plane, so that this keeps
     /// the order in every plane.
     fn scatter_in_planes(&self, src: &[T], indices: &[I], dst: &mut [T]) {
-        let inner = self.inner.max(1);
-        let (pooled, output) =
-            (self.pooled_len.saturating_mul(inner).max(1), self.output_plane.saturating_mul(inner).max(1));
-        let blocks = src.chunks_exact(pooled).zip(indices.chunks_exact(pooled)).zip(dst.chunks_exact_mut(output));
-        for ((src, indices), dst) in blocks {
-            for (src, indices) in src.chunks_exact(inner).zip(indices.chunks_exact(inner)) {
-                for (channel, (value, index)) in src.iter().zip(indices).enumerate() {
+        let Split { outer, inner, .. } = self.input.split;
+        for block in 0..outer {
+            let (from, to) = (self.input.block(block), self.output.block(block));
+            for pixel in self.pixels() {
+                let pixel = from.saturating_add(pixel);
+                let channels = pixel..pixel.saturating_add(inner);
+                let values = src.get(channels.clone()).unwrap_or(&[]);
+                let indices = indices.get(channels).unwrap_or(&[]);
+                for (channel, (value, index)) in values.iter().zip(indices).enumerate() {
                     let place = index.to_offset().map(|offset| self.place(offset));
-                    let to = place.map(|place| place.saturating_mul(inner).saturating_add(channel));
+                    let to = place.map(|place| to.saturating_add(place).saturating_add(channel));
                     if let Some(to) = to.and_then(|to| dst.get_mut(to)) {
                         *to = *value;
                     }
@@ -320,14 +387,15 @@ impl<T: Element, I: Index> Unpool<T, I> {
 
     /// Plane by plane, as two values of different planes may have one index.
     fn scatter_in_tensor(&self, src: &[T], indices: &[I], dst: &mut [T]) {
-        let inner = self.inner.max(1);
-        let pooled = self.pooled_len.saturating_mul(inner).max(1);
-        for (src, indices) in src.chunks_exact(pooled).zip(indices.chunks_exact(pooled)) {
+        let Split { outer, inner, .. } = self.input.split;
+        for block in 0..outer {
+            let from = self.input.block(block);
             for channel in 0..inner {
-                let plane = src.iter().zip(indices).skip(channel).step_by(inner);
-                for (value, index) in plane {
-                    let to = index.to_offset().and_then(|offset| self.place_in_tensor(offset));
-                    if let Some(to) = to.and_then(|to| dst.get_mut(to)) {
+                for pixel in self.pixels() {
+                    let at = from.saturating_add(pixel).saturating_add(channel);
+                    let offset = indices.get(at).and_then(|index| index.to_offset());
+                    let to = offset.and_then(|offset| self.place_in_tensor(offset));
+                    if let (Some(value), Some(to)) = (src.get(at), to.and_then(|to| dst.get_mut(to))) {
                         *to = *value;
                     }
                 }
@@ -338,31 +406,28 @@ impl<T: Element, I: Index> Unpool<T, I> {
     /// Where in memory the element at an offset in the tensor lies. Layouts differ within a block of channels only, and
     /// blocks follow each other as the planes do: plane `p` is channel `p mod inner` of block `p / inner`.
     fn place_in_tensor(&self, offset: usize) -> Option<usize> {
+        let inner = self.output.split.inner;
         let (plane, offset) = (offset.checked_div(self.plane_len)?, offset.checked_rem(self.plane_len)?);
-        let (block, channel) = (plane.checked_div(self.inner)?, plane.checked_rem(self.inner)?);
-        let pixel = block.saturating_mul(self.output_plane).saturating_add(self.place(offset));
-        Some(pixel.saturating_mul(self.inner).saturating_add(channel))
+        let (block, channel) = (plane.checked_div(inner)?, plane.checked_rem(inner)?);
+        Some(self.output.block(block).saturating_add(self.place(offset)).saturating_add(channel))
     }
 
-    /// The offset in the output's plane, row-major, of the place that has this offset in the plane that indices count in.
+    /// Where in its block of the output the pixel lies that has this offset in the plane that indices count in.
     fn place(&self, offset: usize) -> usize {
-        let column_major = self.kind == IndexKind::TensorColumnMajor;
-        if self.plane == self.output && !column_major {
-            return offset;
+        if self.keeps_order {
+            return offset.saturating_mul(self.output.pixel_step());
         }
         let [depth, height, width] = self.plane;
         let split =
             |offset: usize, by: usize| (offset.checked_div(by).unwrap_or(0), offset.checked_rem(by).unwrap_or(0));
-        let (z, y, x) = if column_major {
+        self.output.pixel(if self.kind == IndexKind::TensorColumnMajor {
             let (rest, z) = split(offset, depth);
             let (x, y) = split(rest, height);
-            (z, y, x)
+            [z, y, x]
         } else {
             let (rest, x) = split(offset, width);
             let (z, y) = split(rest, height);
-            (z, y, x)
-        };
-        let [_, height, width] = self.output;
-        z.saturating_mul(height).saturating_add(y).saturating_mul(width).saturating_add(x)
+            [z, y, x]
+        })
     }
 }

@@ -3,6 +3,7 @@
 //! - **Guard pages.** Input and output lie flush against pages that may not be touched, at their end or at their start,
 //!   and the input's own pages may not be written. Each element × tier × direction runs its list of layers in a child
 //!   process; a fault names the layer. Self-tests make sure that a byte too much faults.
+//!   A third of the layers run on tensors with gaps as well.
 //! - **Two poisons.** An output filled with two different patterns before the run is the same after it.
 //! - **Canaries.** Memory around an output that begins anywhere in a vector keeps its value.
 #![cfg(unix)]
@@ -16,6 +17,7 @@ use std::sync::Mutex;
 
 use common::check::{channels, compare, poison};
 use common::layer::LAYOUTS;
+use common::strides::{Placed, bits};
 use common::{Fill, Layer, Nan, Op, Rng, Sample, share, tiers};
 use guarded::{Flush, Guarded};
 use lanepool::{IndexKind, Layout, Tier};
@@ -168,12 +170,59 @@ fn run_guarded<T: Sample>(tier: Tier, flush: Flush) {
                 compare(layer, tier, "find", &plan.output_shape(), dst, &want);
                 assert_eq!(at, found, "{layer} as {plan:?}");
             }
-            _ => {}
+            _ => run_with_gaps::<T>(layer, tier, flush, &src, &want, &mut rng),
         }
         input.unprotect();
         ran += 1;
     }
     assert!(ran > layers.len() / 2, "only {ran} of {} layers are valid", layers.len());
+}
+
+/// The layer on tensors with gaps between rows, planes or pixels, whose last element, or first one, lies against a page that nobody may
+/// touch; and its indices, which lie as its values do.
+fn run_with_gaps<T: Sample>(layer: &Layer, tier: Tier, flush: Flush, src: &[T], want: &[T], rng: &mut Rng) {
+    let shape = layer.plan::<T>(Some(tier)).expect("a valid layer").output_shape();
+    let from = Placed::random(layer.layout, &layer.shape, true, rng);
+    let to = Placed::random(layer.layout, &shape, false, rng);
+    let layer = Layer { strides: Some([from.strides.clone(), to.strides.clone()]), ..layer.clone() };
+    let plan = layer.plan::<T>(Some(tier)).unwrap_or_else(|error| panic!("{layer}: {error}"));
+    guarded::say(&format!("{} {layer} as {plan}, flush {flush:?}", T::NAME));
+    let mut input = Guarded::<T>::new(from.extent());
+    let mut output = Guarded::<T>::new(to.extent());
+    let x = input.slice(from.extent(), flush);
+    x.fill(poison::<T>());
+    // Elements may lie on one another: then the last one counts, and the values are those of what is there.
+    let on_one_another = from.strides.contains(&0) && !src.is_empty();
+    from.offsets.iter().zip(src).for_each(|(at, element)| x[*at] = *element);
+    let gathered = from.gather(x);
+    let mut there = want.to_vec();
+    if on_one_another {
+        let packed = Layer { strides: None, ..layer.clone() }.plan::<T>(Some(tier)).expect("a valid layer");
+        packed.run(&gathered, &mut there).unwrap_or_else(|error| panic!("{packed}: {error}"));
+    }
+    input.protect();
+    let before = vec![T::from_bits(!poison::<T>().bits()); to.extent()];
+    let whole = to.spread(&before, &there);
+    let y = output.slice(to.extent(), flush);
+    y.copy_from_slice(&before);
+    plan.run(input.read(from.extent(), flush), y).unwrap_or_else(|error| panic!("{plan}: {error}"));
+    compare(&layer, tier, plan.kernel(), &shape, &to.gather(y), &there);
+    assert_eq!(bits(y), bits(&whole), "{layer} as {plan}: wrote between its outputs");
+
+    if matches!(layer.op, Op::Max(_) | Op::Min(_)) {
+        let plan = layer.indexed::<T, i32>(IndexKind::Plane, Some(tier)).expect("a valid layer");
+        guarded::say(&format!("{} {layer} as {plan:?}, flush {flush:?}", T::NAME));
+        let packed = Layer { strides: None, ..layer.clone() };
+        let packed = packed.indexed::<T, i32>(IndexKind::Plane, Some(tier)).expect("a valid layer");
+        let (_, found) = packed.run_vec(&gathered).unwrap_or_else(|error| panic!("{packed:?}: {error}"));
+        let mut indices = Guarded::<i32>::new(to.extent());
+        let at = indices.slice(to.extent(), flush);
+        at.fill(i32::MAX);
+        y.copy_from_slice(&before);
+        plan.run(input.read(from.extent(), flush), y, at).unwrap_or_else(|error| panic!("{plan:?}: {error}"));
+        assert_eq!(bits(y), bits(&whole), "{layer} as {plan:?}");
+        assert_eq!(at, to.spread(&vec![i32::MAX; to.extent()], &found), "{layer} as {plan:?}");
+    }
 }
 
 /// What a child process can be asked for, by name.

@@ -113,7 +113,7 @@ fn strides_that_cannot_be_are_errors() {
         "the stride of the output is 0 on axis 1 (channels): channels last, they lie side by side"
     );
     let overlap = |stride: [usize; 4]| match plan(&input, &stride).map(|_| ()) {
-        Err(Error::OutputsOverlap { axis, stride, need }) => (axis.index, stride, need),
+        Err(Error::OutputsOverlap { axis, stride, need, .. }) => (axis.index, stride, need),
         other => panic!("{stride:?}: {other:?}"),
     };
     assert_eq!(overlap([36, 1, 12, 2]), (3, 2, 3));
@@ -122,8 +122,8 @@ fn strides_that_cannot_be_are_errors() {
     assert_eq!(overlap([0, 1, 12, 3]), (0, 0, 36));
     assert_eq!(
         sentence(&input, &[36, 1, 11, 3]),
-        "the stride of the output is 11 on axis 2 (height), where each index takes 12 elements: outputs would overlap, or \
-         not lie in the order of the layout"
+        "the stride of the output is 11 on axis 2 (height), where each index takes 12 elements: what is written there \
+         would overlap, or not lie in the order of the layout"
     );
     for far in [usize::MAX, usize::MAX / 2, isize::MAX as usize] {
         let error = plan(&[far, 1, 15, 3], &output).map(|_| ());

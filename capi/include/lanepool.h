@@ -472,11 +472,16 @@ typedef struct lanepool_desc {
     /**
      * Elements from one index of an axis of the shape to the next. Channels last, channels lie side by side (1); in blocks, the
      * stride of the channels is that from one block to the next. The stride of an axis with one index does not matter.
+     *
+     * The gradient of the input lies as the input does, and so do the indices of max unpooling.
      */
     int64_t input_strides[5];
     /**
-     * The same of the output, whose elements lie apart from each other and in the order of the layout. Nothing is written between
-     * them.
+     * The same of the output, its gradient, and the indices of all but max unpooling.
+     *
+     * Elements of what is written lie apart from each other and in the order of the layout, and nothing is written between them; those
+     * of what is read lie in any order, or on one another. A backward plan writes the gradient of the input, and of a maximum or
+     * minimum indices.
      */
     int64_t output_strides[5];
 } lanepool_desc;

@@ -139,7 +139,8 @@ public:
     /* Longer lengths to which max unpooling pads its output. */
     Desc &padded_output(Axes lengths) { raw_.output_is_padded = 1; return copy(raw_.padded_output, lengths); }
 
-    /* Tensors that are parts of larger ones: elements from one index of each axis of the shape to the next. */
+    /* Tensors that are parts of larger ones: elements from one index of each axis of the shape to the next. Gradients and indices lie as
+     * lanepool.h says. */
     Desc &strides(Axes input, Axes output) {
         raw_.strided = 1;
         copy(raw_.input_strides, input);

@@ -105,37 +105,41 @@ fn lp<T: Element>(layer: &Layer) -> LpPool<T> {
     pool.p(layer.p).mean(layer.mean)
 }
 
-fn boxed(plan: impl layer::Layer + 'static) -> Boxed {
-    Box::new(plan)
+/// Calls a function that plans for tensors side by side, or its namesake for those that lie as their strides say.
+macro_rules! placed {
+    ($layer:expr, $on:expr, $packed:ident or $strided:ident $(::<$I:ty>)?, $($argument:expr),*) => {
+        match $layer.strides {
+            Some([input, output]) => $on.$strided $(::<$I>)? ($($argument,)* $layer.layout, $layer.shape, input, output)?,
+            None => $on.$packed $(::<$I>)? ($($argument,)* $layer.layout, $layer.shape)?,
+        }
+    };
 }
 
-/// Plans a layer for tensors that lie side by side or as their strides say.
 fn planned<O: PoolOperation, T: Element>(layer: &Layer, pool: &Pool<O, T>) -> Result<Boxed, Failure> {
-    Ok(Box::new(match layer.strides {
-        Some([input, output]) => pool.plan_strided(layer.layout, layer.shape, input, output)?,
-        None => pool.plan(layer.layout, layer.shape)?,
-    }))
+    Ok(Box::new(placed!(layer, pool, plan or plan_strided,)))
 }
 
 /// Plans a layer for values alone, or for values with indices of either type.
 macro_rules! with_or_without_indices {
-    ($layer:expr, $pool:expr, |$by:ident| $values:expr) => {{
-        let (layer, pool) = ($layer, $pool);
-        let $by = &pool;
+    ($layer:expr, $pool:expr) => {{
+        let (layer, pool): (&Layer, _) = ($layer, $pool);
         match layer.index {
-            None => $values?,
-            Some(IndexType::I32) => Box::new(pool.plan_indexed::<i32>(layer.kind, layer.layout, layer.shape)?),
-            Some(IndexType::I64) => Box::new(pool.plan_indexed::<i64>(layer.kind, layer.layout, layer.shape)?),
+            None => Box::new(placed!(layer, pool, plan or plan_strided,)) as Boxed,
+            Some(IndexType::I32) => {
+                Box::new(placed!(layer, pool, plan_indexed or plan_indexed_strided::<i32>, layer.kind))
+            }
+            Some(IndexType::I64) => {
+                Box::new(placed!(layer, pool, plan_indexed or plan_indexed_strided::<i64>, layer.kind))
+            }
         }
     }};
 }
 
 fn forward<T: Element>(layer: &Layer) -> Result<Boxed, Failure> {
-    let (layout, shape) = (layer.layout, layer.shape);
     let [input, output] = layer.quantization;
     Ok(match layer.operation {
-        Operation::Max => with_or_without_indices!(layer, max::<T>(layer), |pool| planned(layer, pool)),
-        Operation::Min => with_or_without_indices!(layer, min::<T>(layer), |pool| planned(layer, pool)),
+        Operation::Max => with_or_without_indices!(layer, max::<T>(layer)),
+        Operation::Min => with_or_without_indices!(layer, min::<T>(layer)),
         Operation::Avg => planned(layer, &avg::<T>(layer))?,
         Operation::Sum => planned(layer, &sum::<T>(layer))?,
         Operation::Lp => planned(layer, &lp::<T>(layer))?,
@@ -155,7 +159,7 @@ fn forward<T: Element>(layer: &Layer) -> Result<Boxed, Failure> {
             if let Some([low, high]) = layer.clamp {
                 pool = pool.clamp(low, high);
             }
-            with_or_without_indices!(layer, pool, |pool| pool.plan(layout, shape).map(boxed))
+            with_or_without_indices!(layer, pool)
         }
         Operation::AdaptiveAvg | Operation::AdaptiveQuantizedAvg => {
             let mut pool = AdaptiveAvgPool::<T>::new(layer.output).rounding(layer.rounding);
@@ -168,14 +172,14 @@ fn forward<T: Element>(layer: &Layer) -> Result<Boxed, Failure> {
             if let Some([low, high]) = layer.clamp {
                 pool = pool.clamp(low, high);
             }
-            Box::new(pool.plan(layout, shape)?)
+            Box::new(placed!(layer, pool, plan or plan_strided,))
         }
         Operation::FractionalMax => {
             let mut pool = FractionalMaxPool::<T>::new(layer.kernel, layer.output).nan(layer.nan);
             if let Some([low, high]) = layer.clamp {
                 pool = pool.clamp(low, high);
             }
-            with_or_without_indices!(layer, pool, |pool| pool.plan(layout, shape).map(boxed))
+            with_or_without_indices!(layer, pool)
         }
         Operation::MaxUnpool => match layer.index {
             None => return Err(needs_indices(layer)),
@@ -196,17 +200,20 @@ fn unpool<T: Element, I: Index>(layer: &Layer) -> Result<Boxed, Failure> {
     if let Some(lengths) = layer.padded_output {
         pool = pool.padded_to(lengths);
     }
-    let plan = pool.indices(layer.kind).plan::<I>(layer.layout, layer.shape)?;
+    let plan = placed!(layer, pool.indices(layer.kind), plan or plan_strided::<I>,);
     Ok(Box::new(Unpooling { plan, kind: layer.kind }))
 }
 
 fn backward<T: Float>(layer: &Layer) -> Result<Boxed, Failure> {
     let (layout, shape) = (layer.layout, layer.shape);
     Ok(match (layer.operation, layer.index) {
-        (Operation::Avg, _) => Box::new(avg::<T>(layer).backward(layout, shape)?),
-        (Operation::Sum, _) => Box::new(sum::<T>(layer).backward(layout, shape)?),
-        (Operation::AdaptiveAvg, _) => Box::new(AvgBackward::<T>::adaptive(layer.output, layout, shape)?),
-        (Operation::Lp, _) => Box::new(lp::<T>(layer).backward(layout, shape)?),
+        (Operation::Avg, _) => Box::new(placed!(layer, avg::<T>(layer), backward or backward_strided,)),
+        (Operation::Sum, _) => Box::new(placed!(layer, sum::<T>(layer), backward or backward_strided,)),
+        (Operation::AdaptiveAvg, _) => Box::new(match layer.strides {
+            Some([i, o]) => AvgBackward::<T>::adaptive_strided(layer.output, layout, shape, i, o)?,
+            None => AvgBackward::<T>::adaptive(layer.output, layout, shape)?,
+        }),
+        (Operation::Lp, _) => Box::new(placed!(layer, lp::<T>(layer), backward or backward_strided,)),
         (Operation::Max | Operation::Min | Operation::AdaptiveMax, None) => return Err(needs_indices(layer)),
         (Operation::Max | Operation::Min | Operation::AdaptiveMax, Some(IndexType::I32)) => {
             backward_max::<T, i32>(layer)?
@@ -228,9 +235,12 @@ fn backward<T: Float>(layer: &Layer) -> Result<Boxed, Failure> {
 fn backward_max<T: Float, I: Index>(layer: &Layer) -> Result<Boxed, Failure> {
     let (kind, layout, shape) = (layer.kind, layer.layout, layer.shape);
     let plan = match layer.operation {
-        Operation::Min => min::<T>(layer).backward::<I>(kind, layout, shape)?,
-        Operation::AdaptiveMax => MaxBackward::<T, I>::adaptive(layer.output, kind, layout, shape)?,
-        _ => max::<T>(layer).backward::<I>(kind, layout, shape)?,
+        Operation::Min => placed!(layer, min::<T>(layer), backward or backward_strided::<I>, kind),
+        Operation::AdaptiveMax => match layer.strides {
+            Some([i, o]) => MaxBackward::<T, I>::adaptive_strided(layer.output, kind, layout, shape, i, o)?,
+            None => MaxBackward::<T, I>::adaptive(layer.output, kind, layout, shape)?,
+        },
+        _ => placed!(layer, max::<T>(layer), backward or backward_strided::<I>, kind),
     };
     Ok(Box::new(MaxGradients { plan, kind }))
 }

@@ -100,9 +100,14 @@ pub struct lanepool_desc {
     pub reserved: i32,
     /// Elements from one index of an axis of the shape to the next. Channels last, channels lie side by side (1); in blocks, the
     /// stride of the channels is that from one block to the next. The stride of an axis with one index does not matter.
+    ///
+    /// The gradient of the input lies as the input does, and so do the indices of max unpooling.
     pub input_strides: [i64; 5],
-    /// The same of the output, whose elements lie apart from each other and in the order of the layout. Nothing is written between
-    /// them.
+    /// The same of the output, its gradient, and the indices of all but max unpooling.
+    ///
+    /// Elements of what is written lie apart from each other and in the order of the layout, and nothing is written between them; those
+    /// of what is read lie in any order, or on one another. A backward plan writes the gradient of the input, and of a maximum or
+    /// minimum indices.
     pub output_strides: [i64; 5],
 }
 
@@ -474,7 +479,6 @@ impl Layer {
             ("mean", !self.mean, operation == O::Lp),
             ("clamp", self.clamp.is_none(), !unpool && !self.backward),
             ("input_scale", self.quantization == [plain; 2], quantized),
-            ("strided", self.strides.is_none(), windowed && !self.backward && self.index.is_none()),
             ("tier", self.tier.is_none(), !fractional && !unpool && !self.backward),
         ];
         match fields.into_iter().find(|(_, is_default, has_it)| !is_default && !has_it) {

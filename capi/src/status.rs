@@ -119,7 +119,11 @@ impl From<Error> for Failure {
             | Error::BadBlock { .. }
             | Error::StridesLen { .. }
             | Error::ChannelsApart { .. }
-            | Error::OutputsOverlap { .. } => LANEPOOL_GEOMETRY,
+            | Error::OutputsOverlap { .. }
+            | Error::ViewAxes { .. }
+            | Error::ViewLen { .. }
+            | Error::ViewStride { .. }
+            | Error::NegativeStride { .. } => LANEPOOL_GEOMETRY,
             Error::SizeOverflow { .. } => LANEPOOL_SIZE_OVERFLOW,
             Error::SumOverflow { .. } => LANEPOOL_SUM_OVERFLOW,
             Error::SrcLen { .. }

@@ -532,7 +532,7 @@ fn every_status_is_given() {
     unsupported(lanepool_desc { global: 1, stride: [1; 3], ..max }, &["kernel"]);
     unsupported(lanepool_desc { padding: LANEPOOL_PAD_SAME_UPPER, pad_end: [1; 3], ..max }, &["pad_end"]);
     unsupported(lanepool_desc { block: 8, ..max }, &["block", "LANEPOOL_BLOCKED"]);
-    // Strides: not where nothing is strided, not of what has none, and not so that outputs overlap.
+    // Strides: not where nothing is strided, and not so that outputs overlap, indices among them.
     let strides = |output: i64| lanepool_desc {
         strided: 1,
         input_strides: [96, 96, 8, 1, 0],
@@ -541,7 +541,8 @@ fn every_status_is_given() {
     };
     unsupported(lanepool_desc { strided: 0, ..strides(8) }, &["input_strides", "strided is 1"]);
     unsupported(lanepool_desc { reserved: 1, ..pairs(LANEPOOL_MAX) }, &["reserved"]);
-    unsupported(lanepool_desc { index_type: LANEPOOL_INDEX_I32, ..strides(8) }, &["strided has no meaning"]);
+    let indexed = lanepool_desc { index_type: LANEPOOL_INDEX_I32, ..strides(0) };
+    says(refused(&indexed), LANEPOOL_GEOMETRY, &["the stride of the output is 0 on axis 2 (width)"]);
     says(refused(&lanepool_desc { strided: 2, ..strides(8) }), LANEPOOL_UNKNOWN_VALUE, &["strided is 2"]);
     says(refused(&strides(0)), LANEPOOL_GEOMETRY, &["the stride of the output is 0 on axis 2 (width)"]);
     says(refused(&strides(-1)), LANEPOOL_GEOMETRY, &["output_strides is -1 on axis 2 (width)"]);

@@ -555,6 +555,190 @@ fn strided() {
     same("strided in tasks", &dst, &want);
 }
 
+/// Where elements of a slice of 5 channels of 8 are, channels last; and its strides.
+fn slice_of_channels([batch, channels, height, width]: [usize; 4], wide: usize) -> (Vec<usize>, [i64; 5]) {
+    let mut places = Vec::new();
+    for pixel in 0..batch * height * width {
+        places.extend((0..channels).map(|c| pixel * wide + c));
+    }
+    let strides = [height * width * wide, 1, width * wide, wide, 0].map(|stride| stride as i64);
+    (places, strides)
+}
+
+fn gathered<T: Copy>(memory: &[T], places: &[usize]) -> Vec<T> {
+    places.iter().map(|at| memory[*at]).collect()
+}
+
+fn spread<T: Copy>(memory: &[T], places: &[usize], elements: &[T]) -> Vec<T> {
+    let mut memory = memory.to_vec();
+    places.iter().zip(elements).for_each(|(at, element)| memory[*at] = *element);
+    memory
+}
+
+/// Every other operation on the same slices: the bytes of tensors side by side, and what lies between as it was.
+#[test]
+fn strided_in_every_operation() {
+    let (shape, wide, last) = ([2, 5, 7, 6], 8, Layout::Nhwc);
+    let (from, input_strides) = slice_of_channels(shape, wide);
+    let src = noise::<f32>(from.last().expect("elements") + 1, 14);
+    let x = gathered(&src, &from);
+    let described = |operation: i32, out: [usize; 2], kernel: [i64; 3]| {
+        let (to, output_strides) = slice_of_channels([2, 5, out[0], out[1]], wide);
+        let desc = desc(operation, LANEPOOL_F32, &shape.map(|length| length as i64));
+        let desc = lanepool_desc { layout: LANEPOOL_NHWC, kernel, strided: 1, input_strides, output_strides, ..desc };
+        (desc, to)
+    };
+    let fresh = |to: &[usize]| poison::<f32>(to.last().expect("elements") + 1);
+    let fresh_at = |to: &[usize]| poison::<i64>(to.last().expect("elements") + 1);
+
+    // Values with indices, of windows and adaptive ones, whole and in tasks.
+    let indexed = MaxPool::<f32>::new([3, 3]).plan_indexed::<i64>(IndexKind::Tensor, last, shape);
+    let (values, at) = indexed.and_then(|plan| plan.run_vec(&x)).expect("a valid run");
+    let (plain, to) = described(LANEPOOL_MAX, [5, 4], [3, 3, 0]);
+    let plain = lanepool_desc { index_type: LANEPOOL_INDEX_I64, index_kind: LANEPOOL_INDEX_TENSOR, ..plain };
+    finds("max", &plain, &src, (&spread(&fresh(&to), &to, &values), &spread(&fresh_at(&to), &to, &at)));
+    let adaptive = AdaptiveMaxPool::<f32>::new([3, 4]).plan_indexed::<i64>(IndexKind::Plane, last, shape);
+    let (values, at) = adaptive.and_then(|plan| plan.run_vec(&x)).expect("a valid run");
+    let (of, to_of_12) = described(LANEPOOL_ADAPTIVE_MAX, [3, 4], [0; 3]);
+    let of = lanepool_desc { output: [3, 4, 0], index_type: LANEPOOL_INDEX_I64, ..of };
+    let (want, want_at) = (spread(&fresh(&to_of_12), &to_of_12, &values), spread(&fresh_at(&to_of_12), &to_of_12, &at));
+    finds("adaptive max", &of, &src, (&want, &want_at));
+    let avg = AdaptiveAvgPool::<f32>::new([3, 4]).plan(last, shape).and_then(|plan| plan.run_vec(&x)).expect("a run");
+    let (of, to) = described(LANEPOOL_ADAPTIVE_AVG, [3, 4], [0; 3]);
+    runs("adaptive avg", &lanepool_desc { output: [3, 4, 0], ..of }, &src, &spread(&fresh(&to), &to, &avg));
+
+    // Fractional maxima.
+    let pool = FractionalMaxPool::<f32>::new([2, 2], [4, 3]).plan_indexed::<i64>(IndexKind::Plane, last, shape);
+    let pool = pool.expect("a valid layer");
+    let samples: Vec<f32> = (0..pool.values().samples_len()).map(|i| (i % 10) as f32 / 10.0).collect();
+    let (values, at) = pool.run_vec(&x, &samples).expect("a valid run");
+    let (of, to) = described(LANEPOOL_FRACTIONAL_MAX, [4, 3], [2, 2, 0]);
+    let of = lanepool_desc { output: [4, 3, 0], index_type: LANEPOOL_INDEX_I64, ..of };
+    let plan = Plan::new(&of).expect("a valid layer");
+    let (mut dst, mut found) = (fresh(&to), fresh_at(&to));
+    let ((from_x, bytes), (s, s_bytes)) = (given(&src), given(&samples));
+    let ((y, y_bytes), (i, i_bytes)) = (lent(&mut dst), lent(&mut found));
+    // SAFETY: slices with their own lengths.
+    let run = |error| unsafe {
+        lanepool_plan_run_fractional(plan.0, from_x, bytes, s, s_bytes, y, y_bytes, i, i_bytes, error)
+    };
+    assert_eq!(told(run), ok());
+    same("fractional max", &dst, &spread(&fresh(&to), &to, &values));
+    same("fractional max", &found, &spread(&fresh_at(&to), &to, &at));
+
+    // Unpooling: the input is the pooled tensor, and its indices lie as it does.
+    let pooled = [2, 5, 3, 3];
+    let (from_pooled, input_strides) = slice_of_channels(pooled, wide);
+    let (to, output_strides) = slice_of_channels(shape, wide);
+    let pooled_src = noise::<f32>(from_pooled.last().expect("elements") + 1, 15);
+    let indices: Vec<i32> = (0..pooled_src.len()).map(|i| (i * 5 % 42) as i32).collect();
+    let mut want = poison::<f32>(shape.iter().product());
+    let unpool = MaxUnpool::<f32>::to([7, 6]).plan::<i32>(last, pooled).expect("a valid layer");
+    let packed = (gathered(&pooled_src, &from_pooled), gathered(&indices, &from_pooled));
+    unpool.run(&packed.0, &packed.1, &mut want).expect("a valid run");
+    let of = lanepool_desc {
+        layout: LANEPOOL_NHWC,
+        index_type: LANEPOOL_INDEX_I32,
+        output_is_given: 1,
+        output: [7, 6, 0],
+        strided: 1,
+        input_strides,
+        output_strides,
+        ..desc(LANEPOOL_MAX_UNPOOL, LANEPOOL_F32, &pooled.map(|length| length as i64))
+    };
+    let plan = Plan::new(&of).expect("a valid layer");
+    let mut dst = fresh(&to);
+    let ((x, x_bytes), (i, i_bytes), (y, y_bytes)) = (given(&pooled_src), given(&indices), lent(&mut dst));
+    // SAFETY: slices with their own lengths.
+    let run = |error| unsafe { lanepool_plan_unpool(plan.0, x, x_bytes, i, i_bytes, y, y_bytes, error) };
+    assert_eq!(told(run), ok());
+    same("unpool", &dst, &spread(&fresh(&to), &to, &want));
+}
+
+/// The same of backward passes.
+#[test]
+fn strided_gradients() {
+    let (shape, wide, last) = ([2, 5, 7, 6], 8, Layout::Nhwc);
+    let (from, input_strides) = slice_of_channels(shape, wide);
+    let of = |operation: i32, out: [usize; 2], window: bool| {
+        let (to, output_strides) = slice_of_channels([2, 5, out[0], out[1]], wide);
+        let desc = desc(operation, LANEPOOL_F32, &shape.map(|length| length as i64));
+        let desc = lanepool_desc { layout: LANEPOOL_NHWC, strided: 1, input_strides, output_strides, ..desc };
+        let desc = if window {
+            lanepool_desc { kernel: [3, 3, 0], ..desc }
+        } else {
+            lanepool_desc { output: [3, 4, 0], ..desc }
+        };
+        let dy = noise::<f32>(to.last().expect("elements") + 1, 16);
+        (desc, to, dy)
+    };
+    let src = noise::<f32>(from.last().expect("elements") + 1, 17);
+    let fresh = poison::<f32>(src.len());
+    let mut want = poison::<f32>(from.len());
+    let x = gathered(&src, &from);
+    let plain = |plan: &Plan, dy: &[f32], dx: &mut [f32]| {
+        let ((dy, dy_bytes), (dx, dx_bytes)) = (given(dy), lent(dx));
+        // SAFETY: slices with their own lengths.
+        told(|error| unsafe { lanepool_plan_backward(plan.0, dy, dy_bytes, dx, dx_bytes, error) })
+    };
+    let averages = [
+        (LANEPOOL_AVG, AvgPool::<f32>::new([3, 3]).backward(last, shape)),
+        (LANEPOOL_SUM, SumPool::<f32>::new([3, 3]).backward(last, shape)),
+        (LANEPOOL_ADAPTIVE_AVG, AvgBackward::<f32>::adaptive([3, 4], last, shape)),
+    ];
+    for (operation, rust) in averages {
+        let is_window = operation != LANEPOOL_ADAPTIVE_AVG;
+        let (desc, to, dy) = of(operation, if is_window { [5, 4] } else { [3, 4] }, is_window);
+        rust.expect("a valid layer").run(&gathered(&dy, &to), &mut want).expect("a valid run");
+        gradient(&desc, &spread(&fresh, &from, &want), |plan, dx| plain(plan, &dy, dx));
+    }
+
+    let (desc, to, dy) = of(LANEPOOL_LP, [5, 4], true);
+    let y = noise::<f32>(dy.len(), 18);
+    let rust = LpPool::<f32>::new([3, 3]).backward(last, shape).expect("a valid layer");
+    rust.run(&x, &gathered(&y, &to), &gathered(&dy, &to), &mut want).expect("a valid run");
+    gradient(&desc, &spread(&fresh, &from, &want), |plan, dx| {
+        let ((x, x_bytes), (y, y_bytes), (dy, dy_bytes)) = (given(&src), given(&y), given(&dy));
+        let (dx, dx_bytes) = lent(dx);
+        // SAFETY: slices with their own lengths.
+        told(|error| unsafe {
+            lanepool_plan_backward_lp(plan.0, x, x_bytes, y, y_bytes, dy, dy_bytes, dx, dx_bytes, error)
+        })
+    });
+
+    let kind = IndexKind::Plane;
+    let extremes = [
+        (LANEPOOL_MAX, MaxPool::<f32>::new([3, 3]).backward::<i32>(kind, last, shape)),
+        (LANEPOOL_MIN, MinPool::<f32>::new([3, 3]).backward::<i32>(kind, last, shape)),
+        (LANEPOOL_ADAPTIVE_MAX, MaxBackward::<f32, i32>::adaptive([3, 4], kind, last, shape)),
+    ];
+    for (operation, rust) in extremes {
+        let (rust, is_window) = (rust.expect("a valid layer"), operation != LANEPOOL_ADAPTIVE_MAX);
+        let (desc, to, dy) = of(operation, if is_window { [5, 4] } else { [3, 4] }, is_window);
+        let desc = lanepool_desc { index_type: LANEPOOL_INDEX_I32, ..desc };
+        let mut at = poison::<i32>(to.len());
+        rust.run_from_input(&x, &gathered(&dy, &to), &mut at, &mut want).expect("a valid run");
+        let (want, none) = (spread(&fresh, &from, &want), poison::<i32>(dy.len()));
+        let mut found = none.clone();
+        gradient(&desc, &want, |plan, dx| {
+            let ((x, x_bytes), (dy, dy_bytes)) = (given(&src), given(&dy));
+            let ((at, at_bytes), (dx, dx_bytes)) = (lent(&mut found), lent(dx));
+            // SAFETY: slices with their own lengths.
+            told(|error| unsafe {
+                lanepool_plan_backward_max_from_input(
+                    plan.0, x, x_bytes, dy, dy_bytes, at, at_bytes, dx, dx_bytes, error,
+                )
+            })
+        });
+        same("indices", &found, &spread(&none, &to, &at));
+        gradient(&desc, &want, |plan, dx| {
+            let ((dy, dy_bytes), (at, at_bytes), (dx, dx_bytes)) = (given(&dy), given(&found), lent(dx));
+            // SAFETY: slices with their own lengths.
+            told(|error| unsafe { lanepool_plan_backward_max(plan.0, dy, dy_bytes, at, at_bytes, dx, dx_bytes, error) })
+        });
+    }
+}
+
 /// Every tier that this machine has gives the same bytes, and is the one that is named.
 #[test]
 fn every_tier_runs() {

@@ -142,6 +142,8 @@ struct Shared<A> {
     width: usize,
     /// Elements from a tap to the next on each axis.
     steps: [usize; 3],
+    /// Elements from a lane's tap to the next lane's.
+    apart: usize,
     /// The number of the first valid tap in the window.
     number: usize,
 }
@@ -155,8 +157,8 @@ impl<R> Find<R> {
     }
 
     /// # Safety
-    /// `io.src .. io.src_end` is the whole input; the output of `rows`, which end at or before the layer's, begins at
-    /// `indices` and, where values are wanted, at `io.dst`.
+    /// `io.src .. io.src_end` is the whole input, from its first element to its last; the output of `rows`, which end at or before
+    /// the layer's, begins at `indices` and, where values are wanted, at `io.dst`.
     #[inline(always)]
     pub(crate) unsafe fn visit<A: Lane, S: Lanes<A>>(
         &self,
@@ -169,10 +171,12 @@ impl<R> Find<R> {
         R: Seek<A, S>,
     {
         let geometry = &self.layer.geometry;
-        let row_len = geometry.row_len();
+        let output = &self.layer.places.output;
         let mut at = Position::of(geometry, rows.start);
-        for to in 0..rows.len() {
-            let row = Row { to: to * row_len, wants_values, indices };
+        let first = output.row_at(at.outer, at.z, at.y);
+        for _ in 0..rows.len() {
+            let to = output.row_at(at.outer, at.z, at.y) - first;
+            let row = Row { to, pixel: output.pixel, wants_values, indices };
             // SAFETY: by this function's contract; the row is one of `rows`.
             unsafe {
                 if geometry.inner == 1 {
@@ -205,14 +209,15 @@ impl<R> Find<R> {
             // SAFETY: the windows of `n` outputs from `x` on have the same taps: one window, or windows that are not cut.
             unsafe {
                 let (taps, mut origin) = self.shared(io, at, x, 0);
+                let to = x * row.pixel;
                 let found = if taps.depth * taps.height * taps.width == 0 {
                     None
                 } else {
-                    Some(self.fold(s, io, &taps, width.stride, n, row.value(io, x)))
+                    Some(self.fold(s, io, &taps, n, row.values(io, to, row.pixel)))
                 };
                 for lane in 0..n {
                     let index = found.as_ref().map_or(-1, |found| self.numbering.index(origin, found[lane]));
-                    row.indices.write(row.to + x + lane, index);
+                    row.indices.write(row.to + to + lane * row.pixel, index);
                     origin += width.stride as i64 * self.numbering.weights[2];
                 }
             }
@@ -234,14 +239,14 @@ impl<R> Find<R> {
             let mut c = 0;
             while c < inner {
                 let n = (inner - c).min(S::N);
-                let to = x * inner + c;
+                let to = x * row.pixel + c;
                 // SAFETY: every inner element of a pixel has its window's taps.
                 unsafe {
                     let (taps, mut origin) = self.shared(io, at, x, c);
                     let found = if taps.depth * taps.height * taps.width == 0 {
                         None
                     } else {
-                        Some(self.fold(s, io, &taps, 1, n, row.value(io, to)))
+                        Some(self.fold(s, io, &taps, n, row.values(io, to, 1)))
                     };
                     for lane in 0..n {
                         let index = found.as_ref().map_or(-1, |found| self.numbering.index(origin, found[lane]));
@@ -265,10 +270,8 @@ impl<R> Find<R> {
         let (z_taps, y_taps, x_taps) = (depth.taps(at.z), height.taps(at.y), width.taps(x));
         let number = (skipped(depth, at.z, z_taps) * height.kernel + skipped(height, at.y, y_taps)) * width.kernel
             + skipped(width, x, x_taps);
-        let row = width.input * geometry.inner;
-        let slab = height.input * row;
-        let offset =
-            (at.outer * depth.input + z_taps.start) * slab + y_taps.start * row + x_taps.start * geometry.inner + c;
+        let steps = &self.layer.places.input;
+        let offset = steps.row_at(at.outer, z_taps.start, y_taps.start).wrapping_add(x_taps.start * steps.pixel + c);
         let taps = Shared {
             first: io.src.wrapping_add(offset),
             depth: z_taps.count,
@@ -276,29 +279,30 @@ impl<R> Find<R> {
             width: x_taps.count,
             // Steps of an axis with one tap are never taken; the products could wrap.
             steps: [
-                depth.dilation.wrapping_mul(slab),
-                height.dilation.wrapping_mul(row),
-                width.dilation.wrapping_mul(geometry.inner),
+                depth.dilation.wrapping_mul(steps.slab),
+                height.dilation.wrapping_mul(steps.row),
+                width.dilation.wrapping_mul(steps.pixel),
             ],
+            apart: if geometry.inner == 1 { width.stride.wrapping_mul(steps.pixel) } else { 1 },
             number,
         };
         let first = [first_tap(depth, at.z), first_tap(height, at.y), first_tap(width, x)];
         (taps, self.numbering.origin(at.outer * geometry.inner + c, first))
     }
 
-    /// Finds the best of the taps in each of the first `n` lanes, whose elements are `stride` apart, and stores it where asked.
+    /// Finds the best of the taps in each of the first `n` lanes, and stores it where asked: an element, and how far it is to the next
+    /// lane's.
     ///
     /// # Safety
-    /// There is a tap, every tap of every lane lies in the input, and `value`, if any, takes `n` elements.
+    /// There is a tap, every tap of every lane lies in the input, and `values`, if any, take `n` elements.
     #[inline(always)]
     unsafe fn fold<A: Lane, S: Lanes<A>>(
         &self,
         s: S,
         io: &Io<A>,
         taps: &Shared<A>,
-        stride: usize,
         n: usize,
-        value: Option<*mut A>,
+        values: Option<(*mut A, usize)>,
     ) -> Found
     where
         R: Seek<A, S>,
@@ -310,6 +314,7 @@ impl<R> Find<R> {
             (taps.depth - 1) * taps.steps[0] + (taps.height - 1) * taps.steps[1] + (taps.width - 1) * taps.steps[2],
         );
         // A stride of 2 is two vectors' even elements, where the second may be read whole.
+        let stride = taps.apart;
         let is_even = stride == 2 && n == S::N && io.readable(last) >= 2 * S::N;
         let mut found = [0; MOST_LANES];
         // SAFETY: the first tap.
@@ -335,11 +340,23 @@ impl<R> Find<R> {
             }
         }
         write_out(s, number, base, &mut found);
-        if let Some(to) = value {
+        if let Some((to, apart)) = values {
             let divisor = op.divisor(s, |_| s.splat(A::zeroed()));
             let v = op.finish(s, best, divisor);
-            // SAFETY: by this function's contract.
-            unsafe { if n == S::N { op.store(s, to, v) } else { op.store_first(s, to, n, v) } }
+            // SAFETY: by this function's contract; the array holds a vector.
+            unsafe {
+                if apart != 1 && n > 1 {
+                    let mut all = [A::zeroed(); MOST_LANES];
+                    op.store(s, all.as_mut_ptr(), v);
+                    for lane in 0..n {
+                        to.add(lane * apart).write(all[lane]);
+                    }
+                } else if n == S::N {
+                    op.store(s, to, v);
+                } else {
+                    op.store_first(s, to, n, v);
+                }
+            }
         }
         found
     }
@@ -348,15 +365,17 @@ impl<R> Find<R> {
 /// An output row: where it is in the run's output, and what is wanted of it.
 struct Row {
     to: usize,
+    /// From one pixel to the next.
+    pixel: usize,
     wants_values: bool,
     indices: Indices,
 }
 
 impl Row {
-    /// Where the value of the row's element `at` goes.
+    /// Where values go, from the row's element `at` on, and how far it is from one to the next.
     #[inline(always)]
-    fn value<A>(&self, io: &Io<A>, at: usize) -> Option<*mut A> {
-        self.wants_values.then(|| io.dst.wrapping_add(self.to + at))
+    fn values<A>(&self, io: &Io<A>, at: usize, apart: usize) -> Option<(*mut A, usize)> {
+        self.wants_values.then(|| (io.dst.wrapping_add(self.to + at), apart))
     }
 }
 

@@ -459,7 +459,7 @@ impl<A: Lane, R> Global<A, R> {
                 // SAFETY: at most RUN elements, and none past the plane but where the input goes on.
                 let v = unsafe {
                     let from = src[p].add(at);
-                    op.load_run_first(s, from, n, io.readable(from))
+                    op.load_run_first(s, from, n, io.readable(from).max(n))
                 };
                 if O::WATCH {
                     flag = op.watch(s, flag, v, v);

@@ -29,6 +29,8 @@ use core::ops::Range;
 use crate::geometry::{Axis, Count, Geometry, Taps};
 use crate::kernels::simd::{Lane, Lanes, Reduce, Simd};
 use crate::kernels::table::WalkKind;
+#[cfg(feature = "ndarray")]
+use crate::strides::Tensor;
 use crate::strides::{Gaps, Output, Places};
 
 /// A layer as the walks see it: the windows, what an average divides by, and where memory holds both tensors.
@@ -40,11 +42,6 @@ pub struct Layer {
 }
 
 impl Layer {
-    /// Of tensors without gaps.
-    pub(crate) fn packed(geometry: Geometry, count: Count) -> Self {
-        Self { geometry, count, places: Places::packed(&geometry) }
-    }
-
     /// Neither tensor has gaps.
     pub(crate) fn is_packed(&self) -> bool {
         self.places.input_is_packed && self.places.gaps == Gaps::None
@@ -69,6 +66,12 @@ impl Layer {
     pub(crate) fn input_extent(&self) -> usize {
         let lengths = self.geometry.axes.map(|axis| axis.input);
         self.places.input.extent(self.geometry.outer, lengths, self.geometry.inner)
+    }
+
+    /// Input and output.
+    #[cfg(feature = "ndarray")]
+    pub(crate) fn tensors(&self) -> [Tensor; 2] {
+        self.places.tensors(&self.geometry)
     }
 
     /// Where the output's rows lie.
@@ -120,6 +123,7 @@ impl Layer {
 #[derive(Clone, Copy)]
 pub struct Io<T> {
     pub(crate) src: *const T,
+    /// Up to here vectors may reach over what a window needs. Where it is `src`, none may: see [`Walk::visit`].
     pub(crate) src_end: *const T,
     /// The first element of the run's units.
     pub(crate) dst: *mut T,
@@ -139,7 +143,7 @@ impl<T> Io<T> {
     /// Elements that may be read from `p` on.
     #[inline(always)]
     fn readable(&self, p: *const T) -> usize {
-        (self.src_end as usize).wrapping_sub(p as usize) / size_of::<T>()
+        until(p, self.src_end)
     }
 }
 
@@ -158,7 +162,8 @@ pub(crate) trait Walk<S: Simd>: Send + Sync {
     /// The output is computed in rows, each of which can be computed apart: `io` is of `rows`.
     ///
     /// # Safety
-    /// `io.src .. io.src_end` is the whole input of the layer the walk was made for, from its first element to its last, and
+    /// `io.src .. io.src_end` is the whole input of the layer the walk was made for, from its first element to its last, or nothing: then
+    /// `io.src` is its first element, and of what follows the input's elements alone are readable.
     /// `io.dst .. io.dst_end` the output of `rows`, likewise, which end at or before the layer's; nobody else touches that output
     /// meanwhile.
     unsafe fn visit(&self, s: S, io: Io<Self::T>, rows: Range<usize>);

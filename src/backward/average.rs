@@ -2,11 +2,11 @@
 
 use core::marker::PhantomData;
 
-use super::axes::Adjoint;
+use super::axes::{Adjoint, Strides};
 use super::sealed::Sum as _;
 use super::{Float, channels};
 use crate::geometry::Count;
-use crate::{AvgPool, Error, Layout, Result, SumPool};
+use crate::{AvgPool, Error, Layout, Pool, PoolOperation, Result, SumPool};
 
 /// The backward pass of [`AvgPool`], [`SumPool`] and adaptive average pooling.
 ///
@@ -36,7 +36,34 @@ impl<T: Float> AvgPool<T> {
     /// # Errors
     /// Whatever is wrong with the window, the shape or the divisor, as for [`AvgPool::plan`](crate::Pool::plan).
     pub fn backward(&self, layout: Layout, shape: impl AsRef<[usize]>) -> Result<AvgBackward<T>> {
-        AvgBackward::new(Adjoint::of_window::<T>(self.window(), layout, shape.as_ref())?, self.count())
+        AvgBackward::of(self, layout, shape.as_ref(), None)
+    }
+
+    /// [`AvgPool::backward`] for tensors that are parts of larger ones, by the rules of
+    /// [`Pool::plan_strided`](crate::Pool::plan_strided). Here the gradient of the input is what is written: its elements, by the
+    /// strides `input`, lie apart and in the layout's order, and nothing is written between them. The gradient of the output, by
+    /// the strides `output`, may lie in any order, and on itself: a stride of 0 is one gradient for all.
+    ///
+    /// ```
+    /// use lanepool::{AvgPool, Layout};
+    /// // One gradient for all outputs; the second of two channels, channels last.
+    /// let backward = AvgPool::<f32>::new([2]).backward_strided(Layout::Nhwc, [1, 1, 4], [8, 1, 2], [0, 1, 0])?;
+    /// let mut grad_input = [-1.0; 8];
+    /// backward.run(&[2.0], &mut grad_input[1..])?;
+    /// assert_eq!(grad_input, [-1.0, 1.0, -1.0, 2.0, -1.0, 2.0, -1.0, 1.0]);
+    /// # Ok::<(), lanepool::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`AvgPool::backward`]; [`Error::StridesLen`], [`Error::ChannelsApart`] and [`Error::OutputsOverlap`].
+    pub fn backward_strided(
+        &self,
+        layout: Layout,
+        shape: impl AsRef<[usize]>,
+        input: impl AsRef<[usize]>,
+        output: impl AsRef<[usize]>,
+    ) -> Result<AvgBackward<T>> {
+        AvgBackward::of(self, layout, shape.as_ref(), Some([input.as_ref(), output.as_ref()]))
     }
 }
 
@@ -46,11 +73,35 @@ impl<T: Float> SumPool<T> {
     /// # Errors
     /// Whatever is wrong with the window or the shape, as for [`SumPool::plan`](crate::Pool::plan).
     pub fn backward(&self, layout: Layout, shape: impl AsRef<[usize]>) -> Result<AvgBackward<T>> {
-        AvgBackward::new(Adjoint::of_window::<T>(self.window(), layout, shape.as_ref())?, self.count())
+        AvgBackward::of(self, layout, shape.as_ref(), None)
+    }
+
+    /// [`SumPool::backward`] for tensors that are parts of larger ones, as [`AvgPool::backward_strided`].
+    ///
+    /// # Errors
+    /// As for [`AvgPool::backward_strided`].
+    pub fn backward_strided(
+        &self,
+        layout: Layout,
+        shape: impl AsRef<[usize]>,
+        input: impl AsRef<[usize]>,
+        output: impl AsRef<[usize]>,
+    ) -> Result<AvgBackward<T>> {
+        AvgBackward::of(self, layout, shape.as_ref(), Some([input.as_ref(), output.as_ref()]))
     }
 }
 
 impl<T: Float> AvgBackward<T> {
+    fn of<O: PoolOperation>(
+        pool: &Pool<O, T>,
+        layout: Layout,
+        shape: &[usize],
+        both: Option<[&[usize]; 2]>,
+    ) -> Result<Self> {
+        let strides = Strides { both, writes_indices: false };
+        Self::new(Adjoint::of_window(pool.window(), layout, shape, strides, size_of::<T>())?, pool.count())
+    }
+
     fn new(layer: Adjoint, count: Count) -> Result<Self> {
         if count == Count::Fixed(0) {
             return Err(Error::BadDivisor);
@@ -74,10 +125,30 @@ impl<T: Float> AvgBackward<T> {
     /// # Errors
     /// Whatever is wrong with the shape or the output's lengths, of which none may be 0.
     pub fn adaptive(output: impl AsRef<[usize]>, layout: Layout, shape: impl AsRef<[usize]>) -> Result<Self> {
-        Self::new(Adjoint::adaptive(output.as_ref(), layout, shape.as_ref(), size_of::<T>())?, Count::Valid)
+        Self::adaptive_at(output.as_ref(), layout, shape.as_ref(), Strides::default())
     }
 
-    /// Computes the gradient of the input from that of the output. Allocates nothing; every element is written.
+    /// [`AvgBackward::adaptive`] to `lengths` for tensors that are parts of larger ones, as [`AvgPool::backward_strided`].
+    ///
+    /// # Errors
+    /// As for [`AvgBackward::adaptive`]; [`Error::StridesLen`], [`Error::ChannelsApart`] and [`Error::OutputsOverlap`].
+    pub fn adaptive_strided(
+        lengths: impl AsRef<[usize]>,
+        layout: Layout,
+        shape: impl AsRef<[usize]>,
+        input: impl AsRef<[usize]>,
+        output: impl AsRef<[usize]>,
+    ) -> Result<Self> {
+        let both = Some([input.as_ref(), output.as_ref()]);
+        Self::adaptive_at(lengths.as_ref(), layout, shape.as_ref(), Strides { both, writes_indices: false })
+    }
+
+    fn adaptive_at(lengths: &[usize], layout: Layout, shape: &[usize], strides: Strides<'_>) -> Result<Self> {
+        Self::new(Adjoint::adaptive(lengths, layout, shape, strides, size_of::<T>())?, Count::Valid)
+    }
+
+    /// Computes the gradient of the input from that of the output. Allocates nothing; every element is written (but for
+    /// the gaps of a plan with strides).
     ///
     /// # Errors
     /// [`Error::GradientLen`] where a slice is not exactly as long as the plan needs; nothing is written then.

@@ -5,6 +5,7 @@
 
 use crate::error::AxisName;
 use crate::geometry::{Axis, Count, Geometry, MAX_RANK, PerAxis, adaptive_window, check_size, split_shape};
+use crate::strides::{Split, Tensor};
 use crate::{Error, Layout, Result};
 
 /// The windows of one spatial axis.
@@ -159,26 +160,37 @@ impl Windows {
     }
 }
 
+/// The strides of the layer's input and output, if there are any, and whether what lies as the output does is written too.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Strides<'a> {
+    pub both: Option<[&'a [usize]; 2]>,
+    pub writes_indices: bool,
+}
+
 /// A whole layer, seen from the input.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Adjoint {
     pub axes: [Windows; MAX_RANK],
-    pub outer: usize,
-    pub inner: usize,
     pub layout: Layout,
-    batch: usize,
-    channels: usize,
-    rank: usize,
+    /// Where the layer's input and its gradient lie.
+    pub input: Tensor,
+    /// Where its output, its gradient and its indices lie.
+    pub output: Tensor,
 }
 
 impl Adjoint {
-    pub fn sliding(geometry: &Geometry, layout: Layout) -> Self {
-        let Geometry { outer, inner, axes, rank, batch, channels } = *geometry;
-        Self { axes: axes.map(Windows::sliding), outer, inner, layout, batch, channels, rank }
+    pub fn sliding(geometry: &Geometry, layout: Layout, strides: Strides<'_>, bytes: usize) -> Result<Self> {
+        Self::new(geometry.axes.map(Windows::sliding), Split::from(geometry), layout, strides, bytes)
     }
 
     /// Adaptive windows: `output` lengths for a tensor of shape `N, C, spatial…`.
-    pub fn adaptive(output: &[usize], layout: Layout, shape: &[usize], bytes: usize) -> Result<Self> {
+    pub fn adaptive(
+        output: &[usize],
+        layout: Layout,
+        shape: &[usize],
+        strides: Strides<'_>,
+        bytes: usize,
+    ) -> Result<Self> {
         let (batch, channels, spatial) = split_shape(shape)?;
         let rank = spatial.len();
         PerAxis::new(output).check_rank("output", rank)?;
@@ -198,47 +210,47 @@ impl Adjoint {
         check_size("the input", bytes, batch, channels, axes.map(|axis| axis.input()))?;
         check_size("the output", bytes, batch, channels, axes.map(|axis| axis.output()))?;
         let (outer, inner) = layout.split(batch, channels)?;
-        Ok(Self { axes, outer, inner, layout, batch, channels, rank })
+        Self::new(axes, Split { rank, batch, channels, outer, inner }, layout, strides, bytes)
     }
 
-    fn lengths(&self, of: fn(&Windows) -> usize) -> impl Iterator<Item = usize> {
-        self.axes.into_iter().map(move |axis| of(&axis))
+    fn new(
+        axes: [Windows; MAX_RANK],
+        split: Split,
+        layout: Layout,
+        strides: Strides<'_>,
+        bytes: usize,
+    ) -> Result<Self> {
+        let [inputs, outputs] = [axes.map(|axis| axis.input()), axes.map(|axis| axis.output())];
+        let [input, output] = strides.both.map_or([None; 2], |both| both.map(Some));
+        let of_output = if strides.writes_indices { Tensor::written } else { Tensor::read };
+        Ok(Self {
+            axes,
+            layout,
+            input: Tensor::written("input", input, layout, split, inputs, bytes)?,
+            output: of_output("output", output, layout, split, outputs, bytes)?,
+        })
     }
 
-    fn shape(&self, of: fn(&Windows) -> usize) -> alloc::vec::Vec<usize> {
-        let absent = MAX_RANK.saturating_sub(self.rank);
-        [self.batch, self.channels].into_iter().chain(self.lengths(of).skip(absent)).collect()
+    pub fn split(&self) -> Split {
+        self.input.split
     }
 
     pub fn input_shape(&self) -> alloc::vec::Vec<usize> {
-        self.shape(Windows::input)
+        self.input.shape()
     }
 
     pub fn output_shape(&self) -> alloc::vec::Vec<usize> {
-        self.shape(Windows::output)
+        self.output.shape()
     }
 
-    /// Elements of an input plane.
-    pub fn input_plane(&self) -> usize {
-        self.lengths(Windows::input).product()
-    }
-
-    /// Elements of an output plane.
-    pub fn output_plane(&self) -> usize {
-        self.lengths(Windows::output).product()
-    }
-
-    /// Planes: batch times channels.
-    pub fn planes(&self) -> usize {
-        self.outer.saturating_mul(self.inner)
-    }
-
+    /// Elements that the input and its gradient must have.
     pub fn input_len(&self) -> usize {
-        self.planes().saturating_mul(self.input_plane())
+        self.input.extent()
     }
 
+    /// Elements that the output and its gradient must have.
     pub fn output_len(&self) -> usize {
-        self.planes().saturating_mul(self.output_plane())
+        self.output.extent()
     }
 }
 

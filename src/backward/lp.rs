@@ -2,7 +2,7 @@
 
 use core::marker::PhantomData;
 
-use super::axes::Adjoint;
+use super::axes::{Adjoint, Strides};
 use super::sealed::Sum as _;
 use super::{Float, channels};
 use crate::{Error, Layout, LpPool, Result};
@@ -34,17 +34,38 @@ impl<T: Float> LpPool<T> {
     /// Whatever is wrong with the window or the shape, as for [`LpPool::plan`](crate::Pool::plan); [`Error::Unsupported`] where p is
     /// not 2 or the powers are averaged.
     pub fn backward(&self, layout: Layout, shape: impl AsRef<[usize]>) -> Result<LpBackward<T>> {
+        self.backward_at(layout, shape.as_ref(), None)
+    }
+
+    /// [`LpPool::backward`] for tensors that are parts of larger ones, as
+    /// [`AvgPool::backward_strided`](crate::AvgPool::backward_strided): the layer's input lies as its gradient does, by the strides
+    /// `input`, and so do the output and its gradient, by the strides `output`.
+    ///
+    /// # Errors
+    /// As for [`LpPool::backward`]; [`Error::StridesLen`], [`Error::ChannelsApart`] and [`Error::OutputsOverlap`].
+    pub fn backward_strided(
+        &self,
+        layout: Layout,
+        shape: impl AsRef<[usize]>,
+        input: impl AsRef<[usize]>,
+        output: impl AsRef<[usize]>,
+    ) -> Result<LpBackward<T>> {
+        self.backward_at(layout, shape.as_ref(), Some([input.as_ref(), output.as_ref()]))
+    }
+
+    fn backward_at(&self, layout: Layout, shape: &[usize], both: Option<[&[usize]; 2]>) -> Result<LpBackward<T>> {
         if !self.is_euclidean() {
             return Err(Error::Unsupported { why: "Lp pooling has a backward pass for p = 2 alone, without a mean" });
         }
-        let layer = Adjoint::of_window::<T>(self.window(), layout, shape.as_ref())?;
+        let strides = Strides { both, writes_indices: false };
+        let layer = Adjoint::of_window(self.window(), layout, shape, strides, size_of::<T>())?;
         Ok(LpBackward { layer, element: PhantomData })
     }
 }
 
 impl<T: Float> LpBackward<T> {
     /// Computes the gradient of the input from the input, the output that the forward pass gave, and the output's gradient.
-    /// Allocates nothing; every element is written.
+    /// Allocates nothing; every element is written (but for the gaps of a plan with strides).
     ///
     /// # Errors
     /// [`Error::SrcLen`] for the input, [`Error::DstLen`] for the output and [`Error::GradientLen`] where a slice is not exactly as

@@ -3,11 +3,12 @@
 use core::cmp::Ordering;
 use core::marker::PhantomData;
 
-use super::axes::{Adjoint, Taps, Windows, offset};
+use super::axes::{Adjoint, Strides, Taps, Windows, offset};
 use super::sealed::Sum as _;
 use super::{Float, LANES, channels};
 use crate::geometry::MAX_RANK;
-use crate::{Error, Index, IndexKind, Layout, MaxPool, MinPool, NanPolicy, Result};
+use crate::strides::Split;
+use crate::{Error, Index, IndexKind, Layout, MaxPool, MinPool, NanPolicy, Pool, PoolOperation, Result};
 
 /// The backward pass of [`MaxPool`], [`MinPool`] and adaptive max pooling.
 ///
@@ -55,8 +56,38 @@ impl<T: Float> MaxPool<T> {
         layout: Layout,
         shape: impl AsRef<[usize]>,
     ) -> Result<MaxBackward<T, I>> {
-        let layer = Adjoint::of_window::<T>(self.window(), layout, shape.as_ref())?;
-        MaxBackward::new(layer, kind, Ordering::Greater, self.operation().nan)
+        MaxBackward::of(self, Ordering::Greater, self.operation().nan, kind, layout, shape.as_ref(), None)
+    }
+
+    /// [`MaxPool::backward`] for tensors that are parts of larger ones, by the rules of
+    /// [`Pool::plan_strided`](crate::Pool::plan_strided): the input and its gradient lie where the strides `input` say, the indices
+    /// and the gradient of the output where `output` says. Gradients of the input and indices are written, so that both lie apart and
+    /// in the layout's order; nothing is written between. What indices count does not depend on strides.
+    ///
+    /// ```
+    /// use lanepool::{IndexKind, Layout, MaxPool};
+    /// let layer = MaxPool::<f32>::new([2]).stride([2]);
+    /// // The second of two channels, channels last.
+    /// let (input, output) = ([8, 1, 2], [4, 1, 2]);
+    /// let backward = layer.backward_strided::<i32>(IndexKind::Plane, Layout::Nhwc, [1, 1, 4], input, output)?;
+    /// let mut grad_input = [-1.0; 8];
+    /// backward.run(&[1.0, -1.0, 2.0], &[1, -1, 2], &mut grad_input[1..])?;
+    /// assert_eq!(grad_input, [-1.0, 0.0, -1.0, 1.0, -1.0, 2.0, -1.0, 0.0]);
+    /// # Ok::<(), lanepool::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`MaxPool::backward`]; [`Error::StridesLen`], [`Error::ChannelsApart`] and [`Error::OutputsOverlap`].
+    pub fn backward_strided<I: Index>(
+        &self,
+        kind: IndexKind,
+        layout: Layout,
+        shape: impl AsRef<[usize]>,
+        input: impl AsRef<[usize]>,
+        output: impl AsRef<[usize]>,
+    ) -> Result<MaxBackward<T, I>> {
+        let both = Some([input.as_ref(), output.as_ref()]);
+        MaxBackward::of(self, Ordering::Greater, self.operation().nan, kind, layout, shape.as_ref(), both)
     }
 }
 
@@ -71,12 +102,43 @@ impl<T: Float> MinPool<T> {
         layout: Layout,
         shape: impl AsRef<[usize]>,
     ) -> Result<MaxBackward<T, I>> {
-        let layer = Adjoint::of_window::<T>(self.window(), layout, shape.as_ref())?;
-        MaxBackward::new(layer, kind, Ordering::Less, self.operation().nan)
+        MaxBackward::of(self, Ordering::Less, self.operation().nan, kind, layout, shape.as_ref(), None)
+    }
+
+    /// As [`MaxPool::backward_strided`], for minima.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn backward_strided<I: Index>(
+        &self,
+        kind: IndexKind,
+        layout: Layout,
+        shape: impl AsRef<[usize]>,
+        input: impl AsRef<[usize]>,
+        output: impl AsRef<[usize]>,
+    ) -> Result<MaxBackward<T, I>> {
+        let both = Some([input.as_ref(), output.as_ref()]);
+        MaxBackward::of(self, Ordering::Less, self.operation().nan, kind, layout, shape.as_ref(), both)
     }
 }
 
 impl<T: Float, I: Index> MaxBackward<T, I> {
+    /// The longest element of any of its slices.
+    const BYTES: usize = if size_of::<T>() > size_of::<I>() { size_of::<T>() } else { size_of::<I>() };
+
+    fn of<O: PoolOperation>(
+        pool: &Pool<O, T>,
+        wins: Ordering,
+        nan: NanPolicy,
+        kind: IndexKind,
+        layout: Layout,
+        shape: &[usize],
+        both: Option<[&[usize]; 2]>,
+    ) -> Result<Self> {
+        let strides = Strides { both, writes_indices: true };
+        Self::new(Adjoint::of_window(pool.window(), layout, shape, strides, Self::BYTES)?, kind, wins, nan)
+    }
+
     fn new(layer: Adjoint, kind: IndexKind, wins: Ordering, nan: NanPolicy) -> Result<Self> {
         let this = Self { layer, kind, wins, nan, types: PhantomData };
         let places = match kind {
@@ -111,12 +173,39 @@ impl<T: Float, I: Index> MaxBackward<T, I> {
         layout: Layout,
         shape: impl AsRef<[usize]>,
     ) -> Result<Self> {
-        let layer = Adjoint::adaptive(output.as_ref(), layout, shape.as_ref(), size_of::<T>())?;
+        Self::adaptive_at(output.as_ref(), kind, layout, shape.as_ref(), None)
+    }
+
+    /// [`MaxBackward::adaptive`] to `lengths` for tensors that are parts of larger ones, as [`MaxPool::backward_strided`].
+    ///
+    /// # Errors
+    /// As for [`MaxBackward::adaptive`]; [`Error::StridesLen`], [`Error::ChannelsApart`] and [`Error::OutputsOverlap`].
+    pub fn adaptive_strided(
+        lengths: impl AsRef<[usize]>,
+        kind: IndexKind,
+        layout: Layout,
+        shape: impl AsRef<[usize]>,
+        input: impl AsRef<[usize]>,
+        output: impl AsRef<[usize]>,
+    ) -> Result<Self> {
+        let both = Some([input.as_ref(), output.as_ref()]);
+        Self::adaptive_at(lengths.as_ref(), kind, layout, shape.as_ref(), both)
+    }
+
+    fn adaptive_at(
+        lengths: &[usize],
+        kind: IndexKind,
+        layout: Layout,
+        shape: &[usize],
+        both: Option<[&[usize]; 2]>,
+    ) -> Result<Self> {
+        let strides = Strides { both, writes_indices: true };
+        let layer = Adjoint::adaptive(lengths, layout, shape, strides, Self::BYTES)?;
         Self::new(layer, kind, Ordering::Greater, NanPolicy::Propagate)
     }
 
     /// Computes the gradient of the input from that of the output and the indices of the forward pass, which lie in memory as
-    /// the output does. Allocates nothing; every element is written. Every index is checked before the first write.
+    /// the output does. Allocates nothing; every element is written (but for the gaps of a plan with strides). Every index is checked before the first write.
     ///
     /// # Errors
     /// [`Error::GradientLen`] or [`Error::IndexLen`] where a slice is not exactly as long as the plan needs;
@@ -161,8 +250,8 @@ impl<T: Float, I: Index> MaxBackward<T, I> {
     /// How many places an index of this window can name.
     fn places(&self, window: [usize; MAX_RANK]) -> usize {
         match self.kind {
-            IndexKind::Plane => self.layer.input_plane(),
-            IndexKind::Tensor | IndexKind::TensorColumnMajor => self.layer.input_len(),
+            IndexKind::Plane => self.layer.input.plane_len(),
+            IndexKind::Tensor | IndexKind::TensorColumnMajor => self.layer.input.count(),
             IndexKind::Tap => self.taps(window).iter().map(|taps| taps.kernel).fold(1, usize::saturating_mul),
         }
     }
@@ -182,7 +271,7 @@ impl<T: Float, I: Index> MaxBackward<T, I> {
     ) -> (usize, usize) {
         let inputs @ [depth, height, _] = self.layer.axes.map(|axis| axis.input());
         let in_tensor = |place: usize| {
-            let plane_len = self.layer.input_plane();
+            let plane_len = self.layer.input.plane_len();
             (plane.saturating_mul(plane_len).saturating_add(place), plane_len)
         };
         match self.kind {
@@ -205,7 +294,7 @@ impl<T: Float, I: Index> MaxBackward<T, I> {
             |offset: usize, by: usize| (offset.checked_div(by).unwrap_or(0), offset.checked_rem(by).unwrap_or(0));
         let [depth, height, width] = self.layer.axes.map(|axis| axis.input());
         let in_plane = |index: usize| {
-            let plane_len = self.layer.input_plane();
+            let plane_len = self.layer.input.plane_len();
             index.checked_sub(plane.saturating_mul(plane_len)).filter(|offset| *offset < plane_len)
         };
         let row_major = |offset: usize, height: usize, width: usize| {
@@ -232,17 +321,17 @@ impl<T: Float, I: Index> MaxBackward<T, I> {
         }
     }
 
-    /// Calls `work` for every window, in the order of memory: the plane of its first channel, and where it lies.
+    /// Calls `work` for every window, in the order of memory: its block, and which output of a plane it is.
     fn each_window<E>(
         &self,
         mut work: impl FnMut(usize, [usize; MAX_RANK]) -> core::result::Result<(), E>,
     ) -> core::result::Result<(), E> {
-        let [depth, height, width] = self.layer.axes.map(|axis| axis.output());
-        for outer in 0..self.layer.outer {
+        let [depth, height, width] = self.layer.output.lengths;
+        for outer in 0..self.layer.split().outer {
             for z in 0..depth {
                 for y in 0..height {
                     for x in 0..width {
-                        work(outer.saturating_mul(self.layer.inner), [z, y, x])?;
+                        work(outer, [z, y, x])?;
                     }
                 }
             }
@@ -250,17 +339,26 @@ impl<T: Float, I: Index> MaxBackward<T, I> {
         Ok(())
     }
 
+    /// Where the indices of a window's channels lie.
+    fn indices_of(&self, outer: usize, window: [usize; MAX_RANK]) -> core::ops::Range<usize> {
+        let output = &self.layer.output;
+        let start = output.block(outer).saturating_add(output.pixel(window));
+        start..start.saturating_add(output.split.inner)
+    }
+
     fn check_indices(&self, indices: &[I]) -> Result<()> {
         if indices.is_empty() {
             return Ok(());
         }
-        let mut windows = indices.chunks_exact(self.layer.inner.max(1)).enumerate();
-        self.each_window(|plane, window| {
-            let Some((number, indices)) = windows.next() else { return Ok(()) };
+        let Split { inner, .. } = self.layer.split();
+        self.each_window(|outer, window| {
+            let place = self.indices_of(outer, window);
+            let (start, plane) = (place.start, outer.saturating_mul(inner));
+            let indices = indices.get(place).unwrap_or(&[]);
             let (taps, len) = (self.taps(window), self.places(window));
             let is_empty = taps.iter().any(|taps| taps.count == 0);
             for (channel, &index) in indices.iter().enumerate() {
-                let at = || number.saturating_mul(self.layer.inner).saturating_add(channel);
+                let at = || start.saturating_add(channel);
                 if is_empty && index == I::NONE {
                     continue;
                 }
@@ -324,15 +422,15 @@ impl<T: Float, I: Index> MaxBackward<T, I> {
         if indices.is_empty() {
             return;
         }
-        let inner = self.layer.inner;
-        let inputs = self.layer.axes.map(|axis| axis.input());
-        let mut windows = indices.chunks_exact_mut(inner.max(1));
-        let _: core::result::Result<(), core::convert::Infallible> = self.each_window(|plane, window| {
-            let Some(indices) = windows.next() else { return Ok(()) };
+        let Split { inner, .. } = self.layer.split();
+        let from = &self.layer.input;
+        let _: core::result::Result<(), core::convert::Infallible> = self.each_window(|outer, window| {
+            let indices = indices.get_mut(self.indices_of(outer, window)).unwrap_or_default();
+            let plane = outer.saturating_mul(inner);
             let taps = self.taps(window);
             let kernel = taps.map(|taps| taps.kernel);
             let [depth, height, width] = taps;
-            let block = plane.checked_div(inner).unwrap_or(0).saturating_mul(self.layer.input_plane());
+            let block = from.block(outer);
             let mut channel = 0_usize;
             for indices in indices.chunks_mut(LANES) {
                 indices.fill(I::NONE);
@@ -344,9 +442,8 @@ impl<T: Float, I: Index> MaxBackward<T, I> {
                             let at = [z, y, x];
                             let (first, step) =
                                 self.index(plane.saturating_add(channel), at, || ([tz, ty, tx], kernel));
-                            let pixel = block.saturating_add(offset(at, inputs));
-                            let from = pixel.saturating_mul(inner).saturating_add(channel);
-                            let values = channels(input, from, indices.len());
+                            let place = block.saturating_add(from.pixel(at)).saturating_add(channel);
+                            let values = channels(input, place, indices.len());
                             for (lane, ((index, best), value)) in
                                 indices.iter_mut().zip(&mut best).zip(values).enumerate()
                             {

@@ -19,8 +19,9 @@ pub use max::MaxBackward;
 use alloc::vec::Vec;
 
 use crate::geometry::{Geometry, MAX_RANK, Window};
+use crate::strides::Split;
 use crate::{Element, Error, Layout, Result};
-use axes::{Adjoint, offset};
+use axes::{Adjoint, Strides};
 
 /// An element type that gradients can have: `f32`, `f64`, and with the feature `half` `f16` and `bf16`. Sealed.
 pub trait Float: Element + sealed::Sealed {
@@ -127,7 +128,9 @@ impl Adjoint {
     /// Fills the gradient of the input. For every window that holds a pixel, in row-major order, `add` adds what it gives to
     /// the sums of some neighbouring channels.
     fn gather<T: Float>(&self, grad_input: &mut [T], add: impl Fn(&Tap, &mut [T::Acc])) {
-        if self.inner == 1 {
+        if grad_input.is_empty() {
+            // No batch or no channels.
+        } else if self.split().inner == 1 {
             self.gather_by::<T, 1>(grad_input, add)
         } else {
             self.gather_by::<T, LANES>(grad_input, add)
@@ -136,17 +139,18 @@ impl Adjoint {
 
     fn gather_by<T: Float, const LANES: usize>(&self, grad_input: &mut [T], add: impl Fn(&Tap, &mut [T::Acc])) {
         let [depth, height, width] = &self.axes;
-        let (inner, outputs) = (self.inner, self.axes.map(|axis| axis.output()));
-        let output_plane = self.output_plane();
-        let mut pixels = grad_input.chunks_exact_mut(inner.max(1)).enumerate();
-        for outer in 0..self.outer {
+        let Split { outer, inner, .. } = self.split();
+        for outer in 0..outer {
+            let (input, output) = (self.input.block(outer), self.output.block(outer));
             for z in 0..depth.input() {
                 let over_z = depth.covering(z);
                 for y in 0..height.input() {
                     let over_y = height.covering(y);
                     for x in 0..width.input() {
                         let over_x = width.covering(x);
-                        let Some((pixel, channels)) = pixels.next() else { return };
+                        let at = [z, y, x];
+                        let pixel = input.saturating_add(self.input.pixel(at));
+                        let channels = grad_input.get_mut(pixel..pixel.saturating_add(inner)).unwrap_or_default();
                         let mut channel = 0_usize;
                         for block in channels.chunks_mut(LANES) {
                             let mut sums = [T::Acc::ZERO; LANES];
@@ -155,14 +159,12 @@ impl Adjoint {
                                 for oy in over_y.outputs() {
                                     for ox in over_x.outputs() {
                                         let window = [oz, oy, ox];
-                                        let output =
-                                            outer.saturating_mul(output_plane).saturating_add(offset(window, outputs));
-                                        let of = |pixel: usize| pixel.saturating_mul(inner).saturating_add(channel);
+                                        let output = output.saturating_add(self.output.pixel(window));
                                         let tap = Tap {
-                                            input: of(pixel),
-                                            output: of(output),
-                                            plane: of(outer),
-                                            at: [z, y, x],
+                                            input: pixel.saturating_add(channel),
+                                            output: output.saturating_add(channel),
+                                            plane: outer.saturating_mul(inner).saturating_add(channel),
+                                            at,
                                             window,
                                         };
                                         add(&tap, sums);
@@ -189,8 +191,9 @@ impl Adjoint {
         Ok(())
     }
 
-    fn of_window<T>(window: &Window, layout: Layout, shape: &[usize]) -> Result<Self> {
-        Ok(Self::sliding(&Geometry::new(window, layout, shape, size_of::<T>())?, layout))
+    /// `bytes`: the longest element.
+    fn of_window(window: &Window, layout: Layout, shape: &[usize], strides: Strides<'_>, bytes: usize) -> Result<Self> {
+        Self::sliding(&Geometry::new(window, layout, shape, bytes)?, layout, strides, bytes)
     }
 }
 
@@ -203,12 +206,13 @@ fn channels<T>(tensor: &[T], from: usize, count: usize) -> &[T] {
 macro_rules! shapes {
     ($type:ident<$($generic:ident),+>) => {
         impl<$($generic),+> $type<$($generic),+> {
-            /// Elements of the layer's input, and of its gradient.
+            /// Elements of the layer's input, and of its gradient: those of the shape, or where the plan was given strides, from
+            /// the first to the last.
             pub fn input_len(&self) -> usize {
                 self.layer.input_len()
             }
 
-            /// Elements of the layer's output, and of its gradient.
+            /// Elements of the layer's output, and of its gradient, likewise.
             pub fn output_len(&self) -> usize {
                 self.layer.output_len()
             }

@@ -3,8 +3,9 @@
 
 use core::ops::Range;
 
-use super::{Block, Extent, Lane, Ranges, Windows, each_window, taps};
+use super::{Block, Extent, Ranges, Windows, each_row, outputs_mut, pixels_mut, taps};
 use crate::Element;
+use crate::strides::Tensor;
 
 /// What is done with the taps of a window, which has at least one.
 pub(crate) trait Fold<T>: Copy {
@@ -31,15 +32,12 @@ pub(crate) fn pool<T: Element, F: Fold<T>, W: Windows>(
     src: &[T],
     dst: &mut [T],
 ) {
-    let Extent { inner, input, .. } = *extent;
-    // An empty tensor has no blocks, not even of length 0.
-    let (from, to) = (extent.input_block().max(1), extent.output_block().max(1));
-    for (elements, dst) in src.chunks_exact(from).zip(dst.chunks_exact_mut(to)) {
-        let block = Block { elements, input, inner };
-        if inner == 1 {
-            plane(fold, axes, block, Lane { inner, channel: 0 }, dst);
+    for (_, block, to) in extent.blocks(src) {
+        let dst = dst.get_mut(to..).unwrap_or_default();
+        if extent.split.inner == 1 {
+            plane(fold, axes, block, 0, &extent.output, dst);
         } else {
-            pixels(fold, axes, block, dst);
+            pixels(fold, axes, block, &extent.output, dst);
         }
     }
 }
@@ -57,21 +55,18 @@ impl<S: Copy> Columns<S> {
         &mut self,
         fold: F,
         block: Block<'_, T>,
-        lane: Lane,
+        channel: usize,
         window: &Ranges,
         from: usize,
     ) {
         let [slabs, rows, _] = window;
-        let [_, _, width] = block.input;
+        let [_, _, width] = block.tensor.lengths;
         let end = width.min(from.saturating_add(COLUMNS));
-        let inner = lane.inner.max(1);
-        let elements = from.saturating_mul(inner)..end.saturating_mul(inner);
         for (i, row) in block.rows(slabs.clone(), rows.clone()).enumerate() {
-            let taps = row.get(elements.clone()).unwrap_or(&[]);
-            if inner == 1 {
-                fold_row(fold, i == 0, &mut self.sums, taps.iter());
+            if block.has_whole_rows() {
+                fold_row(fold, i == 0, &mut self.sums, row.get(from..end).unwrap_or(&[]).iter());
             } else {
-                fold_row(fold, i == 0, &mut self.sums, taps.iter().skip(lane.channel).step_by(inner));
+                fold_row(fold, i == 0, &mut self.sums, (from..end).filter_map(|x| block.tap(row, x, channel)));
             }
         }
         self.held = from..end;
@@ -92,69 +87,75 @@ fn fold_row<'a, T: Element, F: Fold<T>>(
     }
 }
 
-/// Pools one plane: columns are folded once for a row of outputs, many at a time, then each window folds its columns.
+/// Pools one plane, `channel` of the block: columns are folded once for a row of outputs, many at a time, then each window folds
+/// its columns. `dst` begins with the output's block.
 pub(crate) fn plane<T: Element, F: Fold<T>, W: Windows>(
     fold: F,
     axes: [W; 3],
     block: Block<'_, T>,
-    lane: Lane,
+    channel: usize,
+    output: &Tensor,
     dst: &mut [T],
 ) {
-    let mut outputs = dst.iter_mut().skip(lane.channel).step_by(lane.inner.max(1));
     let mut columns = Columns { sums: [fold.first(T::zeroed()); COLUMNS], held: 0..0 };
-    let [depth, height, width] = axes;
-    for slabs in depth.windows() {
-        for rows in height.windows() {
-            columns.held = 0..0;
-            for across in width.windows() {
-                let Some(output) = outputs.next() else { return };
-                let window = [slabs.clone(), rows.clone(), across.clone()];
-                let mut sum = None;
-                let mut at = across.start;
-                while at < across.end {
-                    if !columns.held.contains(&at) {
-                        columns.fill(fold, block, lane, &window, at);
-                    }
-                    let Range { start, end } = columns.held;
-                    let part = at.saturating_sub(start)..across.end.min(end).saturating_sub(start);
-                    let part = columns.sums.get(part).unwrap_or(&[]);
-                    for column in part {
-                        sum = Some(sum.map_or(*column, |sum| fold.join(sum, *column)));
-                    }
-                    // At least one, since the columns held contain `at`; but a loop must end whatever happens.
-                    at = at.saturating_add(part.len().max(1));
+    let [_, _, width] = axes;
+    for (slabs, rows, at) in each_row(axes, *output) {
+        columns.held = 0..0;
+        let outputs = outputs_mut(dst.get_mut(at).unwrap_or_default(), output, channel);
+        for (output, across) in outputs.zip(width.windows()) {
+            let window = [slabs.clone(), rows.clone(), across.clone()];
+            let mut sum = None;
+            let mut at = across.start;
+            while at < across.end {
+                if !columns.held.contains(&at) {
+                    columns.fill(fold, block, channel, &window, at);
                 }
-                if let Some(sum) = sum {
-                    *output = fold.finish(sum, taps(&window));
+                let Range { start, end } = columns.held;
+                let part = at.saturating_sub(start)..across.end.min(end).saturating_sub(start);
+                let part = columns.sums.get(part).unwrap_or(&[]);
+                for column in part {
+                    sum = Some(sum.map_or(*column, |sum| fold.join(sum, *column)));
                 }
+                // At least one, since the columns held contain `at`; but a loop must end whatever happens.
+                at = at.saturating_add(part.len().max(1));
+            }
+            if let Some(sum) = sum {
+                *output = fold.finish(sum, taps(&window));
             }
         }
     }
 }
 
-/// Pools the planes of a block, which lie side by side: each window for many channels at a time.
-fn pixels<T: Element, F: Fold<T>, W: Windows>(fold: F, axes: [W; 3], block: Block<'_, T>, dst: &mut [T]) {
-    let inner = block.inner.max(1);
-    for (pixel, window) in dst.chunks_exact_mut(inner).zip(each_window(axes)) {
-        let count = taps(&window);
-        let [slabs, rows, across] = window;
-        for (i, part) in pixel.chunks_mut(CHANNELS).enumerate() {
-            let from = i.saturating_mul(CHANNELS);
-            let mut sums = [fold.first(T::zeroed()); CHANNELS];
-            let mut column = sums;
-            for (j, x) in across.clone().enumerate() {
-                let start = x.saturating_mul(inner).saturating_add(from);
-                for (k, row) in block.rows(slabs.clone(), rows.clone()).enumerate() {
-                    let taps = row.get(start..start.saturating_add(part.len())).unwrap_or(&[]);
-                    fold_row(fold, k == 0, &mut column, taps.iter());
+/// Pools the planes of a block, which lie side by side: each window for many channels at a time. `dst` begins with the output's
+/// block.
+fn pixels<T: Element, F: Fold<T>, W: Windows>(
+    fold: F,
+    axes: [W; 3],
+    block: Block<'_, T>,
+    output: &Tensor,
+    dst: &mut [T],
+) {
+    let [_, _, width] = axes;
+    for (slabs, rows, at) in each_row(axes, *output) {
+        let outputs = pixels_mut(dst.get_mut(at).unwrap_or_default(), output);
+        for (pixel, across) in outputs.zip(width.windows()) {
+            let count = taps(&[slabs.clone(), rows.clone(), across.clone()]);
+            for (i, part) in pixel.chunks_mut(CHANNELS).enumerate() {
+                let from = i.saturating_mul(CHANNELS);
+                let mut sums = [fold.first(T::zeroed()); CHANNELS];
+                let mut column = sums;
+                for (j, x) in across.clone().enumerate() {
+                    for (k, row) in block.rows(slabs.clone(), rows.clone()).enumerate() {
+                        fold_row(fold, k == 0, &mut column, block.taps(row, x, from, part.len()).iter());
+                    }
+                    if j == 0 {
+                        sums = column;
+                    } else {
+                        sums.iter_mut().zip(&column).for_each(|(sum, column)| *sum = fold.join(*sum, *column));
+                    }
                 }
-                if j == 0 {
-                    sums = column;
-                } else {
-                    sums.iter_mut().zip(&column).for_each(|(sum, column)| *sum = fold.join(*sum, *column));
-                }
+                part.iter_mut().zip(&sums).for_each(|(output, sum)| *output = fold.finish(*sum, count));
             }
-            part.iter_mut().zip(&sums).for_each(|(output, sum)| *output = fold.finish(*sum, count));
         }
     }
 }

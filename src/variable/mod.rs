@@ -7,10 +7,9 @@
 
 use core::ops::Range;
 
-use alloc::vec::Vec;
-
 use crate::error::AxisName;
 use crate::geometry::{MAX_RANK, PerAxis};
+use crate::strides::{Split, Tensor};
 use crate::{Error, Layout, Result};
 
 /// Bounds for the outputs of a builder that keeps them as `bounds`.
@@ -56,32 +55,35 @@ pub(crate) fn taps(window: &Ranges) -> usize {
     window.iter().map(Range::len).fold(1, usize::saturating_mul)
 }
 
-/// The windows of all outputs, the last axis fastest.
-pub(crate) fn each_window<W: Windows>(axes: [W; MAX_RANK]) -> impl Iterator<Item = Ranges> {
-    let [depth, height, width] = axes;
-    depth.windows().flat_map(move |slabs| {
-        height.windows().flat_map(move |rows| {
-            let slabs = slabs.clone();
-            width.windows().map(move |columns| [slabs.clone(), rows.clone(), columns])
-        })
+/// The rows of outputs of one block: the slabs and the rows that the windows of each have, and where it lies in the block.
+pub(crate) fn each_row<W: Windows>(
+    [depth, height, _]: [W; MAX_RANK],
+    output: Tensor,
+) -> impl Iterator<Item = (Range<usize>, Range<usize>, Range<usize>)> {
+    depth.windows().enumerate().flat_map(move |(z, slabs)| {
+        let rows = height.windows().enumerate();
+        rows.map(move |(y, rows)| (slabs.clone(), rows, output.row(z, y)))
     })
 }
 
 /// A layer that is given by its input's and its output's lengths: `outer × spatial × inner`, axes of length 1 in front.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Extent {
-    pub(crate) outer: usize,
-    pub(crate) inner: usize,
-    pub(crate) batch: usize,
-    pub(crate) channels: usize,
-    pub(crate) rank: usize,
-    pub(crate) input: [usize; MAX_RANK],
-    pub(crate) output: [usize; MAX_RANK],
+    pub(crate) split: Split,
+    pub(crate) input: Tensor,
+    pub(crate) output: Tensor,
 }
 
 impl Extent {
-    /// Validates lengths against a tensor of shape `N, C, spatial…`. `bytes` is the longest element written or read.
-    pub(crate) fn new(layout: Layout, shape: &[usize], output: &PerAxis, bytes: usize) -> Result<Self> {
+    /// Validates lengths against a tensor of shape `N, C, spatial…`, whose elements lie where the strides of input and output say,
+    /// if there are any. `bytes` is the longest element written or read.
+    pub(crate) fn new(
+        layout: Layout,
+        shape: &[usize],
+        output: &PerAxis,
+        strides: Option<[&[usize]; 2]>,
+        bytes: usize,
+    ) -> Result<Self> {
         let wrong_rank = Error::Rank { what: "shape", got: shape.len(), need: 0 };
         let [batch, channels, spatial @ ..] = shape else { return Err(wrong_rank) };
         let rank = spatial.len();
@@ -112,92 +114,72 @@ impl Extent {
                 return Err(Error::SizeOverflow { what });
             }
         }
-        Ok(Self { outer, inner, batch: *batch, channels: *channels, rank, input: inputs, output: outputs })
+        let split = Split { rank, batch: *batch, channels: *channels, outer, inner };
+        let [from, to] = strides.map_or([None; 2], |both| both.map(Some));
+        Ok(Self {
+            split,
+            input: Tensor::read("input", from, layout, split, inputs, bytes)?,
+            output: Tensor::written("output", to, layout, split, outputs, bytes)?,
+        })
     }
 
     /// The name of axis `axis` of the three, for errors.
     pub(crate) fn name(&self, axis: usize) -> AxisName {
-        AxisName::spatial(axis.saturating_sub(MAX_RANK.saturating_sub(self.rank)), self.rank)
+        let rank = self.split.rank;
+        AxisName::spatial(axis.saturating_sub(MAX_RANK.saturating_sub(rank)), rank)
     }
 
-    /// Elements of the input in one block: all pixels with their inner elements.
-    pub(crate) fn input_block(&self) -> usize {
-        self.input_plane().saturating_mul(self.inner)
-    }
-
-    /// Elements of the output in one block.
-    pub(crate) fn output_block(&self) -> usize {
-        self.output.iter().fold(self.inner, |all, n| all.saturating_mul(*n))
-    }
-
-    /// Pixels of the input.
-    pub(crate) fn input_plane(&self) -> usize {
-        self.input.iter().fold(1, |all, n| all.saturating_mul(*n))
-    }
-
-    pub(crate) fn input_len(&self) -> usize {
-        self.input_block().saturating_mul(self.outer)
-    }
-
-    pub(crate) fn output_len(&self) -> usize {
-        self.output_block().saturating_mul(self.outer)
-    }
-
-    /// `N, C, spatial…` of the output.
-    pub(crate) fn output_shape(&self) -> Vec<usize> {
-        self.shape(&self.output)
-    }
-
-    /// `N, C, spatial…` of the input.
-    pub(crate) fn input_shape(&self) -> Vec<usize> {
-        self.shape(&self.input)
-    }
-
-    fn shape(&self, lengths: &[usize; MAX_RANK]) -> Vec<usize> {
-        let spatial = lengths.iter().skip(MAX_RANK.saturating_sub(self.rank)).copied();
-        [self.batch, self.channels].into_iter().chain(spatial).collect()
+    /// Input and output lengths of each axis.
+    pub(crate) fn lengths(&self) -> [(usize, usize); MAX_RANK] {
+        let ([a, b, c], [x, y, z]) = (self.input.lengths, self.output.lengths);
+        [(a, x), (b, y), (c, z)]
     }
 
     /// Whether the slices of a run are as long as they must be.
     pub(crate) fn check<T>(&self, src: &[T], dst: &[T]) -> Result<()> {
-        let (need, got) = (self.input_len(), src.len());
+        let (need, got) = (self.input.extent(), src.len());
         if need != got {
             return Err(Error::SrcLen { need, got });
         }
-        let (need, got) = (self.output_len(), dst.len());
+        let (need, got) = (self.output.extent(), dst.len());
         if need == got { Ok(()) } else { Err(Error::DstLen { need, got }) }
     }
 
-    /// The same for indices.
+    /// The same for indices, which lie as the outputs do.
     pub(crate) fn check_indices<I>(&self, indices: &[I]) -> Result<()> {
-        let (need, got) = (self.output_len(), indices.len());
+        let (need, got) = (self.output.extent(), indices.len());
         if need == got { Ok(()) } else { Err(Error::IndexLen { need, got }) }
+    }
+
+    /// Every block of the input: its number, its elements, and where the output's begins. None where there is no output.
+    pub(crate) fn blocks<'a, T>(&self, src: &'a [T]) -> impl Iterator<Item = (usize, Block<'a, T>, usize)> {
+        let Self { split, input, output } = *self;
+        let blocks = if output.count() == 0 { 0 } else { split.outer };
+        (0..blocks).map(move |outer| {
+            let elements = src.get(input.block(outer)..).unwrap_or(&[]);
+            (outer, Block { elements, tensor: input }, output.block(outer))
+        })
+    }
+
+    /// Does something to the outputs of `dst`, and leaves alone what lies between them.
+    pub(crate) fn each_output<T>(&self, dst: &mut [T], work: impl Fn(&mut [T])) {
+        let rows = self.output.rows();
+        rows.for_each_run(dst, 0..rows.rows(), |run, _| work(run));
     }
 }
 
-/// One plane among the planes of a block: `inner` of them lie side by side.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Lane {
-    pub(crate) inner: usize,
-    pub(crate) channel: usize,
-}
-
-/// The taps of one plane: its block, and where in it the plane lies.
+/// The taps of one block: the input's elements from its first one on, and how they lie.
 #[derive(Clone, Copy)]
 pub(crate) struct Block<'a, T> {
     pub(crate) elements: &'a [T],
-    pub(crate) input: [usize; MAX_RANK],
-    pub(crate) inner: usize,
+    pub(crate) tensor: Tensor,
 }
 
 impl<'a, T: Copy> Block<'a, T> {
-    /// The elements of a row of pixels: contiguous.
+    /// A row of pixels, from its first element to its last.
     #[inline(always)]
     pub(crate) fn row(&self, slab: usize, row: usize) -> &'a [T] {
-        let [_, height, width] = self.input;
-        let len = width.saturating_mul(self.inner);
-        let start = slab.saturating_mul(height).saturating_add(row).saturating_mul(len);
-        self.elements.get(start..start.saturating_add(len)).unwrap_or(&[])
+        self.elements.get(self.tensor.row(slab, row)).unwrap_or(&[])
     }
 
     /// The rows that a window touches, in scan order.
@@ -206,4 +188,36 @@ impl<'a, T: Copy> Block<'a, T> {
         let block = *self;
         slabs.flat_map(move |slab| rows.clone().map(move |row| block.row(slab, row)))
     }
+
+    /// Whether a plane's pixels lie side by side along a row.
+    #[inline(always)]
+    pub(crate) fn has_whole_rows(&self) -> bool {
+        self.tensor.pixel_step() == 1
+    }
+
+    /// The tap of a row at a pixel, in plane `channel` of the block.
+    #[inline(always)]
+    pub(crate) fn tap(&self, row: &'a [T], x: usize, channel: usize) -> Option<&'a T> {
+        row.get(x.saturating_mul(self.tensor.pixel_step()).saturating_add(channel))
+    }
+
+    /// The taps of a row at a pixel, in `count` planes of the block from `channel` on.
+    #[inline(always)]
+    pub(crate) fn taps(&self, row: &'a [T], x: usize, channel: usize, count: usize) -> &'a [T] {
+        let start = x.saturating_mul(self.tensor.pixel_step()).saturating_add(channel);
+        row.get(start..start.saturating_add(count)).unwrap_or(&[])
+    }
+}
+
+/// The pixels of an output row, `inner` elements each.
+#[inline(always)]
+pub(crate) fn pixels_mut<'a, T>(row: &'a mut [T], output: &Tensor) -> impl Iterator<Item = &'a mut [T]> {
+    let inner = output.split.inner;
+    row.chunks_mut(output.pixel_step().max(1)).map(move |pixel| pixel.get_mut(..inner).unwrap_or_default())
+}
+
+/// The outputs of a row in plane `channel` of the block.
+#[inline(always)]
+pub(crate) fn outputs_mut<'a, T>(row: &'a mut [T], output: &Tensor, channel: usize) -> impl Iterator<Item = &'a mut T> {
+    row.iter_mut().skip(channel).step_by(output.pixel_step().max(1))
 }

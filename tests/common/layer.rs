@@ -3,8 +3,8 @@
 use std::fmt;
 
 use lanepool::{
-    AvgPool, Element, Error, Index, IndexKind, IndexPlan, Layout, LpPool, MaxPool, MinPool, NanPolicy, Plan, Pool,
-    PoolOperation, Quantization, QuantizedAvgPool, QuantizedMaxPool, Rounding, SumPool, Tier,
+    AvgPool, Element, Error, Extreme, Index, IndexKind, IndexPlan, Layout, LpPool, MaxPool, MinPool, NanPolicy, Plan,
+    Pool, PoolOperation, Quantization, QuantizedAvgPool, QuantizedMaxPool, Rounding, SumPool, Tier,
 };
 
 use super::check::channels;
@@ -214,15 +214,24 @@ impl Layer {
     /// # Panics
     /// For other operations.
     pub fn indexed<T: Element, I: Index>(&self, kind: IndexKind, tier: Option<Tier>) -> Result<IndexPlan<T, I>, Error> {
-        let (layout, shape) = (self.layout, &self.shape);
         match self.op {
-            Op::Max(nan) => {
-                self.dressed((self.base() as MaxPool<T>).nan(nan.policy()), tier).plan_indexed(kind, layout, shape)
-            }
-            Op::Min(nan) => {
-                self.dressed((self.base() as MinPool<T>).nan(nan.policy()), tier).plan_indexed(kind, layout, shape)
-            }
+            Op::Max(nan) => self.indexed_of((self.base() as MaxPool<T>).nan(nan.policy()), kind, tier),
+            Op::Min(nan) => self.indexed_of((self.base() as MinPool<T>).nan(nan.policy()), kind, tier),
             other => panic!("{other:?} finds nothing"),
+        }
+    }
+
+    /// The same of a pool that was made by [`Layer::base`].
+    pub fn indexed_of<O: Extreme, T: Element, I: Index>(
+        &self,
+        pool: Pool<O, T>,
+        kind: IndexKind,
+        tier: Option<Tier>,
+    ) -> Result<IndexPlan<T, I>, Error> {
+        let (pool, layout, shape) = (self.dressed(pool, tier), self.layout, &self.shape);
+        match &self.strides {
+            Some([input, output]) => pool.plan_indexed_strided(kind, layout, shape, input, output),
+            None => pool.plan_indexed(kind, layout, shape),
         }
     }
 
@@ -263,7 +272,7 @@ impl Layer {
     }
 
     /// The builder with every attribute of the layer.
-    fn dressed<O: PoolOperation, T: Element>(&self, mut pool: Pool<O, T>, tier: Option<Tier>) -> Pool<O, T> {
+    pub fn dressed<O: PoolOperation, T: Element>(&self, mut pool: Pool<O, T>, tier: Option<Tier>) -> Pool<O, T> {
         if self.stride.iter().any(|s| *s != 1) {
             pool = pool.stride(&self.stride);
         }

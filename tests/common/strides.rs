@@ -61,6 +61,40 @@ pub fn offsets(layout: Layout, shape: &[usize], strides: &[usize]) -> Vec<usize>
     offsets
 }
 
+/// Where the elements of a tensor are.
+#[derive(Clone, Debug)]
+pub struct Placed {
+    pub strides: Vec<usize>,
+    pub offsets: Vec<usize>,
+}
+
+impl Placed {
+    /// On random strides: see [`strides`].
+    pub fn random(layout: Layout, shape: &[usize], is_input: bool, rng: &mut Rng) -> Self {
+        let strides = strides(layout, shape, is_input, rng);
+        Self { offsets: offsets(layout, shape, &strides), strides }
+    }
+
+    /// Elements from the first to the last.
+    pub fn extent(&self) -> usize {
+        self.offsets.iter().max().map_or(0, |last| last + 1)
+    }
+
+    /// The elements, out of memory.
+    pub fn gather<T: Copy>(&self, memory: &[T]) -> Vec<T> {
+        self.offsets.iter().map(|at| memory[*at]).collect()
+    }
+
+    /// Memory with the elements in it, that held something else before.
+    pub fn spread<T: Copy>(&self, before: &[T], elements: &[T]) -> Vec<T> {
+        let mut memory = before.to_vec();
+        for (at, element) in self.offsets.iter().zip(elements) {
+            memory[*at] = *element;
+        }
+        memory
+    }
+}
+
 pub fn bits<T: Sample>(elements: &[T]) -> Vec<u64> {
     elements.iter().map(|element| element.bits()).collect()
 }

@@ -192,6 +192,37 @@ static void indices(void) {
     lanepool_plan_destroy(plan);
 }
 
+/* The second of two channels, channels last, into the first of three: values, indices, and their way back. */
+static void strides(void) {
+    const float x[11] = {1, 9, 3, 9, 2, 9, 2, 9, 7, 9, 0};
+    float y[7] = {-1, -1, -1, -1, -1, -1, -1};
+    int32_t at[7] = {-7, -7, -7, -7, -7, -7, -7};
+    lanepool_desc desc = pairs(LANEPOOL_MAX, LANEPOOL_F32, 6);
+    desc.layout = LANEPOOL_NHWC;
+    desc.index_type = LANEPOOL_INDEX_I32;
+    desc.strided = 1;
+    desc.input_strides[2] = 2;
+    desc.output_strides[2] = 3;
+    lanepool_plan *plan = planned(desc);
+    CHECK(lanepool_plan_run_with_indices(plan, x, sizeof x, y, sizeof y, at, sizeof at, told()) == LANEPOOL_OK);
+    SAME(y, 3, -1, -1, 2, -1, -1, 7);
+    CHECK(at[0] == 1 && at[1] == -7 && at[2] == -7 && at[3] == 2 && at[4] == -7 && at[5] == -7 && at[6] == 4);
+    lanepool_plan_destroy(plan);
+
+    float dx[11] = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
+    desc.direction = LANEPOOL_BACKWARD;
+    plan = planned(desc);
+    CHECK(lanepool_plan_backward_max(plan, y, sizeof y, at, sizeof at, dx, sizeof dx, told()) == LANEPOOL_OK);
+    SAME(dx, 0, -1, 3, -1, 2, -1, 0, -1, 7, -1, 0);
+    lanepool_plan_destroy(plan);
+
+    /* Indices are written, so they have a place each. */
+    desc.output_strides[2] = 0;
+    plan = NULL;
+    CHECK(lanepool_plan_create(&desc, &plan, told()) == LANEPOOL_GEOMETRY && plan == NULL);
+    CHECK(strstr(memory, "axis 2 (width)") != NULL);
+}
+
 static void gradients(void) {
     lanepool_desc desc = pairs(LANEPOOL_AVG, LANEPOOL_F32, 4);
     desc.direction = LANEPOOL_BACKWARD;
@@ -400,6 +431,7 @@ int main(int count, char **arguments) {
     versions_and_tiers();
     operations();
     indices();
+    strides();
     gradients();
     what_a_plan_tells();
     mistakes();

@@ -112,6 +112,18 @@ void operations() {
     CHECK(dx == Floats{6, 8, 0, 0});
 }
 
+/* The second of two channels, channels last, into the first of three. */
+void strides() {
+    const Floats x{1, 9, 3, 9, 2, 9, 2, 9, 7, 9, 0};
+    Floats y(7, -1);
+    std::vector<std::int32_t> at(7, -7);
+    Desc desc = pairs(LANEPOOL_MAX, 6).nhwc().strides({12, 1, 2}, {9, 1, 3});
+    Plan(desc).run(x, y);
+    CHECK(y == Floats{3, -1, -1, 2, -1, -1, 7});
+    Plan(desc.indices(LANEPOOL_INDEX_I32, LANEPOOL_INDEX_PLANE)).run_with_indices(x, y, at);
+    CHECK(at == std::vector<std::int32_t>{1, -7, -7, 2, -7, -7, 4});
+}
+
 void windows() {
     const Floats x(2 * 16 * 9 * 9, 1.0F);
     Desc base = Desc(LANEPOOL_AVG, LANEPOOL_F32).shape({2, 16, 9, 9}).kernel({3, 3});
@@ -159,6 +171,7 @@ void threads() {
 int main() {
     plans();
     operations();
+    strides();
     windows();
     threads();
     lanepool::selftest();
