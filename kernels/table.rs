@@ -266,6 +266,11 @@ impl<S: Simd, W: Walk<S>> Kernel for OnTier<S, W> {
 
     #[cfg(feature = "rayon")]
     unsafe fn run_shared(&self, io: Io<u8>, rows: Range<usize>, pieces: usize) {
+        // A condition of constants: no walk that does not share is compiled a second time for it.
+        if !W::SHARES {
+            // SAFETY: the same contract.
+            return unsafe { self.run(io, rows) };
+        }
         #[cfg(feature = "count-runs")]
         super::runs::note::<S, W, W::T>();
         // SAFETY: the same contract.

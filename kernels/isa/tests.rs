@@ -1,5 +1,6 @@
 //! What every tier must do alike, asked of each that this CPU has, lane by lane.
 
+#[allow(dead_code, reason = "which mode flushes is what another test asks")]
 #[path = "../../tests/common/control.rs"]
 mod control;
 

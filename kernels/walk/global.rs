@@ -98,6 +98,9 @@ impl<A: Lane, S: Lanes<A>, R: Reduce<A, S>> Walk<S> for Global<A, R> {
     }
 
     #[cfg(feature = "rayon")]
+    const SHARES: bool = true;
+
+    #[cfg(feature = "rayon")]
     unsafe fn visit_shared(&self, s: S, io: Io<R::T>, planes: Range<usize>, pieces: usize) {
         if self.len <= BLOCK || pieces <= 1 {
             return s.vectorize(

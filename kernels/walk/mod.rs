@@ -168,18 +168,18 @@ pub(crate) trait Walk<S: Simd>: Send + Sync {
     /// meanwhile.
     unsafe fn visit(&self, s: S, io: Io<Self::T>, rows: Range<usize>);
 
-    /// The same, where a row that is long to compute may be computed in up to `pieces` pieces on the threads of the calling
+    /// Whether a row that is long to compute can be shared between threads.
+    #[cfg(feature = "rayon")]
+    const SHARES: bool = false;
+
+    /// The same for a walk that [shares](Walk::SHARES): a row may be computed in up to `pieces` pieces on the threads of the calling
     /// thread's pool. Enters the tier's instructions by itself, on each of them.
     ///
     /// # Safety
     /// As for `visit`.
     #[cfg(feature = "rayon")]
-    unsafe fn visit_shared(&self, s: S, io: Io<Self::T>, rows: Range<usize>, _pieces: usize) {
-        s.vectorize(
-            #[inline(always)]
-            // SAFETY: the same contract.
-            || unsafe { self.visit(s, io, rows) },
-        );
+    unsafe fn visit_shared(&self, _s: S, _io: Io<Self::T>, _rows: Range<usize>, _pieces: usize) {
+        debug_assert!(Self::SHARES, "a walk that shares has a body of its own");
     }
 }
 
