@@ -33,7 +33,7 @@ impl Digest {
 /// machine gives the bits that this version of the crate promises. One digest for each element type; takes about a tenth of a
 /// second and a few hundred kilobytes.
 ///
-/// The layers cover every operation, layout and walk, over numbers of like size, edges of the type and random bits.
+/// The layers cover every operation, layout and walk (but the one for spans of thousands of elements), over numbers of like size, edges of the type and random bits.
 /// A digest that differs means that the CPU, the compiler or the calling thread's floating-point state is not what the crate
 /// counts on.
 ///
@@ -384,7 +384,7 @@ mod tests {
 
     use super::*;
 
-    /// The layers reach every walk: else a digest proves less than it says.
+    /// The layers reach every walk but `pixels`, which is for spans of thousands of elements: else a digest proves less than it says.
     #[test]
     fn layers_reach_every_walk() {
         let mut walks = BTreeSet::new();
@@ -395,7 +395,7 @@ mod tests {
         }
         assert_eq!(
             walks.into_iter().collect::<Vec<_>>(),
-            ["bands", "flat", "global", "piles", "pixels", "planes", "rows"]
+            ["bands", "flat", "global", "piles", "planes", "rows"]
         );
     }
 
