@@ -393,10 +393,7 @@ mod tests {
                 walks.insert(plan.kernel());
             }
         }
-        assert_eq!(
-            walks.into_iter().collect::<Vec<_>>(),
-            ["bands", "flat", "global", "piles", "planes", "rows"]
-        );
+        assert_eq!(walks.into_iter().collect::<Vec<_>>(), ["bands", "flat", "global", "piles", "planes", "rows"]);
     }
 
     /// FNV-1a's published values, and elements folded from their least significant byte on.
