@@ -29,12 +29,13 @@ use lanepool::{Any, DType, Error, Layout, MaxPool, Plan, Tier};
 const ROWS: &str = include_str!("bad_input/rows.txt");
 
 /// The sources whose tests count.
-const SOURCES: [&str; 12] = [
+const SOURCES: [&str; 13] = [
     include_str!("bad_input.rs"),
     include_str!("clamp.rs"),
     include_str!("host_state.rs"),
     include_str!("indices.rs"),
     include_str!("strided.rs"),
+    include_str!("views.rs"),
     include_str!("bad_input/geometry.rs"),
     include_str!("bad_input/quantized.rs"),
     include_str!("bad_input/indices.rs"),

@@ -180,6 +180,7 @@ fn arrays_that_cannot_be_are_errors() {
         sentence(pool.plan_views(&x, &back)),
         "the stride of the output is -6 on axis 1 (channels): a view that goes backwards cannot be pooled"
     );
+    assert!(matches!(pool.plan_views(&x, &back), Err(Error::NegativeStride { what: "output", stride: -6, .. })));
     // Backwards through one index is nowhere.
     let one = x.slice(s![..;-1, .., .., ..]);
     assert!(pool.plan_views(&one, &y).is_ok());
@@ -193,6 +194,8 @@ fn arrays_that_cannot_be_are_errors() {
         sentence(pool.plan_views(&x, &flat)),
         "the output has 3 axes where 4 are needed: batch, channels, and the spatial ones"
     );
+    assert!(matches!(pool.plan_views(&x, &short), Err(Error::ViewLen { what: "output", need: 3, got: 2, .. })));
+    assert!(matches!(pool.plan_views(&x, &flat), Err(Error::ViewAxes { what: "output", got: 3, need: 4 })));
     let swapped = Array4::<f32>::zeros((1, 2, 3, 2));
     assert_eq!(
         sentence(pool.plan_views(&x, &swapped.view().permuted_axes([0, 1, 3, 2]))),
@@ -211,6 +214,8 @@ fn arrays_that_cannot_be_are_errors() {
         run(wide.slice(s![.., .., .., ..6]), &mut dst),
         "the stride of the input is 32 on axis 1 (channels), and the plan was made for 24"
     );
+    let error = plan.run_views(&wide.slice(s![.., .., .., ..6]), &mut dst);
+    assert!(matches!(error, Err(Error::ViewStride { what: "input", need: 24, got: 32, .. })));
     assert_eq!(run(wide.view(), &mut dst), "the input has length 8 on axis 3 (width) where the layer has 6");
     assert_eq!(
         run(x.view(), &mut Array4::zeros((2, 2, 2, 3))),
