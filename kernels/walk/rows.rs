@@ -135,6 +135,7 @@ impl<A: Lane, S: Lanes<A>, R: Reduce<A, S>> Walk<S> for Rows<A, R, R::T> {
 const AHEAD_BYTES: usize = 2 << 10;
 
 /// The elements from a row to that which a run will load about [`AHEAD_BYTES`] later, if it moves on by `step` elements a row.
+#[inline(always)]
 fn ahead<T>(step: usize) -> usize {
     let least = AHEAD_BYTES / size_of::<T>();
     // A long row is a run of its own.
