@@ -21,6 +21,10 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// The tier is there to be compared with, not to be fast: the general loops and the plain rules are all it runs.
     const PLAIN: bool = false;
 
+    /// Only the most common windows have loops of their own: the tier's vectors are many instructions each, and what is compiled
+    /// for it is half of the library.
+    const SPARING: bool = false;
+
     /// Runs `f` compiled for the tier's instructions. Entered once a call, around the outermost loop.
     fn vectorize<R>(self, f: impl FnOnce() -> R) -> R;
 
@@ -70,6 +74,36 @@ unsafe fn copy_part<T>(from: *const T, to: *mut T, n: usize, most: usize) {
     twice!(32, 16, 8, 4, 2, 1);
 }
 
+/// The lanes that a run of elements is dealt to, on every tier: element `i` to lane `i mod 16`.
+pub(crate) const VIRTUAL: usize = 16;
+
+/// How many vectors of so many lanes hold the virtual ones.
+pub(crate) const fn dealt(lanes: usize) -> usize {
+    if lanes < VIRTUAL { VIRTUAL / lanes } else { 1 }
+}
+
+/// An array of as many vectors as hold the virtual lanes. As a type of the tier's, not a number that a walk is compiled for: so that
+/// nothing is compiled for the numbers of other tiers.
+pub(crate) trait Dealt<V>: Copy {
+    const LEN: usize;
+    fn splat(v: V) -> Self;
+    fn vectors(&mut self) -> &mut [V];
+}
+
+impl<V: Copy, const LEN: usize> Dealt<V> for [V; LEN] {
+    const LEN: usize = LEN;
+
+    #[inline(always)]
+    fn splat(v: V) -> Self {
+        [v; LEN]
+    }
+
+    #[inline(always)]
+    fn vectors(&mut self) -> &mut [V] {
+        self
+    }
+}
+
 /// What a vector of `A` can do: move, compare, join.
 ///
 /// A mask `M` says yes or no for each lane. The bodies given here are right on every tier; a tier overrides one where
@@ -79,6 +113,8 @@ pub(crate) trait Lanes<A: Lane>: Simd {
     type M: Copy + Send + Sync + 'static;
     /// Lanes of a vector.
     const N: usize;
+    /// The vectors that the elements of a run are dealt to: see `walk/global.rs`.
+    type Dealt: Dealt<Self::V>;
 
     fn splat(self, x: A) -> Self::V;
 
@@ -290,6 +326,9 @@ pub(crate) const FAR: f32 = 1024.0;
 
 /// Lanes of `A` that memory holds as `T`.
 pub(crate) trait Widen<T: bytemuck::Pod, A: Lane>: Lanes<A> {
+    /// Conversion takes so long that no loop matters.
+    const SLOW: bool = false;
+
     /// # Safety
     /// `p .. p + N` is readable.
     unsafe fn load_wide(self, p: *const T) -> Self::V;

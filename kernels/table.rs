@@ -24,6 +24,7 @@ use super::walk::piles::Piles;
 use super::walk::pixels::Pixels;
 use super::walk::planes::{Padded, Planes};
 use super::walk::rows::{Rows, Shape};
+use super::walk::spans::{self, Spans};
 use super::walk::{Io, Layer, Walk};
 use crate::geometry::Geometry;
 use crate::strides::Output;
@@ -73,6 +74,7 @@ pub enum WalkKind {
     Rows,
     Planes,
     Bands,
+    Spans,
     Pixels,
     Global,
     Piles,
@@ -86,6 +88,7 @@ impl WalkKind {
             Self::Rows => "rows",
             Self::Planes => "planes",
             Self::Bands => "bands",
+            Self::Spans => "spans",
             Self::Pixels => "pixels",
             Self::Global => "global",
             Self::Piles => "piles",
@@ -107,7 +110,7 @@ impl Choice {
         let walk = if geometry.is_global() {
             if geometry.inner == 1 { WalkKind::Global } else { WalkKind::Piles }
         } else if Tiling::new(geometry, size_of::<f64>(), MOST_LANES, false).is_none() {
-            WalkKind::Pixels
+            if spans::takes(geometry) { WalkKind::Spans } else { WalkKind::Pixels }
         } else if flat::Shape::of(geometry).is_some() {
             WalkKind::Flat
         } else if Shape::of(geometry).is_some() {
@@ -266,15 +269,14 @@ impl<S: Simd, W: Walk<S>> Kernel for OnTier<S, W> {
 
     #[cfg(feature = "rayon")]
     unsafe fn run_shared(&self, io: Io<u8>, rows: Range<usize>, pieces: usize) {
-        // A condition of constants: no walk that does not share is compiled a second time for it.
-        if !W::SHARES {
-            // SAFETY: the same contract.
-            return unsafe { self.run(io, rows) };
+        // SAFETY: the same contract.
+        unsafe {
+            if !self.walk.visit_shared(self.token, io.cast(), rows.clone(), pieces) {
+                return self.run(io, rows);
+            }
         }
         #[cfg(feature = "count-runs")]
         super::runs::note::<S, W, W::T>();
-        // SAFETY: the same contract.
-        unsafe { self.walk.visit_shared(self.token, io.cast(), rows, pieces) };
     }
 }
 
@@ -289,14 +291,16 @@ where
     let tiling = Tiling::new(geometry, size_of::<A>(), S::N, R::IDEMPOTENT);
     // Loops of their own for common windows: not for what is rarely run, and not on the tier that is there to be compared with.
     // A condition of constants, so that nothing is compiled for those.
-    if !R::LEAN && !S::PLAIN {
+    if const { !R::LEAN && !S::PLAIN } {
         if let (WalkKind::Flat, Some(shape), Some(tiling)) = (kind, flat::Shape::of(geometry), tiling)
             && layer.has_packed_rows()
         {
             return Box::new(OnTier { token, walk: Flat::<A, R, R::T, S::M>::new(token, op, layer, shape, tiling) });
         }
         match (kind, Shape::of(geometry), Padded::of(geometry), tiling) {
-            (WalkKind::Flat | WalkKind::Rows, Some(shape), _, Some(tiling)) if layer.has_whole_rows() => {
+            (WalkKind::Flat | WalkKind::Rows, Some(shape), _, Some(tiling))
+                if shape.is_for::<S>() && layer.has_whole_rows() =>
+            {
                 return Box::new(OnTier { token, walk: Rows::new::<S>(op, layer, shape, tiling) });
             }
             (WalkKind::Planes, _, Some(padded), Some(tiling))
@@ -313,7 +317,9 @@ where
         (WalkKind::Flat | WalkKind::Rows | WalkKind::Planes | WalkKind::Bands, Some(tiling)) => {
             Box::new(OnTier { token, walk: Bands::new::<S>(op, layer, tiling) })
         }
-        _ => Box::new(OnTier { token, walk: Pixels::new::<S>(op, layer) }),
+        // The twin that is right for everything: these walks are too rare to be compiled for both.
+        (WalkKind::Spans, _) => Box::new(OnTier { token, walk: Spans::new::<S>(op.careful(), layer) }),
+        _ => Box::new(OnTier { token, walk: Pixels::new::<S>(op.careful(), layer) }),
     }
 }
 
@@ -472,22 +478,19 @@ macro_rules! floats {
                 let exact_reciprocal = Divisors::<Element>::are_powers_of_two(layer);
                 Mean { element: PhantomData::<Element>, exact_reciprocal }
             };
-            macro_rules! extreme {
-                ($direction:ty, ignoring: $ignore:expr) => {{
-                    let careful = Careful::<$direction>::new($ignore);
+            let ignore = !propagates(operation);
+            Some(match operation {
+                Operation::Max | Operation::MaxNumber => {
+                    let careful = Careful::<Largest>::new(ignore);
                     if S::PLAIN {
                         walk::<Element, S, _>(s, careful, layer, kind)
                     } else {
                         walk::<Element, S, _>(s, Watched(careful), layer, kind)
                     }
-                }};
-            }
-            Some(match operation {
-                Operation::Max | Operation::MaxNumber => {
-                    extreme!(Largest, ignoring: !propagates(operation))
                 }
+                // No model format pools minima: one twin is enough.
                 Operation::Min | Operation::MinNumber => {
-                    extreme!(Smallest, ignoring: !propagates(operation))
+                    walk::<Element, S, _>(s, Careful::<Smallest>::new(ignore), layer, kind)
                 }
                 Operation::Mean(_) => walk::<Element, S, _>(s, mean(), layer, kind),
                 Operation::Lp(p) => lp!(Element, S, s, p, mean(), layer, kind),
@@ -627,13 +630,14 @@ where
 fn long_mean<T, S>(s: S, kind: WalkKind, rounding: Rounding, layer: &Layer) -> Option<Box<dyn Kernel>>
 where
     T: Integer,
-    S: Integers32 + Widen<T, i32> + Integers64 + Widen<T, i64>,
+    S: Integers32 + Widen<T, i32>,
+    Scalar: Widen<T, i64>,
 {
     let extent = Extent::new(layer);
-    let op = Long::<T>::new(extent, rounding);
     match extent.width::<T>(layer)? {
-        Width::Short | Width::Long => Some(walk::<i32, S, _>(s, op, layer, kind)),
-        Width::Longest => longest_mean::<T, S>(s, kind, rounding, layer),
+        Width::Short | Width::Long => Some(walk::<i32, S, _>(s, Long::<T>::new(extent, rounding), layer, kind)),
+        // Windows of more than 65 536 taps: too rare for a kernel on every tier.
+        Width::Longest => longest_mean::<T, Scalar>(Scalar::detect()?, kind, rounding, layer),
     }
 }
 
@@ -641,7 +645,8 @@ where
 fn short_mean<T, S>(s: S, kind: WalkKind, rounding: Rounding, layer: &Layer) -> Option<Box<dyn Kernel>>
 where
     T: Integer,
-    S: Integers16 + Widen<T, i16> + Integers32 + Widen<T, i32> + Integers64 + Widen<T, i64>,
+    S: Integers16 + Widen<T, i16> + Integers32 + Widen<T, i32>,
+    Scalar: Widen<T, i64>,
 {
     let extent = Extent::new(layer);
     match extent.width::<T>(layer)? {

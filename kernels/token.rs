@@ -26,7 +26,7 @@ pub(crate) fn missing(tier: Tier) -> Option<&'static str> {
 
 /// A tier whose instructions every build of the crate may use.
 macro_rules! everywhere {
-    ($(#[$doc:meta])* $Token:ident, plain: $plain:literal) => {
+    ($(#[$doc:meta])* $Token:ident, plain: $plain:literal, sparing: $sparing:literal) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug)]
         pub(crate) struct $Token(());
@@ -39,6 +39,7 @@ macro_rules! everywhere {
 
         impl Simd for $Token {
             const PLAIN: bool = $plain;
+            const SPARING: bool = $sparing;
 
             #[inline(always)]
             fn vectorize<R>(self, f: impl FnOnce() -> R) -> R {
@@ -50,11 +51,11 @@ macro_rules! everywhere {
 
 everywhere! {
     /// One lane.
-    Scalar, plain: true
+    Scalar, plain: true, sparing: true
 }
 everywhere! {
     /// The crate `wide`, compiled for what the target guarantees.
-    Portable, plain: false
+    Portable, plain: false, sparing: true
 }
 
 /// A tier whose features are found at run time, each by the function beside it.

@@ -87,7 +87,8 @@ pub type MinPool<T> = Pool<Min, T>;
 ///   plane averaged whole is cut into blocks of 2¹⁴ elements; each is dealt to 16 partial sums (element `i` to sum `i mod 16`) of which
 ///   neighbours are added until one is left: `2i` with `2i + 1`; then the blocks in the same way, an odd last one waiting. Long windows on the walk `bands` ([`Plan::kernel`]) are summed in blocks: `k >= 8` columns as the
 ///   powers of two that `k` is made of, the smallest first and from left to right, each a tree of pairs; `k >= 8` rows
-///   that move by 1 are cut at multiples of `k` padded rows, summed backward up to the cut and forward from it. The
+///   that move by 1 are cut at multiples of `k` padded rows, summed backward up to the cut and forward from it. Windows of thousands of
+///   columns (the walk `spans`) share what is in all of a tile's, see there. The
 ///   order depends on the geometry and the layout, never on the tier, the thread or the position in the batch, so
 ///   every tier gives the same bits.
 /// - **Precision**: `f64` is summed in `f64`; `f32`, `f16` and `bf16` in `f32`, and rounded once, at the end.

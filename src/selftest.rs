@@ -384,7 +384,7 @@ mod tests {
 
     use super::*;
 
-    /// The layers reach every walk but `pixels`, which is for spans of thousands of elements: else a digest proves less than it says.
+    /// The layers reach every walk but `spans` and `pixels`, which are for windows of thousands of elements: else a digest proves less than it says.
     #[test]
     fn layers_reach_every_walk() {
         let mut walks = BTreeSet::new();

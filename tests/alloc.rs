@@ -116,8 +116,8 @@ fn relatives_do_not_allocate<T: Sample>(layer: &Layer, tier: Tier, rng: &mut Rng
     assert_eq!((made, result), (0, Ok(())), "{layer} as {finder:?}");
 }
 
-/// Where every window divides by one number there is no table: a plan is a kernel, for some walks a row of identities, a shape, and
-/// what its clones share.
+/// A plan is a kernel, a shape, what its clones share and, for some walks, a row of identities and tables of masks and divisors by
+/// the column.
 /// Nothing is allocated that is not kept.
 fn plan_allocates_what_it_keeps<T: Sample>() {
     let square = |op, k: usize, s: usize, p: usize| {
@@ -139,7 +139,7 @@ fn plan_allocates_what_it_keeps<T: Sample>() {
             for tier in tiers::available() {
                 let (made, plan) = calls(|| layer.plan::<T>(Some(tier)));
                 let plan = plan.unwrap_or_else(|error| panic!("{layer}: {error}"));
-                assert!(made <= 4, "{made} calls to plan {plan}");
+                assert!(made <= 6, "{made} calls to plan {plan}");
                 let text = plan.to_string();
                 assert_eq!(calls(|| drop(plan)).0, made, "{text}: something was freed while it was planned");
             }

@@ -96,6 +96,13 @@ fn layers<T: Sample>() -> Vec<Layer> {
             layers.push(Layer::new(op, layout, &[1, c, 3, 9], &[1, 2]).dilation(&[1, 7]).padding(&[0, 5]));
         }
         layers.push(Layer::new(Op::Avg, layout, &[1, channels(layout, 2), 2100], &[2000]).padding(&[50]));
+        // Windows that fit no scratch space.
+        for (i, op) in OPS.into_iter().enumerate() {
+            let wide = Layer::new(op, layout, &[1, channels(layout, 1 + i % 3), 2, 4150], &[1 + i % 2, 4100]);
+            layers.push(wide.clone().stride(&[1, 1 + i % 3]));
+            layers.push(wide.clone().padding(&[0, 900]).stride(&[2, 7]));
+            layers.push(Layer::new(op, layout, &[1, channels(layout, 1), 4200], &[2]).dilation(&[4150 + i]));
+        }
         // Windows, rows and slabs of them that lie in the padding: what is computed for them may read nothing.
         for op in OPS {
             for kernel in [[1, 12, 1], [1, 2, 2], [1, 3, 3], [2, 3, 3], [1, 1, 1], [1, 2, 9], [3, 9, 2]] {

@@ -12,7 +12,8 @@ mod extremes;
 #[path = "contract/windows.rs"]
 mod windows;
 
-use common::{Layer, Op, Sample, tiers};
+use common::layer::OPS;
+use common::{Fill, Layer, Op, Rng, Sample, compare, oracle, tiers};
 use lanepool::{Error, Layout, MaxPool};
 
 const INF: f32 = f32::INFINITY;
@@ -142,4 +143,62 @@ fn the_environment_does_not_change_results() {
     }
     assert!(read.iter().all(|line| line.contains("\"LANEPOOL_MAX_TIER\"")), "{read:?}");
     assert_eq!(read.len(), 1, "{read:?}");
+}
+
+/// "Windows of more columns than its scratch rows hold …: left, core and right": tiles of one output and of many, cut by padding at either
+/// end, of one row and of several, of few inner elements and of several parts.
+fn windows_of_thousands_of_columns<T: Sample>() {
+    let mut rng = Rng::named("spans");
+    let layers = [
+        Layer::new(Op::Sum, Layout::Nchw, &[1, 1, 6001], &[4101]),
+        Layer::new(Op::Sum, Layout::Nchw, &[1, 1, 8001], &[4100]).stride(&[3]).padding(&[2050]),
+        Layer::new(Op::Sum, Layout::Nchw, &[1, 2, 10_000], &[4100])
+            .stride(&[900])
+            .padding_unequal(&[30], &[4000])
+            .ceil(true),
+        Layer::new(Op::Sum, Layout::Nchw, &[1, 1, 20_000], &[5000]).stride(&[5000]),
+        Layer::new(Op::Sum, Layout::Nchw, &[1, 1, 4, 4300], &[3, 4200]).stride(&[1, 3]).padding(&[1, 70]),
+        Layer::new(Op::Sum, Layout::Nhwc, &[1, 3, 2, 4400], &[2, 4200]).padding(&[1, 20]),
+        Layer::new(Op::Sum, Layout::Nhwc, &[1, 37, 4230], &[4099]).stride(&[5]).padding(&[9]),
+        Layer::new(Op::Sum, Layout::Blocked(16), &[1, 32, 4200], &[4097]),
+    ];
+    for layer in layers {
+        // The contract is slow at windows so long: one operation a layer, another each time.
+        let (_, op) = OPS[rng.below(OPS.len())];
+        for (op, fill) in [(op, Fill::Pattern), (Op::Avg, Fill::Pattern), (op, Fill::Nans)] {
+            let layer = Layer { op, ..layer.clone() };
+            let src = fill.tensor::<T>(layer.input_len(), &mut rng);
+            let want = oracle::pool(&layer, &src).expect("a valid layer");
+            for tier in tiers::available() {
+                let plan = layer.plan::<T>(Some(tier)).unwrap_or_else(|error| panic!("{layer}: {error}"));
+                assert_eq!(plan.kernel(), "spans", "{layer}");
+                compare(
+                    &layer,
+                    tier,
+                    plan.kernel(),
+                    &want.shape,
+                    &plan.run_vec(&src).expect("a valid run"),
+                    &want.values,
+                );
+            }
+        }
+    }
+}
+
+/// Of one element for each way to add: the oracle takes its time.
+mod spans {
+    #[test]
+    fn f32() {
+        super::windows_of_thousands_of_columns::<f32>();
+    }
+
+    #[test]
+    fn f16() {
+        super::windows_of_thousands_of_columns::<half::f16>();
+    }
+
+    #[test]
+    fn u8() {
+        super::windows_of_thousands_of_columns::<u8>();
+    }
 }

@@ -12,13 +12,14 @@ use common::{Fill, Layer, Op, Rng, Sample, tiers};
 use lanepool::{Element, IndexKind, Layout, Tier, runs};
 
 /// A layer for each walk.
-fn layers() -> [(&'static str, Layer); 7] {
+fn layers() -> [(&'static str, Layer); 8] {
     let square = |layout, k: usize| Layer::new(Op::Sum, layout, &[1, 16, 15, 17], &[k, k]).padding(&[k / 2, k / 2]);
     [
         ("flat", square(Layout::Nchw, 3)),
         ("rows", square(Layout::Nchw, 3).stride(&[2, 2])),
         ("planes", square(Layout::Nchw, 5)),
         ("bands", square(Layout::Nchw, 5).stride(&[3, 3])),
+        ("spans", Layer::new(Op::Sum, Layout::Nchw, &[1, 2, 4200], &[4100])),
         ("pixels", Layer::new(Op::Sum, Layout::Nchw, &[1, 2, 3, 4100], &[2, 2]).dilation(&[1, 4000])),
         ("global", Layer::global(Op::Sum, Layout::Nchw, &[1, 16, 15, 17])),
         ("piles", Layer::global(Op::Sum, Layout::Nhwc, &[1, 16, 15, 17])),

@@ -3,7 +3,7 @@
 use core::arch::x86_64::*;
 
 use super::MAGIC_64;
-use crate::kernels::simd::{Adds, FAR, Floats, Integers16, Integers32, Integers64, Lanes, Widen};
+use crate::kernels::simd::{Adds, FAR, Floats, Integers16, Integers32, Integers64, Lanes, Widen, dealt};
 use crate::kernels::token::Avx2;
 
 /// The mask of the first `n` lanes of 32 bits.
@@ -46,6 +46,7 @@ impl Lanes<f32> for Avx2 {
     type V = __m256;
     type M = __m256;
     const N: usize = 8;
+    type Dealt = [Self::V; dealt(8)];
 
     instructions! {
         fn splat(self, x: f32) -> __m256 { _mm256_set1_ps(x) }
@@ -112,6 +113,7 @@ impl Lanes<f64> for Avx2 {
     type V = __m256d;
     type M = __m256d;
     const N: usize = 4;
+    type Dealt = [Self::V; dealt(4)];
 
     instructions! {
         fn splat(self, x: f64) -> __m256d { _mm256_set1_pd(x) }
@@ -248,6 +250,7 @@ macro_rules! integers {
             type V = __m256i;
             type M = __m256i;
             const N: usize = $N;
+            type Dealt = [Self::V; dealt($N)];
 
             instructions! {
                 fn splat(self, x: $A) -> __m256i { $splat(x as $P) }

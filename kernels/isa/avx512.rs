@@ -2,7 +2,7 @@
 
 use core::arch::x86_64::*;
 
-use crate::kernels::simd::{Adds, FAR, Floats, Integers16, Integers32, Integers64, Lanes, Widen};
+use crate::kernels::simd::{Adds, FAR, Floats, Integers16, Integers32, Integers64, Lanes, Widen, dealt};
 use crate::kernels::token::Avx512;
 
 /// Loads and stores, whole and masked. A masked one touches only the lanes of its mask, even beside an unmapped page.
@@ -45,6 +45,7 @@ impl Lanes<f32> for Avx512 {
     type V = __m512;
     type M = __mmask16;
     const N: usize = 16;
+    type Dealt = [Self::V; dealt(16)];
 
     memory!(f32 as __m512, mask __mmask16, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_mask_loadu_ps, _mm512_mask_storeu_ps, _mm512_set1_ps as f32);
     instructions! {
@@ -91,6 +92,7 @@ impl Lanes<f64> for Avx512 {
     type V = __m512d;
     type M = __mmask8;
     const N: usize = 8;
+    type Dealt = [Self::V; dealt(8)];
 
     memory!(f64 as __m512d, mask __mmask8, _mm512_loadu_pd, _mm512_storeu_pd, _mm512_mask_loadu_pd, _mm512_mask_storeu_pd, _mm512_set1_pd as f64);
     instructions! {
@@ -202,6 +204,7 @@ macro_rules! integers {
             type V = __m512i;
             type M = $M;
             const N: usize = $N;
+            type Dealt = [Self::V; dealt($N)];
 
             #[inline(always)]
             unsafe fn load(self, p: *const $A) -> __m512i {

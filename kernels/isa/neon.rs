@@ -4,7 +4,7 @@ use core::arch::aarch64::*;
 #[cfg(feature = "half")]
 use core::arch::asm;
 
-use crate::kernels::simd::{Adds, FAR, Floats, Integers16, Integers32, Integers64, Lanes, Widen};
+use crate::kernels::simd::{Adds, FAR, Floats, Integers16, Integers32, Integers64, Lanes, Widen, dealt};
 use crate::kernels::token::Neon;
 
 macro_rules! memory {
@@ -27,6 +27,7 @@ impl Lanes<f32> for Neon {
     type V = float32x4_t;
     type M = uint32x4_t;
     const N: usize = 4;
+    type Dealt = [Self::V; dealt(4)];
 
     memory!(f32 as float32x4_t, vld1q_f32, vst1q_f32);
     instructions! {
@@ -64,6 +65,7 @@ impl Lanes<f64> for Neon {
     type V = float64x2_t;
     type M = uint64x2_t;
     const N: usize = 2;
+    type Dealt = [Self::V; dealt(2)];
 
     memory!(f64 as float64x2_t, vld1q_f64, vst1q_f64);
     instructions! {
@@ -117,6 +119,7 @@ macro_rules! integers {
             type V = $V;
             type M = $M;
             const N: usize = $N;
+            type Dealt = [Self::V; dealt($N)];
 
             memory!($A as $V, $load, $store);
             instructions! {

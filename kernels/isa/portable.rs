@@ -6,7 +6,7 @@
 use wide::u32x8;
 use wide::{f32x8, f64x4, i8x32, i16x16, i32x8, i64x4, u8x32, u16x16};
 
-use crate::kernels::simd::{Adds, Floats, Integers16, Integers32, Integers64, Lanes, Widen};
+use crate::kernels::simd::{Adds, Floats, Integers16, Integers32, Integers64, Lanes, Widen, dealt};
 use crate::kernels::token::Portable;
 
 /// Whether `wide` takes square roots by an instruction, which rounds correctly; elsewhere it computes its own.
@@ -19,6 +19,7 @@ macro_rules! lanes {
             type V = $V;
             type M = $V;
             const N: usize = $N;
+            type Dealt = [Self::V; dealt($N)];
 
             #[inline(always)]
             fn splat(self, x: $A) -> $V {
@@ -312,6 +313,8 @@ widen! {
 macro_rules! half {
     ($($T:ty: $widen:ident, $narrow:ident);+ $(;)?) => { $(
         impl Widen<$T, f32> for Portable {
+            const SLOW: bool = true;
+
             #[inline(always)]
             unsafe fn load_wide(self, p: *const $T) -> f32x8 {
                 // SAFETY: N elements are readable by the trait's contract.

@@ -1,6 +1,6 @@
 //! The scalar tier: a vector is one element. The plainest reading of every walk, and the reference of every other tier.
 
-use crate::kernels::simd::{Adds, Floats, Integers16, Integers32, Integers64, Lanes, Widen};
+use crate::kernels::simd::{Adds, Floats, Integers16, Integers32, Integers64, Lanes, Widen, dealt};
 use crate::kernels::token::Scalar;
 
 macro_rules! lanes {
@@ -9,6 +9,7 @@ macro_rules! lanes {
             type V = $A;
             type M = bool;
             const N: usize = 1;
+            type Dealt = [Self::V; dealt(1)];
 
             #[inline(always)]
             fn splat(self, x: $A) -> $A {

@@ -100,6 +100,7 @@ impl<A: MeanLane, S: Floats<A>> Reduce<A, S> for Mean<A> {
 macro_rules! half_means {
     ($($T:ty),+) => { $(
         impl<S: Floats<f32> + Widen<$T, f32>> Reduce<f32, S> for Mean<$T> {
+            const LEAN: bool = <S as Widen<$T, f32>>::SLOW;
             widened!($T as f32, S, <$T>::NEG_ZERO);
             float_mean!(f32, S);
         }

@@ -37,16 +37,18 @@ use crate::kernels::simd::{Lane, Lanes, MOST_LANES, Reduce};
 use crate::kernels::table::WalkKind;
 
 use long::{Columns, double, down_long, is_long_down};
-use tiling::{SCRATCH_BYTES, SLACK, Tile};
+use tiling::{SLACK, Tile};
 
 pub(crate) use long::LONG;
+pub(super) use long::pass;
+pub(super) use tiling::SCRATCH_BYTES;
 pub(crate) use tiling::Tiling;
 
 /// Vectors that are folded side by side.
 const BLOCK: usize = 4;
 
 #[repr(align(64))]
-struct Scratch(MaybeUninit<[u8; SCRATCH_BYTES]>);
+pub(super) struct Scratch(pub(super) MaybeUninit<[u8; SCRATCH_BYTES]>);
 
 pub(crate) struct Bands<A, R> {
     op: R,
@@ -310,8 +312,8 @@ impl<A: Lane, R> Bands<A, R> {
         // SAFETY: the same contract.
         unsafe {
             match from.taps {
-                2 if !O::LEAN => self.pixels::<S, O, 2>(s, op, end, tile, from, dst, divisors),
-                3 if !O::LEAN => self.pixels::<S, O, 3>(s, op, end, tile, from, dst, divisors),
+                2 if const { !O::LEAN && !S::PLAIN } => self.pixels::<S, O, 2>(s, op, end, tile, from, dst, divisors),
+                3 if const { !O::LEAN && !S::PLAIN } => self.pixels::<S, O, 3>(s, op, end, tile, from, dst, divisors),
                 _ => self.pixels::<S, O, 0>(s, op, end, tile, from, dst, divisors),
             }
         }
@@ -383,17 +385,17 @@ impl<A: Lane, R> Bands<A, R> {
                     }
                     i += BLOCK * S::N;
                 }
-                while i + S::N <= len {
-                    op.store(s, dst.add(i), folded(i));
-                    i += S::N;
-                }
                 // The last vector overlaps the one before, or is partial.
-                if i < len && len >= S::N {
-                    op.store(s, dst.add(len - S::N), folded(len - S::N));
-                } else if i < len && is_whole_row && until(dst, end) >= S::N {
-                    op.store(s, dst, folded(0));
-                } else if i < len {
-                    op.store_first(s, dst, len, folded(0));
+                let room = if is_whole_row && len < S::N { until(dst, end) } else { len };
+                while i < len {
+                    let at = if i + S::N <= len { i } else { len.saturating_sub(S::N) };
+                    let v = folded(at);
+                    if room >= S::N {
+                        op.store(s, dst.add(at), v)
+                    } else {
+                        op.store_first(s, dst, len, v)
+                    }
+                    i += S::N;
                 }
             }
             x = next;
@@ -435,7 +437,7 @@ unsafe fn fill_around<A: Lane>(
 /// # Safety
 /// The last of them, `(lanes − 1)·stride` elements from `p`, is readable.
 #[inline(always)]
-unsafe fn pick_up<A: Lane, S: Lanes<A>>(s: S, p: *const A, stride: usize, lanes: usize, fill: A) -> S::V {
+pub(super) unsafe fn pick_up<A: Lane, S: Lanes<A>>(s: S, p: *const A, stride: usize, lanes: usize, fill: A) -> S::V {
     let mut whole = [fill; MOST_LANES];
     for (i, lane) in whole.iter_mut().enumerate().take(lanes) {
         // SAFETY: i < lanes.
@@ -456,20 +458,20 @@ unsafe fn put<A: Lane, S: Lanes<A>>(s: S, to: *mut A, n: usize, v: S::V) {
 }
 
 /// What `down` folds: pieces of `len` neighbouring elements of each input row, for `count` output rows from `at` on.
-struct Strip<'a, T, A> {
-    layer: &'a Layer,
-    at: Position,
-    count: usize,
+pub(super) struct Strip<'a, T, A> {
+    pub(super) layer: &'a Layer,
+    pub(super) at: Position,
+    pub(super) count: usize,
     /// Row 0 of slab 0 of plane 0 of the input, shifted along the row: `len` elements from each piece's beginning are in every
     /// row.
-    from: *const T,
+    pub(super) from: *const T,
     /// Room for `count` scratch rows of `pitch` elements, `len` in each; a whole vector behind the last may be read.
-    to: *mut A,
-    pitch: usize,
-    pieces: usize,
+    pub(super) to: *mut A,
+    pub(super) pitch: usize,
+    pub(super) pieces: usize,
     /// From one piece to the next, in the input and in scratch.
-    piece_steps: (usize, usize),
-    len: usize,
+    pub(super) piece_steps: (usize, usize),
+    pub(super) len: usize,
 }
 
 /// Folds the window's rows for each output row of the strip. Returns the flag with everything watched that it was not
@@ -478,7 +480,7 @@ struct Strip<'a, T, A> {
 /// # Safety
 /// The strip's pointers are as it says.
 #[inline(always)]
-unsafe fn down_band<A: Lane, S: Lanes<A>, O: Reduce<A, S>>(
+pub(super) unsafe fn down_band<A: Lane, S: Lanes<A>, O: Reduce<A, S>>(
     s: S,
     op: O,
     strip: &Strip<'_, O::T, A>,
@@ -498,7 +500,7 @@ unsafe fn down_band<A: Lane, S: Lanes<A>, O: Reduce<A, S>>(
             unsafe {
                 let to = to.add(i * pitch + piece * piece_steps.1);
                 let mut i = 0;
-                if !O::LEAN {
+                if const { !O::LEAN && !S::PLAIN } {
                     (i, flag) = match (taps.slabs, taps.rows) {
                         (1, 1) => down_blocks::<A, S, O, 1>(s, op, &taps, stale, from, to, len, flag),
                         (1, 2) => down_blocks::<A, S, O, 2>(s, op, &taps, stale, from, to, len, flag),

@@ -98,7 +98,7 @@ impl<A: Lane, R, T, M: Copy> Flat<A, R, T, M> {
             || ends.collect(),
         );
         let bands = Bands::new::<S>(op, layer, tiling);
-        let mut divisors = Vec::new();
+        let mut divisors = Vec::with_capacity(3 * R::WORDS * (pitch + MOST_LANES));
         if R::WORDS > 0 {
             for y in [0, height.output / 2, height.output - 1] {
                 let row = bands.divisors().row::<S, R>(0, y);

@@ -24,20 +24,22 @@
 //!    Pairs of neighbours again: the step from lanes to blocks is one more of the same, four blocks are folded side by
 //!    side as four planes are, and any aligned power of two of blocks is a subtree, which a thread can fold by itself.
 
+use core::mem::MaybeUninit;
 use core::ops::Range;
 
 use super::divisors::Divisors;
 use super::{Io, Layer, Position, Walk, inline};
-use crate::kernels::simd::{Lane, Lanes, MOST_LANES, Reduce};
+use crate::kernels::simd::{Dealt, Lane, Lanes, MOST_LANES, Reduce, VIRTUAL};
 use crate::kernels::table::WalkKind;
 use crate::strides::Gaps;
 
-/// The lanes that a run is dealt to.
-const VIRTUAL: usize = 16;
 /// Runs whose elements are folded side by side: planes, or blocks of one.
 const QUAD: usize = 4;
 /// Elements of a block. Part of the contract. A quad of blocks of `f32` is what a task is worth, see `src/tasks.rs`.
 const BLOCK: usize = 1 << 14;
+
+/// Elements of what is gathered for the vectors of one run: every tier's longest run, in as many vectors as make the virtual lanes.
+const GATHERED: usize = 2 * MOST_LANES;
 
 pub(crate) struct Global<A, R> {
     op: R,
@@ -47,15 +49,6 @@ pub(crate) struct Global<A, R> {
     /// Whether they lie side by side.
     is_whole: bool,
     divisors: Divisors<A>,
-}
-
-/// Elements of one plane that are folded to one lane: all of them, or a block.
-#[derive(Clone, Copy)]
-struct Run<T> {
-    plane: *const T,
-    /// The first of them.
-    from: usize,
-    len: usize,
 }
 
 impl<A: Lane, R> Global<A, R> {
@@ -88,26 +81,19 @@ impl<A: Lane, S: Lanes<A>, R: Reduce<A, S>> Walk<S> for Global<A, R> {
             }
             return;
         }
-        let mut plane = planes.start;
-        while plane < planes.end {
-            let count = S::N.min(VIRTUAL).min(planes.end - plane);
+        let mut first = planes.start;
+        while first < planes.end {
+            let count = S::N.min(VIRTUAL).min(planes.end - first);
             // SAFETY: the group lies in `planes`, the units of this run.
-            unsafe { self.group(s, io, plane..plane + count) };
-            plane += count;
+            unsafe { self.group(s, &io, Runs { plane: first, block: None, count }) };
+            first += count;
         }
     }
 
     #[cfg(feature = "rayon")]
-    const SHARES: bool = true;
-
-    #[cfg(feature = "rayon")]
-    unsafe fn visit_shared(&self, s: S, io: Io<R::T>, planes: Range<usize>, pieces: usize) {
+    unsafe fn visit_shared(&self, s: S, io: Io<R::T>, planes: Range<usize>, pieces: usize) -> bool {
         if self.len <= BLOCK || pieces <= 1 {
-            return s.vectorize(
-                #[inline(always)]
-                // SAFETY: the same contract.
-                || unsafe { self.visit(s, io, planes) },
-            );
+            return false;
         }
         // Subtrees of whole quads.
         let most = self.blocks().div_ceil(pieces).next_power_of_two().max(QUAD);
@@ -116,12 +102,10 @@ impl<A: Lane, S: Lanes<A>, R: Reduce<A, S>> Walk<S> for Global<A, R> {
         let io = self.layer.rebased(io, &Position { outer: planes.start, z: 0, y: 0 });
         for plane in planes {
             let folded = self.tree(s, src, plane, 0..self.blocks(), most);
-            s.vectorize(
-                #[inline(always)]
-                // SAFETY: the output of the plane is the run's.
-                || unsafe { self.put(s, &io, plane, folded) },
-            );
+            // SAFETY: the output of the plane is the run's.
+            unsafe { self.put(s, &io, plane, folded) };
         }
+        true
     }
 }
 
@@ -142,11 +126,8 @@ impl<A: Lane, R> Global<A, R> {
         if blocks.len() <= most {
             let Range { start, end } = src.as_ptr_range();
             let io = Io { src: start, src_end: end, dst: core::ptr::null_mut(), dst_end: core::ptr::null_mut() };
-            return s.vectorize(
-                #[inline(always)]
-                // SAFETY: blocks of a plane of the input.
-                || unsafe { self.subtree(s, &io, plane, blocks) },
-            );
+            // SAFETY: blocks of a plane of the input.
+            return unsafe { self.subtree(s, &io, plane, blocks) };
         }
         // The left subtree is whole, as long as a power of two: where pairs of neighbours would have met.
         let middle = blocks.start + blocks.len().next_power_of_two() / 2;
@@ -160,366 +141,412 @@ impl<A: Lane, R> Global<A, R> {
         )
     }
 
-    /// Neighbouring blocks of a plane, at least one, folded in pairs of neighbours. The first is a multiple of [`QUAD`].
+    /// Neighbouring blocks of a plane, at least one, folded in pairs of neighbours. The first is a multiple of a power of two that
+    /// is as great as their number, or as [`VIRTUAL`].
+    ///
+    /// Not inlined, but entered anew: one copy serves threads and runs.
     ///
     /// # Safety
     /// `io.src .. io.src_end` is the whole input, of which these are blocks.
-    #[inline(always)]
+    #[inline(never)]
     unsafe fn subtree<S: Lanes<A>>(&self, s: S, io: &Io<R::T>, plane: usize, blocks: Range<usize>) -> A
     where
         R: Reduce<A, S>,
     {
-        let join = inline(
+        s.vectorize(
             #[inline(always)]
-            |a, b| join_two::<A, S, R::Careful>(s, self.op.careful(), a, b),
-        );
-        // What 1, 2, 4… groups are folded to that wait for as many more: those whose bit is set in how many are done.
-        let mut waiting = [R::Careful::fill(self.op.careful()); usize::BITS as usize];
-        let mut done = 0_usize;
-        // A vector of fewer lanes takes fewer blocks; the tree is the same.
-        let each = QUAD.min(S::N);
-        let mut first = blocks.start;
-        while first < blocks.end {
-            let group = first..blocks.end.min(first + each);
             // SAFETY: by this function's contract.
-            let mut folded = unsafe {
-                match self.leaf(s, self.op, io, plane, group.clone()) {
-                    Ok(folded) => folded,
-                    // The careful twin watches nothing.
-                    Err(_) => self.leaf(s, self.op.careful(), io, plane, group).unwrap_or_else(|folded| folded),
-                }
-            };
-            let mut level = 0;
-            while done >> level & 1 == 1 {
-                folded = join(waiting[level], folded);
-                level += 1;
-            }
-            waiting[level] = folded;
-            (done, first) = (done + 1, first + each);
-        }
-        // The odd ones, from the last to the first.
-        let mut level = done.trailing_zeros() as usize;
-        let mut folded = waiting[level];
-        loop {
-            level += 1;
-            match done >> level {
-                0 => return folded,
-                rest if rest & 1 == 1 => folded = join(waiting[level], folded),
-                _ => {}
-            }
-        }
+            || unsafe { self.pairs(s, io, plane, blocks) },
+        )
     }
 
-    /// Neighbouring blocks of a plane, at most as many as are folded side by side, in one lane: not to be used where `op` is not
-    /// right for what it met, which is the error.
+    /// `subtree`, inlined in it.
     ///
     /// # Safety
     /// As for `subtree`.
     #[inline(always)]
-    unsafe fn leaf<S: Lanes<A>, O>(
-        &self,
-        s: S,
-        op: O,
-        io: &Io<R::T>,
-        plane: usize,
-        blocks: Range<usize>,
-    ) -> core::result::Result<A, A>
+    unsafe fn pairs<S: Lanes<A>>(&self, s: S, io: &Io<R::T>, plane: usize, blocks: Range<usize>) -> A
     where
         R: Reduce<A, S>,
-        O: Reduce<A, S, T = R::T>,
     {
-        // SAFETY: a plane of the input.
-        let plane = unsafe { io.src.add(self.layer.places.input.outer(plane)) };
-        let count = blocks.len();
-        let run = inline(
-            #[inline(always)]
-            |i: usize| {
-                let from = (blocks.start + i) * BLOCK;
-                Run { plane, from, len: BLOCK.min(self.len - from) }
-            },
-        );
-        let are_equal = run(count - 1).len == BLOCK;
-        // SAFETY: elements of the plane.
-        let (mut v, flag) = unsafe { self.quad(s, op, io, count, are_equal, run, op.clean(s)) };
-        let mut lanes = S::N;
-        while lanes > 1 {
-            lanes /= 2;
-            v = halve::<A, S, O>(s, op, v, v);
+        let op = self.op.careful();
+        // A vector of fewer lanes takes fewer blocks; the tree is the same.
+        let each = VIRTUAL.min(S::N);
+        // What 1, 2, 4… groups are folded to that wait for as many more: those whose bit is set in how many are done.
+        let mut waiting = [R::Careful::fill(op); usize::BITS as usize];
+        let (mut done, mut first) = (0_usize, blocks.start);
+        loop {
+            let runs = Runs { plane, block: Some(first), count: each.min(blocks.end - first) };
+            // SAFETY: by this function's contract.
+            let mut v = unsafe { self.lanes(s, io, runs) };
+            let mut lanes = each;
+            while lanes > 1 {
+                lanes /= 2;
+                v = halve::<A, S, R::Careful>(s, op, v, v);
+            }
+            let mut folded = first_lane::<A, S>(s, v, op.fill());
+            first += each;
+            let is_last = first >= blocks.end;
+            // Whole pairs; in the end the odd ones too, from the last to the first.
+            let mut level = 0;
+            loop {
+                let is_waiting = (done >> level) & 1 == 1;
+                if is_waiting {
+                    folded = join_two::<A, S, R::Careful>(s, op, waiting[level], folded);
+                } else if !is_last || done >> level == 0 {
+                    break;
+                }
+                level += 1;
+            }
+            if is_last {
+                return folded;
+            }
+            waiting[level] = folded;
+            done += 1;
         }
-        let folded = first_lane::<A, S>(s, v, op.fill());
-        if O::WATCH && op.dirty(s, flag) { Err(folded) } else { Ok(folded) }
     }
 
     /// Finishes and stores the output of a long plane.
     ///
     /// # Safety
     /// The output of `plane` is the run's to write; `io.dst` is that of plane 0.
-    #[inline(always)]
+    #[inline(never)]
     unsafe fn put<S: Lanes<A>>(&self, s: S, io: &Io<R::T>, plane: usize, folded: A)
     where
         R: Reduce<A, S>,
     {
-        let op = self.op.careful();
-        let divisor = self.divisors.row::<S, R::Careful>(0, 0).at(s, op, 0);
-        let v = op.finish(s, s.splat(folded), divisor);
-        // SAFETY: one output.
-        unsafe { op.store_first(s, io.dst.wrapping_add(self.layer.places.output.outer(plane)), 1, v) };
+        s.vectorize(
+            #[inline(always)]
+            || {
+                let op = self.op.careful();
+                let divisor = self.divisors.row::<S, R::Careful>(0, 0).at(s, op, 0);
+                let v = op.finish(s, s.splat(folded), divisor);
+                // SAFETY: one output.
+                unsafe { op.store_first(s, io.dst.wrapping_add(self.layer.places.output.outer(plane)), 1, v) };
+            },
+        );
     }
 
+    /// The outputs of neighbouring planes, at most as many as a vector has lanes.
+    ///
     /// # Safety
-    /// As for `visit`; `planes`, at most as many as lanes, are units of the run.
+    /// As for `visit`; the planes are units of the run.
     #[inline(always)]
-    unsafe fn group<S: Lanes<A>>(&self, s: S, io: Io<R::T>, planes: Range<usize>)
+    unsafe fn group<S: Lanes<A>>(&self, s: S, io: &Io<R::T>, planes: Runs)
     where
         R: Reduce<A, S>,
     {
+        let op = self.op.careful();
         // SAFETY: by this function's contract.
+        let folded = unsafe { self.lanes(s, io, planes) };
+        let divisor = self.divisors.row::<S, R::Careful>(0, 0).at(s, op, 0);
+        let v = op.finish(s, folded, divisor);
+        let Runs { plane, count, .. } = planes;
+        // SAFETY: one output a plane.
         unsafe {
-            if self.fold(s, self.op, io, planes.clone()) && R::WATCH {
-                self.fold(s, self.op.careful(), io, planes);
+            if self.layer.places.gaps == Gaps::None {
+                let dst = io.dst.wrapping_add(plane);
+                if count == S::N { op.store(s, dst, v) } else { op.store_first(s, dst, count, v) }
+            } else {
+                let mut outputs = [op.identity(); MOST_LANES];
+                op.store(s, outputs.as_mut_ptr(), v);
+                for (plane, output) in (plane..plane + count).zip(outputs) {
+                    io.dst.wrapping_add(self.layer.places.output.outer(plane)).write(output);
+                }
             }
         }
     }
 
-    /// The outputs of a group. Says whether it met what `op` is not right for; then they are not to be used.
+    /// What each run is folded to, one a lane.
     ///
     /// # Safety
-    /// As for `group`.
+    /// `io.src .. io.src_end` is the whole input, and has the runs, of which there are no more than lanes.
     #[inline(always)]
-    unsafe fn fold<S: Lanes<A>, O>(&self, s: S, op: O, io: Io<R::T>, planes: Range<usize>) -> bool
+    unsafe fn lanes<S: Lanes<A>>(&self, s: S, io: &Io<R::T>, runs: Runs) -> S::V
+    where
+        R: Reduce<A, S>,
+    {
+        let mut lanes = [self.op.fill(); MOST_LANES];
+        // SAFETY: by this function's contract; the array holds a vector.
+        unsafe {
+            if self.fold::<S, R, true>(s, self.op, io, runs, &mut lanes) && R::WATCH {
+                self.fold::<S, R::Careful, false>(s, self.op.careful(), io, runs, &mut lanes);
+            }
+            s.load(lanes.as_ptr())
+        }
+    }
+
+    /// `lanes`, by one of the operation's twins, with a loop for four runs at a time where `QUADS` says so. Says whether it met what
+    /// `op` is not right for; then the lanes are not to be used.
+    ///
+    /// Not inlined, but entered anew: one copy serves planes and blocks.
+    ///
+    /// # Safety
+    /// As for `lanes`.
+    #[inline(never)]
+    unsafe fn fold<S: Lanes<A>, O, const QUADS: bool>(
+        &self,
+        s: S,
+        op: O,
+        io: &Io<R::T>,
+        runs: Runs,
+        lanes: &mut [A; MOST_LANES],
+    ) -> bool
     where
         R: Reduce<A, S>,
         O: Reduce<A, S, T = R::T>,
     {
+        s.vectorize(
+            #[inline(always)]
+            || {
+                // SAFETY: by this function's contract.
+                let (v, flag) = unsafe { self.quads::<S, O, QUADS>(s, op, io, runs) };
+                // SAFETY: the array holds a vector.
+                unsafe { s.store(lanes.as_mut_ptr(), v) };
+                O::WATCH && op.dirty(s, flag)
+            },
+        )
+    }
+
+    /// `fold`, inlined in it.
+    ///
+    /// # Safety
+    /// As for `lanes`.
+    #[inline(always)]
+    unsafe fn quads<S: Lanes<A>, O, const QUADS: bool>(&self, s: S, op: O, io: &Io<R::T>, runs: Runs) -> (S::V, O::Flag)
+    where
+        R: Reduce<A, S>,
+        O: Reduce<A, S, T = R::T>,
+    {
+        let halve = |a, b| halve::<A, S, O>(s, op, a, b);
         let mut quads = [s.splat(op.fill()); VIRTUAL / QUAD];
         let mut flag = op.clean(s);
-        for (quad, first) in quads.iter_mut().zip(planes.clone().step_by(QUAD)) {
-            let run = inline(
-                #[inline(always)]
-                |i: usize| {
-                    // SAFETY: a plane of the input.
-                    let plane = unsafe { io.src.add(self.layer.places.input.outer(first + i)) };
-                    Run { plane, from: 0, len: self.len }
-                },
-            );
-            // SAFETY: by this function's contract.
-            (*quad, flag) = unsafe { self.quad(s, op, &io, QUAD.min(planes.end - first), true, run, flag) };
+        let mut first = 0;
+        while first < runs.count {
+            let count = QUAD.min(runs.count - first);
+            let mut each = [s.splat(op.fill()); QUAD];
+            // SAFETY: runs of the input, and in those of a quad as many elements as the last vectors reach.
+            unsafe {
+                let mut quad = [runs.run(self, io, first); QUAD];
+                for (i, run) in quad.iter_mut().enumerate().take(count) {
+                    *run = runs.run(self, io, first + i);
+                }
+                let (len, last) = (quad[0].len, (quad[0].len - 1) / O::RUN * O::RUN);
+                let is_even = inline(
+                    #[inline(always)]
+                    |run: Run<R::T>| run.len == len && io.readable(run.first().wrapping_add(last)) >= O::RUN,
+                );
+                let is_quad = self.is_whole && count == QUAD;
+                if const { QUADS && !S::PLAIN }
+                    && is_quad
+                    && is_even(quad[0])
+                    && is_even(quad[1])
+                    && is_even(quad[2])
+                    && is_even(quad[3])
+                {
+                    let src = [quad[0].first(), quad[1].first(), quad[2].first(), quad[3].first()];
+                    (each, flag) = deal::<A, S, O>(s, op, src, len, flag);
+                } else {
+                    for i in 0..count {
+                        (each[i], flag) = self.deal_one::<S, O>(s, op, quad[i], flag);
+                    }
+                }
+            }
+            let [a, b, c, d] = each;
+            quads[first / QUAD] = match S::N {
+                1 => a,
+                2 => halve(a, b),
+                _ => halve(halve(a, b), halve(c, d)),
+            };
+            first += QUAD;
         }
-        if O::WATCH && op.dirty(s, flag) {
-            return true;
-        }
-        // Lanes that a plane still has, and vectors that hold them all.
+        // Lanes that a run still has, and vectors that hold them all.
         let (mut each, mut vectors) = ((S::N / QUAD).max(1), (S::N.min(VIRTUAL) / QUAD).max(1));
         while vectors > 1 {
             (each, vectors) = (each / 2, vectors / 2);
             for i in 0..vectors {
-                quads[i] = halve::<A, S, O>(s, op, quads[2 * i], quads[2 * i + 1]);
+                quads[i] = halve(quads[2 * i], quads[2 * i + 1]);
             }
         }
         let mut folded = quads[0];
         while each > 1 {
             each /= 2;
-            folded = halve::<A, S, O>(s, op, folded, folded);
-        }
-        let divisor = self.divisors.row::<S, O>(0, 0).at(s, op, 0);
-        let v = op.finish(s, folded, divisor);
-        // SAFETY: one output a plane.
-        unsafe {
-            if self.layer.places.gaps == Gaps::None {
-                let dst = io.dst.wrapping_add(planes.start);
-                if planes.len() == S::N { op.store(s, dst, v) } else { op.store_first(s, dst, planes.len(), v) }
-            } else {
-                let mut outputs = [op.identity(); MOST_LANES];
-                op.store(s, outputs.as_mut_ptr(), v);
-                for (plane, output) in planes.zip(outputs) {
-                    io.dst.wrapping_add(self.layer.places.output.outer(plane)).write(output);
-                }
-            }
-        }
-        false
-    }
-
-    /// The first `count` of four runs in one vector: the lanes of all of them, folded as often as that takes.
-    ///
-    /// # Safety
-    /// The runs are elements of planes of the input, and where they are said to be, of equal length.
-    #[inline(always)]
-    #[allow(clippy::too_many_arguments, reason = "the state of one loop")]
-    unsafe fn quad<S: Lanes<A>, O>(
-        &self,
-        s: S,
-        op: O,
-        io: &Io<R::T>,
-        count: usize,
-        are_equal: bool,
-        run: impl Fn(usize) -> Run<R::T>,
-        flag: O::Flag,
-    ) -> (S::V, O::Flag)
-    where
-        R: Reduce<A, S>,
-        O: Reduce<A, S, T = R::T>,
-    {
-        // SAFETY: by this function's contract.
-        unsafe {
-            match VIRTUAL / S::N {
-                0 | 1 => self.quad_of::<S, O, 1>(s, op, io, count, are_equal, run, flag),
-                2 => self.quad_of::<S, O, 2>(s, op, io, count, are_equal, run, flag),
-                4 => self.quad_of::<S, O, 4>(s, op, io, count, are_equal, run, flag),
-                8 => self.quad_of::<S, O, 8>(s, op, io, count, are_equal, run, flag),
-                // One lane: sixteen vectors.
-                _ => self.quad_of::<S, O, 16>(s, op, io, count, are_equal, run, flag),
-            }
-        }
-    }
-
-    /// The same, each run dealt to `G` vectors.
-    ///
-    /// # Safety
-    /// As for `quad`.
-    #[inline(always)]
-    #[allow(clippy::too_many_arguments, reason = "the state of one loop")]
-    unsafe fn quad_of<S: Lanes<A>, O, const G: usize>(
-        &self,
-        s: S,
-        op: O,
-        io: &Io<R::T>,
-        count: usize,
-        are_equal: bool,
-        run: impl Fn(usize) -> Run<R::T>,
-        mut flag: O::Flag,
-    ) -> (S::V, O::Flag)
-    where
-        R: Reduce<A, S>,
-        O: Reduce<A, S, T = R::T>,
-    {
-        let mut each = [s.splat(op.fill()); QUAD];
-        // SAFETY: by this function's contract.
-        unsafe {
-            if count == QUAD && are_equal && !S::PLAIN {
-                let runs = [run(0), run(1), run(2), run(3)];
-                (each, flag) = self.deal::<S, O, QUAD, G>(s, op, io, runs, flag);
-            } else {
-                for (i, v) in each.iter_mut().enumerate().take(count) {
-                    ([*v], flag) = self.deal::<S, O, 1, G>(s, op, io, [run(i)], flag);
-                }
-            }
-        }
-        let [a, b, c, d] = each;
-        let halve = |a, b| halve::<A, S, O>(s, op, a, b);
-        let quad = match S::N {
-            1 => a,
-            2 => halve(a, b),
-            _ => halve(halve(a, b), halve(c, d)),
-        };
-        (quad, flag)
-    }
-
-    /// Deals the elements of `P` runs of one length to `G` vectors of lanes each and folds those to one.
-    ///
-    /// # Safety
-    /// As for `quad`.
-    #[inline(always)]
-    unsafe fn deal<S: Lanes<A>, O, const P: usize, const G: usize>(
-        &self,
-        s: S,
-        op: O,
-        io: &Io<R::T>,
-        runs: [Run<R::T>; P],
-        mut flag: O::Flag,
-    ) -> ([S::V; P], O::Flag)
-    where
-        R: Reduce<A, S>,
-        O: Reduce<A, S, T = R::T>,
-    {
-        let len = runs[0].len;
-        let mut src = [io.src; P];
-        for p in 0..P {
-            // Where elements do not lie side by side, this is not where the run begins, and not used.
-            src[p] = runs[p].plane.wrapping_add(runs[p].from);
-        }
-        let mut lanes = [[s.splat(op.fill()); G]; P];
-        let mut i = 0;
-        while self.is_whole && i + G * O::RUN <= len {
-            for p in 0..P {
-                for g in 0..G {
-                    // SAFETY: i + G·RUN <= len.
-                    let v = unsafe { op.load_run(s, src[p].add(i + g * O::RUN)) };
-                    if O::WATCH {
-                        flag = op.watch(s, flag, v, v);
-                    }
-                    lanes[p][g] = op.join(s, lanes[p][g], v);
-                }
-            }
-            i += G * O::RUN;
-        }
-        for g in 0..G {
-            let at = i + g * O::RUN;
-            if at >= len || !self.is_whole {
-                break;
-            }
-            let n = (len - at).min(O::RUN);
-            for p in 0..P {
-                // SAFETY: at most RUN elements, and none past the plane but where the input goes on.
-                let v = unsafe {
-                    let from = src[p].add(at);
-                    op.load_run_first(s, from, n, io.readable(from).max(n))
-                };
-                if O::WATCH {
-                    flag = op.watch(s, flag, v, v);
-                }
-                lanes[p][g] = op.join(s, lanes[p][g], v);
-            }
-        }
-        // A plane with gaps is gathered first, as many elements as the lanes take.
-        while !self.is_whole && i < len {
-            for p in 0..P {
-                let mut at = i;
-                for g in 0..G {
-                    let mut gathered = [op.identity(); MOST_LANES];
-                    let n = S::N.min(len - at);
-                    // SAFETY: elements of the plane; the array holds a vector.
-                    let v = unsafe {
-                        gather(&self.layer, runs[p].plane, runs[p].from + at, &mut gathered[..n]);
-                        op.load(s, gathered.as_ptr())
-                    };
-                    flag = op.watch(s, flag, v, v);
-                    lanes[p][g] = op.join(s, lanes[p][g], v);
-                    at += n;
-                }
-            }
-            i += G * S::N;
-        }
-        let halve = |a, b| halve::<A, S, O>(s, op, a, b);
-        let mut count = G;
-        while count > 1 {
-            count /= 2;
-            for plane in &mut lanes {
-                for g in 0..count {
-                    plane[g] = halve(plane[2 * g], plane[2 * g + 1]);
-                }
-            }
-        }
-        let mut folded = [s.splat(op.fill()); P];
-        for p in 0..P {
-            folded[p] = lanes[p][0];
+            folded = halve(folded, folded);
         }
         (folded, flag)
     }
+
+    /// Deals the elements of a run to lanes and folds those to one. What lies apart, or ends in the midst of the
+    /// vectors, is gathered first.
+    ///
+    /// # Safety
+    /// `run` is a run of the input.
+    #[inline(always)]
+    unsafe fn deal_one<S: Lanes<A>, O>(&self, s: S, op: O, run: Run<R::T>, mut flag: O::Flag) -> (S::V, O::Flag)
+    where
+        R: Reduce<A, S>,
+        O: Reduce<A, S, T = R::T>,
+    {
+        let vectors = <S::Dealt as Dealt<_>>::LEN;
+        let turn = vectors * O::RUN;
+        const { assert!(<S::Dealt as Dealt<_>>::LEN * O::RUN <= GATHERED) };
+        let mut lanes = S::Dealt::splat(s.splat(op.fill()));
+        let mut gathered = MaybeUninit::<[R::T; GATHERED]>::uninit();
+        let to: *mut R::T = gathered.as_mut_ptr().cast();
+        let mut i = 0;
+        while i < run.len {
+            let n = (run.len - i).min(turn);
+            let mut from = run.first().wrapping_add(i);
+            if !self.is_whole || n < turn {
+                // SAFETY: elements of the run, and no more than the array has.
+                unsafe {
+                    for g in 0..turn {
+                        to.add(g).write(op.identity());
+                    }
+                    self.gather(run.plane, run.from + i, to, n);
+                }
+                from = to;
+            }
+            for g in 0..vectors {
+                // SAFETY: a turn's elements.
+                let v = unsafe { op.load_run(s, from.add(g * O::RUN)) };
+                if O::WATCH {
+                    flag = op.watch(s, flag, v, v);
+                }
+                let to = &mut lanes.vectors()[g];
+                *to = op.join(s, *to, v);
+            }
+            i += turn;
+        }
+        (fold_dealt::<A, S, O>(s, op, lanes), flag)
+    }
+
+    /// Copies `n` elements, from element `at` on, of the plane that begins at `plane`.
+    ///
+    /// # Safety
+    /// The plane has them, and `to` takes them.
+    #[inline(never)]
+    unsafe fn gather<T>(&self, plane: *const T, at: usize, to: *mut T, n: usize) {
+        let [_, height, width] = self.layer.geometry.axes.map(|axis| axis.input);
+        let steps = &self.layer.places.input;
+        for i in 0..n {
+            let mut offset = at + i;
+            if !self.is_whole {
+                let (row, x) = (offset / width, offset % width);
+                offset = steps.row_at(0, row / height, row % height) + x * steps.pixel;
+            }
+            // SAFETY: element `at + i` of the plane.
+            unsafe { to.add(i).write(plane.add(offset).read()) };
+        }
+    }
 }
 
-/// The elements from element `at` on of a plane with gaps that begins at `src`.
+/// Runs that are folded to one lane each.
+#[derive(Clone, Copy)]
+struct Runs {
+    plane: usize,
+    /// The first of neighbouring blocks of the plane; without, neighbouring planes from this one on.
+    block: Option<usize>,
+    count: usize,
+}
+
+impl Runs {
+    #[inline(always)]
+    fn run<A, R, T>(self, walk: &Global<A, R>, io: &Io<T>, i: usize) -> Run<T> {
+        let steps = &walk.layer.places.input;
+        match self.block {
+            None => Run { plane: io.src.wrapping_add(steps.outer(self.plane + i)), from: 0, len: walk.len },
+            Some(block) => {
+                let from = (block + i) * BLOCK;
+                let plane = io.src.wrapping_add(steps.outer(self.plane));
+                Run { plane, from, len: BLOCK.min(walk.len - from) }
+            }
+        }
+    }
+}
+
+/// Elements of one plane that are folded to one lane: all of them, or a block.
+#[derive(Clone, Copy)]
+struct Run<T> {
+    plane: *const T,
+    /// The first of them.
+    from: usize,
+    len: usize,
+}
+
+impl<T> Run<T> {
+    /// The first of them, where a plane's elements lie side by side.
+    #[inline(always)]
+    fn first(&self) -> *const T {
+        self.plane.wrapping_add(self.from)
+    }
+}
+
+/// Deals the `len` elements of each of four runs to lanes and folds those to one vector a run.
 ///
 /// # Safety
-/// The plane has so many elements.
-#[inline(never)]
-unsafe fn gather<T: Copy>(layer: &Layer, src: *const T, at: usize, to: &mut [T]) {
-    let [_, height, width] = layer.geometry.axes.map(|axis| axis.input);
-    let steps = &layer.places.input;
-    for (i, to) in to.iter_mut().enumerate() {
-        let (row, x) = ((at + i) / width, (at + i) % width);
-        // SAFETY: element `at + i` of the plane.
-        *to = unsafe { src.add(steps.row_at(0, row / height, row % height) + x * steps.pixel).read() };
+/// `len` elements are readable in each, and as many more as the last vector of `RUN` reaches.
+#[inline(always)]
+unsafe fn deal<A: Lane, S: Lanes<A>, O: Reduce<A, S>>(
+    s: S,
+    op: O,
+    src: [*const O::T; QUAD],
+    len: usize,
+    mut flag: O::Flag,
+) -> ([S::V; QUAD], O::Flag) {
+    let vectors = <S::Dealt as Dealt<_>>::LEN;
+    let turn = vectors * O::RUN;
+    let mut lanes = [S::Dealt::splat(s.splat(op.fill())); QUAD];
+    let mut i = 0;
+    while i + turn <= len {
+        for p in 0..QUAD {
+            for g in 0..vectors {
+                // SAFETY: i + turn <= len.
+                let v = unsafe { op.load_run(s, src[p].add(i + g * O::RUN)) };
+                if O::WATCH {
+                    flag = op.watch(s, flag, v, v);
+                }
+                let to = &mut lanes[p].vectors()[g];
+                *to = op.join(s, *to, v);
+            }
+        }
+        i += turn;
     }
+    for g in 0..vectors {
+        let at = i + g * O::RUN;
+        if at >= len {
+            break;
+        }
+        let n = (len - at).min(O::RUN);
+        for p in 0..QUAD {
+            // SAFETY: by this function's contract.
+            let v = unsafe { op.load_run_first(s, src[p].add(at), n, O::RUN) };
+            if O::WATCH {
+                flag = op.watch(s, flag, v, v);
+            }
+            let to = &mut lanes[p].vectors()[g];
+            *to = op.join(s, *to, v);
+        }
+    }
+    let mut folded = [s.splat(op.fill()); QUAD];
+    for p in 0..QUAD {
+        folded[p] = fold_dealt::<A, S, O>(s, op, lanes[p]);
+    }
+    (folded, flag)
+}
+
+/// Folds the vectors of a run to one, in pairs of neighbouring lanes.
+#[inline(always)]
+fn fold_dealt<A: Lane, S: Lanes<A>, O: Reduce<A, S>>(s: S, op: O, mut lanes: S::Dealt) -> S::V {
+    let lanes = lanes.vectors();
+    let mut count = <S::Dealt as Dealt<_>>::LEN;
+    while count > 1 {
+        count /= 2;
+        for g in 0..count {
+            lanes[g] = halve::<A, S, O>(s, op, lanes[2 * g], lanes[2 * g + 1]);
+        }
+    }
+    lanes[0]
 }
 
 /// Joins neighbours: the lanes of `a` then `b`, half as many.

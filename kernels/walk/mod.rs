@@ -9,7 +9,8 @@
 //! | [`rows`] | a row of outputs in registers | planar, 2 or 3 columns, a stride of 1, 2 or 3 along the row |
 //! | [`bands`] | a band of output rows: down the window's columns into scratch rows, then across them | every other layer whose scratch row fits; long windows |
 //! | [`planes`] | a small plane as one run, through scratch | planar, strides of 1, and the plane fits |
-//! | [`pixels`] | a pixel at a time, lanes are its inner elements | channels-last and blocked; whatever `bands` cannot hold |
+//! | [`pixels`] | a pixel at a time, lanes are its inner elements | windows with gaps that span thousands of columns |
+//! | [`spans`] | what a tile's windows share, once, and then what they do not | windows of thousands of columns |
 //! | [`global`] | a plane as one run | one window that is the whole plane, planar |
 //! | [`piles`] | a plane, pixel by pixel, onto a row of accumulators | one window that is the whole plane, channels-last or blocked |
 //! | [`find`] | a row of outputs or the inner elements of one, and keeps where | maxima and minima with indices |
@@ -23,6 +24,7 @@ pub(crate) mod piles;
 pub(crate) mod pixels;
 pub(crate) mod planes;
 pub(crate) mod rows;
+pub(crate) mod spans;
 
 use core::ops::Range;
 
@@ -168,18 +170,14 @@ pub(crate) trait Walk<S: Simd>: Send + Sync {
     /// meanwhile.
     unsafe fn visit(&self, s: S, io: Io<Self::T>, rows: Range<usize>);
 
-    /// Whether a row that is long to compute can be shared between threads.
-    #[cfg(feature = "rayon")]
-    const SHARES: bool = false;
-
-    /// The same for a walk that [shares](Walk::SHARES): a row may be computed in up to `pieces` pieces on the threads of the calling
-    /// thread's pool. Enters the tier's instructions by itself, on each of them.
+    /// The same for a walk that can share a row that is long to compute: in up to `pieces` pieces, on the threads of the calling
+    /// thread's pool. Enters the tier's instructions by itself, on each of them. Says whether it did: else nothing has been done.
     ///
     /// # Safety
     /// As for `visit`.
     #[cfg(feature = "rayon")]
-    unsafe fn visit_shared(&self, _s: S, _io: Io<Self::T>, _rows: Range<usize>, _pieces: usize) {
-        debug_assert!(Self::SHARES, "a walk that shares has a body of its own");
+    unsafe fn visit_shared(&self, _s: S, _io: Io<Self::T>, _rows: Range<usize>, _pieces: usize) -> bool {
+        false
     }
 }
 
@@ -388,28 +386,19 @@ unsafe fn emit<A, S, R>(
     S: Lanes<A>,
     R: Reduce<A, S>,
 {
-    if len >= S::N {
-        let mut i = 0;
-        while i + S::N <= len {
-            // SAFETY: i + N <= len elements are writable by this function's contract.
-            unsafe { op.store(s, dst.add(i), op.finish(s, folded(i), divisor(i))) };
-            i += S::N;
-        }
-        if i < len {
-            let i = len - S::N;
-            // SAFETY: i + N == len elements are writable by this function's contract.
-            unsafe { op.store(s, dst.add(i), op.finish(s, folded(i), divisor(i))) };
-        }
-    } else {
-        let v = op.finish(s, folded(0), divisor(0));
-        // SAFETY: spill >= N elements, or else len < N elements, are writable by this function's contract.
+    let mut i = 0;
+    while i < len {
+        let at = if i + S::N <= len { i } else { len.saturating_sub(S::N) };
+        let v = op.finish(s, folded(at), divisor(at));
+        // SAFETY: at + N <= len elements are writable by this function's contract, or spill >= N, or len < N.
         unsafe {
-            if spill >= S::N {
-                op.store(s, dst, v);
+            if len.max(spill) >= S::N {
+                op.store(s, dst.add(at), v);
             } else {
                 op.store_first(s, dst, len, v);
             }
         }
+        i += S::N;
     }
 }
 

@@ -112,7 +112,7 @@ impl<A: Lane, R> Piles<A, R> {
             let mut i = 0;
             // SAFETY: `len` elements of each pixel, and their accumulators.
             unsafe {
-                while i + 4 * S::N <= len {
+                while const { !S::PLAIN } && i + 4 * S::N <= len {
                     flag = column.pile::<A, S, O, 4>(s, op, i, S::N, to, flag);
                     i += 4 * S::N;
                 }

@@ -28,7 +28,7 @@ use super::bands::{Bands, Tiling};
 use super::divisors::RowDivisors;
 use super::{Caution, Io, Layer, Position, Walk, inline, until};
 use crate::geometry::{Axis, Geometry};
-use crate::kernels::simd::{Lane, Lanes, Reduce};
+use crate::kernels::simd::{Lane, Lanes, Reduce, Simd};
 use crate::kernels::table::WalkKind;
 use crate::strides::Gaps;
 
@@ -83,6 +83,11 @@ impl Shape {
             _ => None,
         }
     }
+
+    /// Whether a tier has the loop.
+    pub(crate) const fn is_for<S: Simd>(self) -> bool {
+        !S::SPARING || matches!(self, Self::K2x2S2 | Self::K3x3S1 | Self::K3x3S2)
+    }
 }
 
 pub(crate) struct Rows<A, R, T> {
@@ -117,13 +122,15 @@ impl<A: Lane, S: Lanes<A>, R: Reduce<A, S>> Walk<S> for Rows<A, R, R::T> {
         // SAFETY: the same contract, for each shape.
         unsafe {
             match self.shape {
+                Shape::K2x2S2 => self.planes::<S, 2, 2, 2>(s, io, rows),
+                Shape::K3x3S1 => self.planes::<S, 3, 3, 1>(s, io, rows),
+                Shape::K3x3S2 => self.planes::<S, 3, 3, 2>(s, io, rows),
+                // A condition of constants: the others are not compiled, and never asked for (`Shape::is_for`).
+                _ if S::SPARING => self.bands.visit_rows(s, io, rows, false),
                 Shape::K1x2S2 => self.planes::<S, 1, 2, 2>(s, io, rows),
                 Shape::K1x3S1 => self.planes::<S, 1, 3, 1>(s, io, rows),
                 Shape::K1x3S2 => self.planes::<S, 1, 3, 2>(s, io, rows),
                 Shape::K1x3S3 => self.planes::<S, 1, 3, 3>(s, io, rows),
-                Shape::K2x2S2 => self.planes::<S, 2, 2, 2>(s, io, rows),
-                Shape::K3x3S1 => self.planes::<S, 3, 3, 1>(s, io, rows),
-                Shape::K3x3S2 => self.planes::<S, 3, 3, 2>(s, io, rows),
                 Shape::K2x2x2S2 => self.planes::<S, 4, 2, 2>(s, io, rows),
             }
         }

@@ -53,6 +53,9 @@ pub enum Order<'a> {
         /// right.
         powers: Option<(usize, &'a [usize])>,
     },
+    /// A window of thousands of columns, in a tile of such: its first `left` columns, the `core` that is in every window of the tile, and
+    /// the others; `valid` ones of `kernel`.
+    Spans { kernel: usize, valid: &'a [usize], left: usize, core: usize, piles: usize },
 }
 
 impl<T: Copy> Window<'_, T> {
@@ -206,6 +209,25 @@ macro_rules! float_sample {
                         }
                         blocks[0]
                     }
+                    // "left, core, right: …"
+                    Order::Spans { kernel, valid, left, core, piles } => {
+                        let mut all = vec![None; kernel];
+                        for (column, taps) in valid.iter().zip(columns) {
+                            all[*column] = taps.into_iter().reduce(add);
+                        }
+                        let (left, rest) = all.split_at(left);
+                        let (core, right) = rest.split_at(core);
+                        let mut piled = vec![None; piles];
+                        for (i, column) in core.iter().enumerate() {
+                            piled[i % piles] = join(add, piled[i % piles], *column);
+                        }
+                        while piled.len() > 1 {
+                            let upper = piled.split_off(piled.len() / 2);
+                            piled.iter_mut().zip(upper).for_each(|(to, from)| *to = join(add, *to, from));
+                        }
+                        let sum = join(add, forward(add, left), piled[0]);
+                        join(add, sum, backward(add, right)).unwrap_or(0.0)
+                    }
                     Order::Long { cut, powers } => {
                         let columns = columns.map(|column| {
                             let (before, after) = column.split_at(cut.unwrap_or(0));
@@ -267,6 +289,30 @@ fn powers_of_two<A: Copy>(add: impl Fn(A, A) -> A + Copy, mut all: &[Option<A>])
         all = rest;
     }
     sum
+}
+
+/// The greatest power of two below the length, a tree; and the rest in the same way.
+fn forward<A: Copy>(add: impl Fn(A, A) -> A + Copy, all: &[Option<A>]) -> Option<A> {
+    match all {
+        [] => None,
+        [one] => *one,
+        _ => {
+            let (power, rest) = all.split_at(all.len().next_power_of_two() / 2);
+            join(add, tree(add, power), forward(add, rest))
+        }
+    }
+}
+
+/// The same from the end on: the greatest power of two is the last columns.
+fn backward<A: Copy>(add: impl Fn(A, A) -> A + Copy, all: &[Option<A>]) -> Option<A> {
+    match all {
+        [] => None,
+        [one] => *one,
+        _ => {
+            let (rest, power) = all.split_at(all.len() - all.len().next_power_of_two() / 2);
+            join(add, backward(add, rest), tree(add, power))
+        }
+    }
 }
 
 pub trait CanonicalNan {

@@ -167,6 +167,8 @@ pub fn pool<T: Sample>(layer: &Layer, src: &[T]) -> Option<Pooled<T>> {
     let whole_plane =
         layer.inner() == 1 && outputs == 1 && valid.iter().map(|taps| taps[0].len()).product::<usize>() == pixels;
     let (long_columns, long_rows) = long::<T>(layer, &axes);
+    // The walk's name again: see `long`.
+    let spans = layer.plan::<T>(Some(Tier::Scalar)).is_ok_and(|plan| plan.kernel() == "spans");
 
     let mut values = vec![T::from_bits(0); batch * channels * outputs];
     let mut taps = Vec::new();
@@ -187,6 +189,16 @@ pub fn pool<T: Sample>(layer: &Layer, src: &[T]) -> Option<Pooled<T>> {
                 }
                 let column = valid[0][z].len() * valid[1][y].len();
                 let order = match (whole_plane, long_columns, long_rows) {
+                    _ if spans => {
+                        // "parts of at most 16 inner elements, tiles of T = min(⌊1632/part⌋, k − 1)/s + 1 outputs"
+                        let part = layer.inner().min(16);
+                        let (k, s) = (width.k as usize, width.s as usize);
+                        let tile = (1632 / part).min(k - 1) / s + 1;
+                        let in_tile = x % tile;
+                        let side = ((width.out as usize - (x - in_tile)).min(tile) - 1) * s;
+                        let (left, piles) = (side - in_tile * s, 256 / part.next_power_of_two());
+                        Order::Spans { kernel: k, valid: &numbers[x], left, core: k - side, piles }
+                    }
                     (true, ..) => Order::WholePlane,
                     (false, false, false) => Order::Columns,
                     _ => {

@@ -5,7 +5,7 @@ use core::ops::Range;
 use super::{BLOCK, Strip, put};
 use crate::geometry::Geometry;
 use crate::kernels::simd::{Lane, Lanes, Reduce};
-use crate::kernels::walk::{inline, load_block, watch_block};
+use crate::kernels::walk::{load_block, watch_block};
 
 /// From this many taps on an axis, a window is long: folded in blocks that neighbouring windows share.
 pub(crate) const LONG: usize = 8;
@@ -73,7 +73,7 @@ pub(super) unsafe fn down_long<A: Lane, S: Lanes<A>, O: Reduce<A, S>>(
             for piece in 0..pieces {
                 let (slab, to) = (slab.wrapping_add(piece * piece_steps.0), to.add(piece * piece_steps.1));
                 let mut i = 0;
-                while i + BLOCK * S::N <= len {
+                while const { !O::LEAN && !S::PLAIN } && i + BLOCK * S::N <= len {
                     flag = shared.fold::<A, S, O, BLOCK>(
                         s,
                         op,
@@ -209,29 +209,6 @@ where
     O: Reduce<A, S>,
 {
     let Columns { rows, taps, step } = columns;
-    // x[i] = x[i] joined with y[i + shift], in place or not, for every i of `to` that can be.
-    let pass = inline(
-        #[inline(always)]
-        |to: *mut A, a: *const A, b: *const A, shift: usize| {
-            let mut i = 0;
-            while i + 2 * S::N + shift <= len {
-                // SAFETY: i + 2·N + shift <= len.
-                unsafe {
-                    let (a, b) = (a.add(i), b.add(i + shift));
-                    let first = op.join(s, s.load(a), s.load(b));
-                    let second = op.join(s, s.load(a.add(S::N)), s.load(b.add(S::N)));
-                    s.store(to.add(i), first);
-                    s.store(to.add(i + S::N), second);
-                }
-                i += 2 * S::N;
-            }
-            while i + S::N + shift <= len {
-                // SAFETY: i + N + shift <= len.
-                unsafe { s.store(to.add(i), op.join(s, s.load(a.add(i)), s.load(b.add(i + shift)))) };
-                i += S::N;
-            }
-        },
-    );
     let mut power = 1;
     if O::IDEMPOTENT {
         while 4 * power <= taps {
@@ -249,7 +226,8 @@ where
             power *= 4;
         }
         while 2 * power <= taps {
-            pass(rows, rows, rows, power * step);
+            // SAFETY: `len` elements.
+            unsafe { pass::<A, S, O>(s, op, rows, rows, power * step, len) };
             power *= 2;
         }
         let rest = taps - power;
@@ -268,14 +246,52 @@ where
                     i += S::N;
                 }
             } else {
-                pass(sums, sums, rows, done * step);
+                // SAFETY: `len` elements of either area.
+                unsafe { pass::<A, S, O>(s, op, sums, rows, done * step, len) };
             }
             done += power;
         }
         if done == taps {
             return Columns { rows: sums, taps: 1, step };
         }
-        pass(rows, rows, rows, power * step);
+        // SAFETY: `len` elements.
+        unsafe { pass::<A, S, O>(s, op, rows, rows, power * step, len) };
         power *= 2;
     }
+}
+
+/// `to[i]` becomes `to[i]` joined with `from[i + shift]`, for every `i` for which there are both.
+///
+/// Not inlined, but entered anew: a pass is long.
+///
+/// # Safety
+/// Both hold `len` elements.
+#[inline(never)]
+pub(in crate::kernels::walk) unsafe fn pass<A, S, O>(s: S, op: O, to: *mut A, from: *const A, shift: usize, len: usize)
+where
+    A: Lane,
+    S: Lanes<A>,
+    O: Reduce<A, S>,
+{
+    s.vectorize(
+        #[inline(always)]
+        || {
+            let mut i = 0;
+            while i + 2 * S::N + shift <= len {
+                // SAFETY: i + 2·N + shift <= len.
+                unsafe {
+                    let (to, from) = (to.add(i), from.add(i + shift));
+                    let first = op.join(s, s.load(to), s.load(from));
+                    let second = op.join(s, s.load(to.add(S::N)), s.load(from.add(S::N)));
+                    s.store(to, first);
+                    s.store(to.add(S::N), second);
+                }
+                i += 2 * S::N;
+            }
+            if i + S::N + shift <= len {
+                // SAFETY: i + N + shift <= len.
+                unsafe { s.store(to.add(i), op.join(s, s.load(to.add(i)), s.load(from.add(i + shift)))) };
+            }
+        },
+    );
 }

@@ -5,7 +5,7 @@ use crate::geometry::Geometry;
 use crate::kernels::simd::MOST_LANES;
 
 /// Bytes of scratch on the stack of a run: half of the smallest L1 among the CPUs served, so that input rows fit beside.
-pub(super) const SCRATCH_BYTES: usize = 32 << 10;
+pub(in crate::kernels::walk) const SCRATCH_BYTES: usize = 32 << 10;
 
 /// Of short windows: the rows of a 3×3 window fit the L1 cache beside their fold. (3×3/2 over 64×112×112 `f32` channels last took
 /// 1.8 times the streaming bound with `SCRATCH_BYTES`, 1.4 with these; AVX2, Zen 3.)
