@@ -264,6 +264,7 @@ impl<A: Ends + core::ops::BitXor<Output = A>, S: Lanes<A>> Reduce<A, S> for Flip
         A::LOWEST
     }
 
+    #[inline(always)]
     fn identity(self) -> A {
         A::LOWEST ^ self.0
     }

@@ -65,6 +65,7 @@ impl<D: Direction<i16>, S: Integers16> Reduce<i16, S> for Keys<D> {
         D::FILL
     }
 
+    #[inline(always)]
     fn identity(self) -> i16 {
         let ordered = D::FILL.wrapping_sub(self.rotation);
         ordered ^ ((ordered >> 15) & 0x7fff)

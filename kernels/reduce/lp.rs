@@ -107,6 +107,7 @@ where
     }
 
     /// A zero of either sign, which is raised to +0.
+    #[inline(always)]
     fn identity(self) -> T {
         self.mean.identity()
     }

@@ -22,6 +22,7 @@ macro_rules! as_in_memory {
     ($A:ty, $S:ty) => {
         type T = $A;
 
+        #[inline(always)]
         fn identity(self) -> $A {
             Reduce::<$A, $S>::fill(self)
         }
@@ -58,6 +59,7 @@ macro_rules! widened {
     ($T:ty as $A:ty, $S:ty, $identity:expr) => {
         type T = $T;
 
+        #[inline(always)]
         fn identity(self) -> $T {
             $identity
         }

@@ -266,49 +266,39 @@ impl<A: Lane, R> Global<A, R> {
     where
         R: Reduce<A, S>,
     {
-        let mut lanes = [self.op.fill(); MOST_LANES];
         // SAFETY: by this function's contract; the array holds a vector.
         unsafe {
-            if self.fold::<S, R, true>(s, self.op, io, runs, &mut lanes) && R::WATCH {
-                self.fold::<S, R::Careful, false>(s, self.op.careful(), io, runs, &mut lanes);
+            let (v, flag) = self.quads::<S, R, true>(s, self.op, io, runs);
+            if !R::WATCH || !self.op.dirty(s, flag) {
+                return v;
             }
+            let mut lanes = [self.op.fill(); MOST_LANES];
+            self.fold_carefully(s, io, runs, &mut lanes);
             s.load(lanes.as_ptr())
         }
     }
 
-    /// `lanes`, by one of the operation's twins, with a loop for four runs at a time where `QUADS` says so. Says whether it met what
-    /// `op` is not right for; then the lanes are not to be used.
-    ///
-    /// Not inlined, but entered anew: one copy serves planes and blocks.
+    /// `lanes`, by the operation's careful twin. Not inlined, but entered anew: one copy serves planes and blocks.
     ///
     /// # Safety
     /// As for `lanes`.
     #[inline(never)]
-    unsafe fn fold<S: Lanes<A>, O, const QUADS: bool>(
-        &self,
-        s: S,
-        op: O,
-        io: &Io<R::T>,
-        runs: Runs,
-        lanes: &mut [A; MOST_LANES],
-    ) -> bool
+    unsafe fn fold_carefully<S: Lanes<A>>(&self, s: S, io: &Io<R::T>, runs: Runs, lanes: &mut [A; MOST_LANES])
     where
         R: Reduce<A, S>,
-        O: Reduce<A, S, T = R::T>,
     {
         s.vectorize(
             #[inline(always)]
-            || {
-                // SAFETY: by this function's contract.
-                let (v, flag) = unsafe { self.quads::<S, O, QUADS>(s, op, io, runs) };
-                // SAFETY: the array holds a vector.
-                unsafe { s.store(lanes.as_mut_ptr(), v) };
-                O::WATCH && op.dirty(s, flag)
+            // SAFETY: by this function's contract; the array holds a vector.
+            || unsafe {
+                let (v, _) = self.quads::<S, R::Careful, false>(s, self.op.careful(), io, runs);
+                s.store(lanes.as_mut_ptr(), v);
             },
-        )
+        );
     }
 
-    /// `fold`, inlined in it.
+    /// What each run is folded to, one a lane, by one of the operation's twins, with a loop for four runs at a time where `QUADS` says
+    /// so; and what it watched.
     ///
     /// # Safety
     /// As for `lanes`.
@@ -321,15 +311,20 @@ impl<A: Lane, R> Global<A, R> {
         let halve = |a, b| halve::<A, S, O>(s, op, a, b);
         let mut quads = [s.splat(op.fill()); VIRTUAL / QUAD];
         let mut flag = op.clean(s);
-        let mut first = 0;
-        while first < runs.count {
+        for (i, quad_of) in quads.iter_mut().enumerate() {
+            let first = i * QUAD;
+            if first >= runs.count {
+                break;
+            }
             let count = QUAD.min(runs.count - first);
             let mut each = [s.splat(op.fill()); QUAD];
             // SAFETY: runs of the input, and in those of a quad as many elements as the last vectors reach.
             unsafe {
                 let mut quad = [runs.run(self, io, first); QUAD];
-                for (i, run) in quad.iter_mut().enumerate().take(count) {
-                    *run = runs.run(self, io, first + i);
+                for i in 1..QUAD {
+                    if i < count {
+                        quad[i] = runs.run(self, io, first + i);
+                    }
                 }
                 let (len, last) = (quad[0].len, (quad[0].len - 1) / O::RUN * O::RUN);
                 let is_even = inline(
@@ -353,12 +348,11 @@ impl<A: Lane, R> Global<A, R> {
                 }
             }
             let [a, b, c, d] = each;
-            quads[first / QUAD] = match S::N {
+            *quad_of = match S::N {
                 1 => a,
                 2 => halve(a, b),
                 _ => halve(halve(a, b), halve(c, d)),
             };
-            first += QUAD;
         }
         // Lanes that a run still has, and vectors that hold them all.
         let (mut each, mut vectors) = ((S::N / QUAD).max(1), (S::N.min(VIRTUAL) / QUAD).max(1));
