@@ -99,8 +99,8 @@ fn layers<T: Sample>() -> Vec<Layer> {
         // Windows that fit no scratch space.
         for (i, op) in OPS.into_iter().enumerate() {
             let wide = Layer::new(op, layout, &[1, channels(layout, 1 + i % 3), 2, 4150], &[1 + i % 2, 4100]);
-            layers.push(wide.clone().stride(&[1, 1 + i % 3]));
-            layers.push(wide.clone().padding(&[0, 900]).stride(&[2, 7]));
+            layers.push(wide.clone().stride(&[1, 9 + i]));
+            layers.push(wide.padding(&[0, 60]).stride(&[2, 40]));
             layers.push(Layer::new(op, layout, &[1, channels(layout, 1), 4200], &[2]).dilation(&[4150 + i]));
         }
         // Windows, rows and slabs of them that lie in the padding: what is computed for them may read nothing.
