@@ -14,7 +14,9 @@ use super::reduce::mean::Mean;
 use super::reduce::mean_int::{Extent, Integer, Long, Short, Width};
 use super::reduce::quantized::QuantizedMean;
 use super::simd::{Floats, Integers16, Integers32, Integers64, Lane, Lanes, MOST_LANES, Reduce, Simd, Widen};
-use super::token::{Portable, Scalar};
+#[cfg(not(test))]
+use super::token::Portable;
+use super::token::Scalar;
 use super::walk::bands::{Bands, Tiling};
 use super::walk::divisors::Divisors;
 use super::walk::find::{self, Find, Finder, Indices, Seek};
@@ -30,9 +32,9 @@ use crate::geometry::Geometry;
 use crate::strides::Output;
 use crate::{Index, IndexKind, Rounding, Tier};
 
-#[cfg(lanepool_neon)]
+#[cfg(all(lanepool_neon, not(test)))]
 use super::token::Neon;
-#[cfg(lanepool_x86)]
+#[cfg(all(lanepool_x86, not(test)))]
 use super::token::{Avx2, Avx512};
 
 /// What is done with the taps of a window.
@@ -422,18 +424,22 @@ pub trait Pooled: Sized {
 }
 
 /// Enters a tier with its token. `None` where the CPU does not have it, which `Plan` has asked before.
+///
+/// The unit tests run no plan (the tests of `tests/` do): their build has the scalar kernels alone, since all of them would take it
+/// as long as the library itself.
 macro_rules! on_tier {
     ($tier:expr, $bind:ident($($argument:expr),*)) => {
         match $tier {
             Tier::Scalar => $bind(Scalar::detect()?, $($argument),*),
+            #[cfg(not(test))]
             Tier::Portable => $bind(Portable::detect()?, $($argument),*),
-            #[cfg(lanepool_x86)]
+            #[cfg(all(lanepool_x86, not(test)))]
             Tier::Avx2 => $bind(Avx2::detect()?, $($argument),*),
-            #[cfg(lanepool_x86)]
+            #[cfg(all(lanepool_x86, not(test)))]
             Tier::Avx512 => $bind(Avx512::detect()?, $($argument),*),
-            #[cfg(lanepool_neon)]
+            #[cfg(all(lanepool_neon, not(test)))]
             Tier::Neon => $bind(Neon::detect()?, $($argument),*),
-            #[cfg(not(all(lanepool_x86, lanepool_neon)))]
+            #[cfg(not(all(lanepool_x86, lanepool_neon, not(test))))]
             _ => return None,
         }
     };

@@ -387,6 +387,12 @@ impl<T> Plan<T> {
     pub fn kernel(&self) -> &'static str {
         self.shared.kernel.walk().name()
     }
+
+    /// The walk that the geometry asks for, on every tier.
+    #[cfg(test)]
+    pub(crate) fn walk(&self) -> &'static str {
+        self.shared.choice.walk.name()
+    }
 }
 
 /// Numbers joined by `x`: `64x112x112`.

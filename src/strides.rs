@@ -125,6 +125,12 @@ impl Steps {
         }
     }
 
+    /// Elements from one plane to the next, where that is the same for all of them.
+    #[inline(always)]
+    pub(crate) fn even(&self) -> Option<usize> {
+        self.batches.is_none().then_some(self.plane)
+    }
+
     /// Where a row begins, counted from the beginning of its plane.
     #[inline(always)]
     fn row_in_block(&self, z: usize, y: usize) -> usize {

@@ -126,7 +126,7 @@ fn layers<T: Sample>() -> Vec<Layer> {
 /// Runs every layer of one element on one tier between guard pages.
 fn run_guarded<T: Sample>(tier: Tier, flush: Flush) {
     let mut layers = layers::<T>();
-    layers.retain(|layer| share::holds(format_args!("{tier} {layer}")));
+    layers.retain(|layer| share::holds_of_many(4, format_args!("{tier} {layer}")));
     let longest = |len: fn(&lanepool::Plan<T>) -> usize| {
         layers.iter().filter_map(|layer| layer.plan::<T>(Some(tier)).ok()).map(|plan| len(&plan)).max().unwrap_or(0)
     };

@@ -78,6 +78,7 @@ for_elements!(every_element);
 /// The counter is one for the whole process, so this is one test.
 #[test]
 fn a_forced_tier_runs_its_own_kernels() {
+    runs::start();
     let mut table = BTreeMap::new();
     for tier in tiers::available() {
         run_elements(tier, &mut table);

@@ -311,6 +311,7 @@ impl<A: Lane, R> Global<A, R> {
         let halve = |a, b| halve::<A, S, O>(s, op, a, b);
         let mut quads = [s.splat(op.fill()); VIRTUAL / QUAD];
         let mut flag = op.clean(s);
+        let step = if const { QUADS && !S::PLAIN } { runs.step(self) } else { None };
         for (i, quad_of) in quads.iter_mut().enumerate() {
             let first = i * QUAD;
             if first >= runs.count {
@@ -318,32 +319,24 @@ impl<A: Lane, R> Global<A, R> {
             }
             let count = QUAD.min(runs.count - first);
             let mut each = [s.splat(op.fill()); QUAD];
-            // SAFETY: runs of the input, and in those of a quad as many elements as the last vectors reach.
+            // SAFETY: runs of the input, and in those of a quad, the last of which is the nearest to the input's end, as many
+            // elements as the last vectors reach.
             unsafe {
-                let mut quad = [runs.run(self, io, first); QUAD];
-                for i in 1..QUAD {
-                    if i < count {
-                        quad[i] = runs.run(self, io, first + i);
-                    }
-                }
-                let (len, last) = (quad[0].len, (quad[0].len - 1) / O::RUN * O::RUN);
-                let is_even = inline(
-                    #[inline(always)]
-                    |run: Run<R::T>| run.len == len && io.readable(run.first().wrapping_add(last)) >= O::RUN,
-                );
-                let is_quad = self.is_whole && count == QUAD;
-                if const { QUADS && !S::PLAIN }
-                    && is_quad
-                    && is_even(quad[0])
-                    && is_even(quad[1])
-                    && is_even(quad[2])
-                    && is_even(quad[3])
+                let (run, end) = (runs.run(self, io, first), runs.run(self, io, first + count - 1));
+                let last = (run.len - 1) / O::RUN * O::RUN;
+                if let Some(step) = step
+                    && count == QUAD
+                    && end.len == run.len
+                    && io.readable(end.first().wrapping_add(last)) >= O::RUN
                 {
-                    let src = [quad[0].first(), quad[1].first(), quad[2].first(), quad[3].first()];
-                    (each, flag) = deal::<A, S, O>(s, op, src, len, flag);
+                    let at = inline(
+                        #[inline(always)]
+                        |i: usize| run.first().wrapping_add(i.wrapping_mul(step)),
+                    );
+                    (each, flag) = deal::<A, S, O>(s, op, [at(0), at(1), at(2), at(3)], run.len, flag);
                 } else {
                     for i in 0..count {
-                        (each[i], flag) = self.deal_one::<S, O>(s, op, quad[i], flag);
+                        (each[i], flag) = self.deal_one::<S, O>(s, op, runs.run(self, io, first + i), flag);
                     }
                 }
             }
@@ -445,6 +438,16 @@ struct Runs {
 }
 
 impl Runs {
+    /// Elements from one to the next, where that is the same for all of them and each one's lie side by side.
+    #[inline(always)]
+    fn step<A, R>(self, walk: &Global<A, R>) -> Option<usize> {
+        match self.block {
+            _ if !walk.is_whole => None,
+            None => walk.layer.places.input.even(),
+            Some(_) => Some(BLOCK),
+        }
+    }
+
     #[inline(always)]
     fn run<A, R, T>(self, walk: &Global<A, R>, io: &Io<T>, i: usize) -> Run<T> {
         let steps = &walk.layer.places.input;

@@ -1,7 +1,8 @@
 //! A part of the tests' layers, where all of them would take too long: in an emulator, under a sanitizer.
 //!
-//! `LANEPOOL_TEST_SHARE=n` runs about one layer in n of each long list. Every test still runs, for every element, operation,
-//! layout and tier; which layers it keeps depends on how they print themselves, so it is the same ones every time.
+//! `LANEPOOL_TEST_SHARE=n` runs about one layer in n of each long list; 1 also runs all of the lists that take minutes, of which it
+//! is otherwise a part. Every test still runs, for every element, operation, layout and tier; which layers it keeps depends on how
+//! they print themselves, so it is the same ones every time.
 
 use std::fmt::Display;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -9,16 +10,29 @@ use std::sync::OnceLock;
 
 /// How many layers one is run of.
 pub fn one_in() -> u64 {
-    static ONE_IN: OnceLock<u64> = OnceLock::new();
-    *ONE_IN.get_or_init(|| match std::env::var("LANEPOOL_TEST_SHARE") {
-        Ok(share) => share.parse().ok().filter(|n| *n > 0).expect("LANEPOOL_TEST_SHARE is a positive number"),
-        Err(_) => 1,
+    asked().unwrap_or(1)
+}
+
+/// What the variable says.
+fn asked() -> Option<u64> {
+    static ASKED: OnceLock<Option<u64>> = OnceLock::new();
+    *ASKED.get_or_init(|| {
+        let share = std::env::var("LANEPOOL_TEST_SHARE").ok()?;
+        Some(share.parse().ok().filter(|n| *n > 0).expect("LANEPOOL_TEST_SHARE is a positive number"))
     })
 }
 
 /// Whether this is among the layers that are run.
 pub fn holds(what: impl Display) -> bool {
-    let one_in = one_in();
+    is_among(one_in(), what)
+}
+
+/// The same of a list that takes minutes: unless the variable says otherwise, one in `usual` of it is run.
+pub fn holds_of_many(usual: u64, what: impl Display) -> bool {
+    is_among(asked().unwrap_or(usual), what)
+}
+
+fn is_among(one_in: u64, what: impl Display) -> bool {
     if one_in == 1 {
         return true;
     }
