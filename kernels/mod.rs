@@ -6,6 +6,7 @@
 
 #![allow(clippy::needless_range_loop, reason = "inner loops count: see walk/mod.rs")]
 
+mod bound;
 mod clamp;
 mod isa;
 mod reduce;
@@ -18,8 +19,9 @@ mod token;
 mod views;
 mod walk;
 
+pub(crate) use bound::{Bound, BoundFind};
 pub(crate) use isa::scaled_32;
 pub(crate) use reduce::quantized::multiplier;
-pub(crate) use table::{Bound, BoundFind, Choice, Clamp, Operation, Pooled};
+pub(crate) use table::{Choice, Clamp, Operation, Pooled};
 pub(crate) use token::missing;
 pub(crate) use walk::Layer;

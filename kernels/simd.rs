@@ -343,7 +343,8 @@ pub(crate) trait Widen<T: bytemuck::Pod, A: Lane>: Lanes<A> {
     const RUN: usize = Self::N;
 
     /// Lanes that add up to the sum of `RUN` elements, which of them to which does not matter: where order is no matter,
-    /// one instruction widens, adds neighbours and takes a whole vector of elements. No lane sums more than 8.
+    /// one instruction widens, adds neighbours and takes a whole vector of elements. No lane sums more than 8. Where `RUN` is
+    /// twice `N`, lane `i` is the sum of elements `2i` and `2i + 1`.
     ///
     /// # Safety
     /// `p .. p + RUN` is readable.
@@ -412,6 +413,9 @@ pub(crate) trait Reduce<A: Lane, S: Lanes<A>>: Copy + Send + Sync + 'static {
     /// common window is code for each tier.
     const LEAN: bool = false;
 
+    /// Whether taps may be joined in any order, with the same bits: integers, and floats that are compared as such.
+    const ANY_ORDER: bool = false;
+
     /// Whether a tap may be joined twice: an extreme does not mind, a sum does.
     const IDEMPOTENT: bool = false;
 
@@ -428,7 +432,8 @@ pub(crate) trait Reduce<A: Lane, S: Lanes<A>>: Copy + Send + Sync + 'static {
     /// Elements that [`Reduce::load_run`] takes in.
     const RUN: usize = S::N;
 
-    /// Lanes that join to what `RUN` elements join to, whatever lane each is in: for runs whose lanes are joined in the end.
+    /// Lanes that join to what `RUN` elements join to, whatever lane each is in: for runs whose lanes are joined in the end. Where
+    /// `RUN` is twice `N`, lane `i` joins elements `2i` and `2i + 1`.
     ///
     /// # Safety
     /// `p .. p + RUN` is readable.

@@ -8,7 +8,7 @@ use core::ops::Range;
 
 use ndarray::{ArrayView, ArrayViewMut, Dimension};
 
-use super::table::Bound;
+use super::bound::Bound;
 use super::walk::Io;
 use crate::Result;
 

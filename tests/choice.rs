@@ -57,6 +57,28 @@ fn known_layers() {
     }
 }
 
+/// Rows shorter than two vectors go in pairs where the order of the taps does not matter and nothing is left over.
+#[test]
+fn short_rows_go_in_pairs() {
+    let halved = |shape: &[usize]| Layer::new(MAX, Layout::Nchw, shape, &[2, 2]).stride(&[2, 2]);
+    for tier in tiers::available() {
+        let own = match tier {
+            Tier::Scalar => "bands",
+            Tier::Portable => "rows",
+            _ => "pairs",
+        };
+        let other = if tier == Tier::Scalar { "bands" } else { "rows" };
+        let kernel = |layer: &Layer| layer.plan::<u8>(Some(tier)).expect("a valid layer").kernel();
+        assert_eq!(kernel(&halved(&[1, 512, 14, 14])), own, "{tier}");
+        assert_eq!(kernel(&halved(&[1, 512, 14, 15])), other, "{tier}: a column left over");
+        assert_eq!(kernel(&halved(&[1, 512, 15, 14])), other, "{tier}: a row left over");
+        assert_eq!(kernel(&halved(&[1, 64, 14, 512])), other, "{tier}: long rows");
+        assert_eq!(kernel(&halved(&[1, 64, 14, 14]).padding(&[1, 1])), other, "{tier}: padded");
+        let floats = halved(&[1, 512, 14, 14]).plan::<f32>(Some(tier)).expect("a valid layer");
+        assert_eq!(floats.kernel(), other, "{tier}: floats");
+    }
+}
+
 /// The operation, its options, the batch and the NaN policy choose no walk: the geometry does.
 #[test]
 fn the_geometry_alone_chooses() {

@@ -12,11 +12,13 @@ use common::{Fill, Layer, Op, Rng, Sample, tiers};
 use lanepool::{Element, IndexKind, Layout, Tier, runs};
 
 /// A layer for each walk.
-fn layers() -> [(&'static str, Layer); 8] {
+fn layers() -> [(&'static str, Layer); 9] {
     let square = |layout, k: usize| Layer::new(Op::Sum, layout, &[1, 16, 15, 17], &[k, k]).padding(&[k / 2, k / 2]);
     [
         ("flat", square(Layout::Nchw, 3)),
         ("rows", square(Layout::Nchw, 3).stride(&[2, 2])),
+        // `pairs`, of integers.
+        ("rows", Layer::new(Op::Sum, Layout::Nchw, &[1, 16, 14, 18], &[2, 2]).stride(&[2, 2])),
         ("planes", square(Layout::Nchw, 5)),
         ("bands", square(Layout::Nchw, 5).stride(&[3, 3])),
         ("spans", Layer::new(Op::Sum, Layout::Nchw, &[1, 2, 4200], &[4100])),
@@ -99,6 +101,8 @@ fn a_forced_tier_runs_its_own_kernels() {
         {
             assert!(table.contains_key(&(tier.name().to_string(), walk, "f32")), "{tier} {walk}");
         }
+        let has_pairs = table.contains_key(&(tier.name().to_string(), "pairs", "u8"));
+        assert_eq!(has_pairs, !matches!(tier, Tier::Scalar | Tier::Portable), "{tier} pairs");
     }
 
     // Without a tier, the best one.

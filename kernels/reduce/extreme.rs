@@ -217,6 +217,7 @@ impl<A: FloatLane, S: Floats<A>, D: Direction<A>> Seek<A, S> for Careful<D> {
 pub(crate) struct Whole<D>(pub(crate) PhantomData<D>);
 
 impl<A: Ends, S: Lanes<A>, D: Direction<A>> Reduce<A, S> for Whole<D> {
+    const ANY_ORDER: bool = true;
     const IDEMPOTENT: bool = true;
     as_in_memory!(A, S);
     unwatched!(S, S::V);

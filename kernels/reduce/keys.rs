@@ -56,6 +56,7 @@ pub(crate) fn turn<S: Integers16>(s: S, v: S::V) -> S::V {
 impl<D: Direction<i16>, S: Integers16> Reduce<i16, S> for Keys<D> {
     type T = i16;
     const LEAN: bool = D::LEAN;
+    const ANY_ORDER: bool = true;
     const IDEMPOTENT: bool = true;
     unwatched!(S, S::V);
     undivided!(S, S::V);

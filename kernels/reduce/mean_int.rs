@@ -180,6 +180,7 @@ impl<T: Integer> Short<T> {
 
 impl<T: Integer, S: Integers16 + Widen<T, i16>> Reduce<i16, S> for Short<T> {
     exact_sum!(T as i16, S);
+    const ANY_ORDER: bool = true;
 
     const WORDS: usize = 5;
     type Divisor = [S::V; 5];
