@@ -1,5 +1,4 @@
 //! A run neither allocates nor frees: all that a plan needs, it has; and planning allocates that, and nothing else.
-#![cfg(not(feature = "count-runs"))]
 
 #[macro_use]
 mod common;

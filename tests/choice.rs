@@ -73,7 +73,7 @@ fn short_rows_go_in_pairs() {
         assert_eq!(kernel(&halved(&[1, 512, 14, 15])), other, "{tier}: a column left over");
         assert_eq!(kernel(&halved(&[1, 512, 15, 14])), other, "{tier}: a row left over");
         assert_eq!(kernel(&halved(&[1, 64, 14, 512])), other, "{tier}: long rows");
-        assert_eq!(kernel(&halved(&[1, 64, 14, 14]).padding(&[1, 1])), other, "{tier}: padded");
+        assert_eq!(kernel(&halved(&[1, 64, 14, 14]).padding(&[1, 1])), "bands", "{tier}: padded");
         let floats = halved(&[1, 512, 14, 14]).plan::<f32>(Some(tier)).expect("a valid layer");
         assert_eq!(floats.kernel(), other, "{tier}: floats");
     }

@@ -25,8 +25,7 @@ use crate::geometry::{Axis, Geometry};
 use crate::kernels::simd::{Lane, Lanes, Reduce};
 use crate::kernels::table::WalkKind;
 
-/// Bytes of scratch: a quarter of the smallest L1 cache. With 1 KB, whose first rows are read again while the store buffer still holds
-/// them, 512×14×14 took half as long again.
+/// Bytes of scratch: a quarter of the smallest L1 cache.
 const SCRATCH: usize = 8 << 10;
 
 /// The most rows that are put into one vector of outputs.
