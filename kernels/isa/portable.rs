@@ -12,6 +12,16 @@ use crate::kernels::token::Portable;
 /// Whether `wide` takes square roots by an instruction, which rounds correctly; elsewhere it computes its own.
 const ROOTS: bool = cfg!(any(target_feature = "sse2", target_feature = "simd128", target_arch = "aarch64"));
 
+/// An array of lanes. A loop, since `core::array::from_fn` calls its closure once a lane, and some of those calls stay calls.
+#[inline(always)]
+fn each<T: Copy + Default, const N: usize>(lane: impl Fn(usize) -> T) -> [T; N] {
+    let mut lanes = [T::default(); N];
+    for i in 0..N {
+        lanes[i] = lane(i);
+    }
+    lanes
+}
+
 /// Lanes whose vector type is `$V`, an array of `$N` lanes of `$A` to `bytemuck`. A mask is a vector of all-ones lanes.
 macro_rules! lanes {
     ($($A:ty as $V:ty, $N:literal, $max:ident, $min:ident, $set:expr);+ $(;)?) => { $(
@@ -41,7 +51,7 @@ macro_rules! lanes {
             #[inline(always)]
             fn first(self, n: usize) -> $V {
                 let set: $A = $set;
-                <$V>::from(core::array::from_fn::<$A, $N, _>(|i| if i < n { set } else { <$A>::default() }))
+                <$V>::from(each::<$A, $N>(|i| if i < n { set } else { <$A>::default() }))
             }
 
             #[inline(always)]
@@ -53,7 +63,7 @@ macro_rules! lanes {
             fn unzip(self, a: $V, b: $V) -> ($V, $V) {
                 let (a, b) = (a.to_array(), b.to_array());
                 let every_other = |odd: usize| {
-                    <$V>::from(core::array::from_fn::<$A, $N, _>(|i| {
+                    <$V>::from(each::<$A, $N>(|i| {
                         if i < $N / 2 { a[2 * i + odd] } else { b[2 * i + odd - $N] }
                     }))
                 };
@@ -63,13 +73,13 @@ macro_rules! lanes {
             #[inline(always)]
             fn back(self, a: $V, b: $V) -> $V {
                 let (a, b) = (a.to_array(), b.to_array());
-                <$V>::from(core::array::from_fn::<$A, $N, _>(|i| if i == 0 { a[$N - 1] } else { b[i - 1] }))
+                <$V>::from(each::<$A, $N>(|i| if i == 0 { a[$N - 1] } else { b[i - 1] }))
             }
 
             #[inline(always)]
             fn ahead(self, a: $V, b: $V) -> $V {
                 let (a, b) = (a.to_array(), b.to_array());
-                <$V>::from(core::array::from_fn::<$A, $N, _>(|i| if i == $N - 1 { b[0] } else { a[i + 1] }))
+                <$V>::from(each::<$A, $N>(|i| if i == $N - 1 { b[0] } else { a[i + 1] }))
             }
 
             #[inline(always)]
@@ -222,16 +232,16 @@ impl Integers32 for Portable {
     #[inline(always)]
     fn long_quotient(self, sum: i32x8, divisor: i32x8, away: bool) -> i32x8 {
         let (sum, divisor) = (sum.to_array(), divisor.to_array());
-        let half = |v: [i32; 8], from: usize| i64x4::from(core::array::from_fn::<i64, 4, _>(|i| v[from + i].into()));
+        let half = |v: [i32; 8], from: usize| i64x4::from(each::<i64, 4>(|i| v[from + i].into()));
         let quarter = |from: usize| quotient_64(half(sum, from), half(divisor, from), away).to_array();
         let (low, high) = (quarter(0), quarter(4));
-        i32x8::from(core::array::from_fn::<i32, 8, _>(|i| if i < 4 { low[i] as i32 } else { high[i - 4] as i32 }))
+        i32x8::from(each::<i32, 8>(|i| if i < 4 { low[i] as i32 } else { high[i - 4] as i32 }))
     }
 
     #[inline(always)]
     fn scaled(self, sum: i32x8, multiplier: i32x8) -> i32x8 {
         let (sum, multiplier) = (sum.to_array(), multiplier.to_array());
-        i32x8::from(core::array::from_fn::<i32, 8, _>(|i| super::scaled_32(sum[i], multiplier[i])))
+        i32x8::from(each::<i32, 8>(|i| super::scaled_32(sum[i], multiplier[i])))
     }
 }
 
@@ -280,13 +290,13 @@ macro_rules! widen {
             unsafe fn load_wide(self, p: *const $T) -> $V {
                 // SAFETY: N elements are readable by the trait's contract.
                 let narrow = unsafe { p.cast::<[$T; $N]>().read_unaligned() };
-                <$V>::from(core::array::from_fn::<$A, $N, _>(|i| narrow[i].into()))
+                <$V>::from(each::<$A, $N>(|i| narrow[i].into()))
             }
 
             #[inline(always)]
             unsafe fn store_narrow(self, q: *mut $T, v: $V) {
                 let v = v.to_array();
-                let narrow: [$T; $N] = core::array::from_fn(|i| v[i].clamp(<$T>::MIN.into(), <$T>::MAX.into()) as $T);
+                let narrow: [$T; $N] = each(|i| v[i].clamp(<$T>::MIN.into(), <$T>::MAX.into()) as $T);
                 // SAFETY: N elements are writable by the trait's contract.
                 unsafe { q.cast::<[$T; $N]>().write_unaligned(narrow) }
             }
@@ -319,14 +329,14 @@ macro_rules! half {
             unsafe fn load_wide(self, p: *const $T) -> f32x8 {
                 // SAFETY: N elements are readable by the trait's contract.
                 let bits = unsafe { p.cast::<[u16; 8]>().read_unaligned() };
-                bytemuck::cast($widen(u32x8::from(core::array::from_fn::<u32, 8, _>(|i| bits[i].into()))))
+                bytemuck::cast($widen(u32x8::from(each::<u32, 8>(|i| bits[i].into()))))
             }
 
             #[inline(always)]
             unsafe fn store_narrow(self, q: *mut $T, v: f32x8) {
                 let bits = $narrow(bytemuck::cast(v)).to_array();
                 // SAFETY: N elements are writable by the trait's contract.
-                unsafe { q.cast::<[u16; 8]>().write_unaligned(core::array::from_fn(|i| bits[i] as u16)) }
+                unsafe { q.cast::<[u16; 8]>().write_unaligned(each(|i| bits[i] as u16)) }
             }
         }
     )+ };
