@@ -327,6 +327,7 @@ pub(crate) const FAR: f32 = 1024.0;
 /// Lanes of `A` that memory holds as `T`.
 pub(crate) trait Widen<T: bytemuck::Pod, A: Lane>: Lanes<A> {
     /// Conversion takes so long that no loop matters.
+    #[cfg(feature = "half")]
     const SLOW: bool = false;
 
     /// # Safety
