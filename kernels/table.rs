@@ -18,6 +18,7 @@ use super::simd::{Floats, Integers16, Integers32, Integers64, Lane, Lanes, MOST_
 use super::token::Portable;
 use super::token::Scalar;
 use super::walk::bands::{Bands, Tiling};
+use super::walk::columns::{self, Columns};
 use super::walk::divisors::Divisors;
 use super::walk::find::{self, Find, Finder, Seek};
 use super::walk::flat::{self, Flat};
@@ -77,6 +78,7 @@ pub enum WalkKind {
     Pairs,
     Planes,
     Bands,
+    Columns,
     Spans,
     Pixels,
     Global,
@@ -92,6 +94,7 @@ impl WalkKind {
             Self::Pairs => "pairs",
             Self::Planes => "planes",
             Self::Bands => "bands",
+            Self::Columns => "columns",
             Self::Spans => "spans",
             Self::Pixels => "pixels",
             Self::Global => "global",
@@ -217,15 +220,23 @@ where
             {
                 return Box::new(OnTier { token, walk: Planes::new::<S>(op, layer, padded, tiling) });
             }
+            (WalkKind::Bands, _, _, Some(tiling)) => {
+                if let Some(shape) = columns::Shape::of(geometry)
+                    && shape.is_for::<A, S>(geometry.inner)
+                {
+                    return Box::new(OnTier { token, walk: Columns::new::<S>(op, layer, shape, tiling) });
+                }
+            }
             _ => {}
         }
     }
     match (kind, tiling) {
         (WalkKind::Global, _) => Box::new(OnTier { token, walk: Global::new::<S>(op, layer) }),
         (WalkKind::Piles, _) => Box::new(OnTier { token, walk: Piles::new::<S>(op, layer) }),
-        (WalkKind::Flat | WalkKind::Rows | WalkKind::Pairs | WalkKind::Planes | WalkKind::Bands, Some(tiling)) => {
-            Box::new(OnTier { token, walk: Bands::new::<S>(op, layer, tiling) })
-        }
+        (
+            WalkKind::Flat | WalkKind::Rows | WalkKind::Pairs | WalkKind::Planes | WalkKind::Bands | WalkKind::Columns,
+            Some(tiling),
+        ) => Box::new(OnTier { token, walk: Bands::new::<S>(op, layer, tiling) }),
         // The twin that is right for everything: these walks are too rare to be compiled for both.
         (WalkKind::Spans, _) => Box::new(OnTier { token, walk: Spans::new::<S>(op.careful(), layer) }),
         _ => Box::new(OnTier { token, walk: Pixels::new::<S>(op.careful(), layer) }),

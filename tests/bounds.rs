@@ -117,6 +117,17 @@ fn layers<T: Sample>() -> Vec<Layer> {
             }
         }
     }
+    // Pixels of two vectors and more, of which each is loaded and stored whole.
+    for op in OPS {
+        for (kernel, stride) in [([3, 3], [1, 1]), ([3, 3], [2, 2]), ([2, 2], [2, 2]), ([1, 3], [2, 3])] {
+            for (channels, padding) in [(128, 0), (131, 1), (17_000 / size_of::<T>() + 1, 1)] {
+                let layer = Layer::new(op, Layout::Nhwc, &[1, channels, 4, 5], &kernel).stride(&stride);
+                let padding = kernel.map(|k| padding.min(k / 2));
+                layers.push(layer.clone().padding(&padding));
+                layers.push(layer.padding_unequal(&[0, 7], &[9, 0]).ceil(true).allow_empty());
+            }
+        }
+    }
     for op in OPS {
         layers.push(Layer::new(op, Layout::Nhwc, &[1, 9000 / size_of::<T>() + 1, 5, 6], &[5, 5]).padding(&[2, 2]));
     }

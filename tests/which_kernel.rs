@@ -12,7 +12,7 @@ use common::{Fill, Layer, Op, Rng, Sample, tiers};
 use lanepool::{Element, IndexKind, Layout, Tier, runs};
 
 /// A layer for each walk.
-fn layers() -> [(&'static str, Layer); 9] {
+fn layers() -> [(&'static str, Layer); 10] {
     let square = |layout, k: usize| Layer::new(Op::Sum, layout, &[1, 16, 15, 17], &[k, k]).padding(&[k / 2, k / 2]);
     [
         ("flat", square(Layout::Nchw, 3)),
@@ -21,6 +21,7 @@ fn layers() -> [(&'static str, Layer); 9] {
         ("rows", Layer::new(Op::Sum, Layout::Nchw, &[1, 16, 14, 18], &[2, 2]).stride(&[2, 2])),
         ("planes", square(Layout::Nchw, 5)),
         ("bands", square(Layout::Nchw, 5).stride(&[3, 3])),
+        ("columns", Layer::new(Op::Sum, Layout::Nhwc, &[1, 130, 7, 9], &[3, 3]).padding(&[1, 1])),
         ("spans", Layer::new(Op::Sum, Layout::Nchw, &[1, 2, 4200], &[4100])),
         ("pixels", Layer::new(Op::Sum, Layout::Nchw, &[1, 2, 3, 4100], &[2, 2]).dilation(&[1, 4000])),
         ("global", Layer::global(Op::Sum, Layout::Nchw, &[1, 16, 15, 17])),
@@ -97,7 +98,7 @@ fn a_forced_tier_runs_its_own_kernels() {
         }
         for (walk, _) in layers()
             .into_iter()
-            .filter(|(walk, _)| tier != Tier::Scalar || !matches!(*walk, "flat" | "rows" | "planes"))
+            .filter(|(walk, _)| tier != Tier::Scalar || !matches!(*walk, "flat" | "rows" | "planes" | "columns"))
         {
             assert!(table.contains_key(&(tier.name().to_string(), walk, "f32")), "{tier} {walk}");
         }

@@ -22,8 +22,7 @@
 //!    stores it straddles does not forward, and stalls.
 //!
 //! This walk is the general one: one body for every number of taps, and the same with a constant number for the windows of most
-//! networks, 2 and 3. Channels last it is the fastest there is here: both passes read runs from their first element to their last,
-//! whatever the number of channels. Planar layers have better ones (`flat`, `rows`, `planes`).
+//! networks, 2 and 3. Layers that have a better one: planar `flat`, `rows` and `planes`, channels last `columns`.
 
 mod long;
 mod tiling;

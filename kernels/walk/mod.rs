@@ -8,6 +8,7 @@
 //! | [`flat`] | a plane as one run, in registers | planar, 3 columns, a stride of 1, rows as long as the input's |
 //! | [`rows`] | a row of outputs in registers | planar, 2 or 3 columns, a stride of 1, 2 or 3 along the row |
 //! | [`pairs`] | short rows in pairs, columns first | planar, 2×2 that moves by 2, integers and extremes of 16-bit floats |
+//! | [`columns`] | channels last: a row of pixels, column by column, in rows of accumulators | 2 or 3 columns, pixels of two vectors and more |
 //! | [`bands`] | a band of output rows: down the window's columns into scratch rows, then across them | every other layer whose scratch row fits; long windows |
 //! | [`planes`] | a small plane as one run, through scratch | planar, strides of 1, and the plane fits |
 //! | [`pixels`] | a pixel at a time, lanes are its inner elements | windows with gaps that span thousands of columns |
@@ -17,6 +18,7 @@
 //! | [`find`] | a row of outputs or the inner elements of one, and keeps where | maxima and minima with indices |
 
 pub(crate) mod bands;
+pub(crate) mod columns;
 pub(crate) mod divisors;
 pub(crate) mod find;
 pub(crate) mod flat;

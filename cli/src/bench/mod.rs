@@ -53,8 +53,8 @@ pub struct Args {
     /// Instead of layers, time what is left of a call and of planning when there is next to nothing to pool
     #[arg(long, conflicts_with_all = ["only", "threads", "element", "layout", "once", "cases", "plot"])]
     overhead: bool,
-    /// Instead of layers, time windows of 2 to 63 taps an axis that move by 1, of f32 and u8, beside a direct method: on the best
-    /// tier, or the one that is named
+    /// Instead of layers, time windows of 2 to 63 taps an axis that move by 1, and with one axis of up to 15 000, of f32 and
+    /// u8, beside a direct method: on the best tier, or the one that is named
     #[arg(long, conflicts_with_all = ["only", "threads", "element", "layout", "once", "cases", "overhead"])]
     sweep: bool,
 }

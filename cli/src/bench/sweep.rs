@@ -22,6 +22,9 @@ use crate::timing::{in_turn, median};
 /// Sizes of the window, on each axis.
 const KERNELS: [usize; 19] = [2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 13, 16, 17, 21, 25, 31, 41, 51, 63];
 
+/// More of them, for windows with one axis.
+const LONG: [usize; 8] = [127, 255, 511, 1023, 2047, 4095, 8191, 15_000];
+
 /// Channels and outputs on each axis, whatever the size of the window: 2¹⁴ outputs, so that a call of either method is short.
 const SHAPES: [&[usize]; 2] = [&[4, 4096], &[1, 128, 128]];
 
@@ -55,11 +58,14 @@ pub fn measure(tier: Tier, rounds: Option<usize>, begun: &mut dyn FnMut(&str)) -
     let mut points = Vec::new();
     for shape in SHAPES {
         for operation in [Operation::Max, Operation::Avg] {
-            for kernel in KERNELS {
+            // A channel, and one axis.
+            let longer = if shape.len() == 2 { &LONG[..] } else { &[] };
+            let kernels = || KERNELS.iter().chain(longer).copied();
+            for kernel in kernels() {
                 begun(&format!("{operation} {kernel} f32"));
                 points.push(point::<f32>(shape, operation, kernel, tier, rounds)?);
             }
-            for kernel in KERNELS {
+            for kernel in kernels() {
                 begun(&format!("{operation} {kernel} u8"));
                 points.push(point::<u8>(shape, operation, kernel, tier, rounds)?);
             }
@@ -70,7 +76,7 @@ pub fn measure(tier: Tier, rounds: Option<usize>, begun: &mut dyn FnMut(&str)) -
 
 /// How many points there are.
 pub const fn len() -> usize {
-    SHAPES.len() * 4 * KERNELS.len()
+    4 * (SHAPES.len() * KERNELS.len() + LONG.len())
 }
 
 fn point<T: Direct>(

@@ -193,11 +193,12 @@ unsafe fn put_block<A: Lane, S: Lanes<A>, const B: usize>(s: S, to: *mut A, n: u
     }
 }
 
-/// Folds long windows along the scratch rows by doubling: after `log2 k` passes, or half as many that fold four elements each, every
-/// element is the fold of a power of two of elements from itself on. What is left for `across` is at most two taps.
+/// Folds long windows along the scratch rows by doubling: after half as many passes as `k` has binary digits, which fold four
+/// elements each, every element is the fold of a power of two of elements from itself on. What is left for `across` is two taps.
 ///
 /// An operation that may count a tap twice covers the window by two overlapping powers. A sum adds up the powers of `k`'s
-/// binary digits, the smallest first and from left to right, in the second area.
+/// binary digits, the smallest first and from left to right: all but the highest in the second area, in the passes that make the
+/// next ones ([`Stage`]).
 ///
 /// # Safety
 /// `columns.rows` holds `len` elements; `area` elements further on, as many may be written.
@@ -233,30 +234,85 @@ where
         let rest = taps - power;
         return Columns { rows, taps: if rest == 0 { 1 } else { 2 }, step: rest * step };
     }
-    // SAFETY: the second area.
-    let sums = unsafe { rows.add(area) };
+    // In digits of base 4, each of which is two of the binary ones.
     let mut done = 0;
-    loop {
-        if taps & power != 0 {
-            if done == 0 {
+    let mut stage = |digit: usize, power: usize, by: usize| {
+        let stage = Stage { sums: rows.wrapping_add(area), digit, done: done * step, shift: power * step, by };
+        // SAFETY: `len` elements of either area, and what a stage reads is part of a window.
+        unsafe { stage.run(s, op, rows, len) };
+        done += digit * power;
+    };
+    while 4 * power <= taps {
+        stage(taps / power % 4, power, 4);
+        power *= 4;
+    }
+    match taps / power {
+        3 => stage(1, power, 2),
+        2 => stage(0, power, 2),
+        _ => {}
+    }
+    // The highest power is left for `across`, beside the sums of the others.
+    if done == 0 {
+        Columns { rows, taps: 1, step }
+    } else {
+        Columns { rows: rows.wrapping_add(done * step), taps: 2, step: area - done * step }
+    }
+}
+
+/// A pass that makes sums of `by·power` elements out of those of `power`, and first adds some of the latter to the second area.
+struct Stage<A> {
+    sums: *mut A,
+    /// How many are added, from which element on; if that is 0, they are the first.
+    digit: usize,
+    done: usize,
+    shift: usize,
+    /// 2 or 4.
+    by: usize,
+}
+
+impl<A: Lane> Stage<A> {
+    /// Not inlined, but entered anew: a pass is long.
+    ///
+    /// # Safety
+    /// `rows` and `sums` hold `len` elements; `done + (digit − 1)·shift` is at most `(by − 1)·shift`.
+    #[inline(never)]
+    unsafe fn run<S, O>(&self, s: S, op: O, rows: *mut A, len: usize)
+    where
+        S: Lanes<A>,
+        O: Reduce<A, S>,
+    {
+        let Self { sums, digit, done, shift, by } = *self;
+        s.vectorize(
+            #[inline(always)]
+            || {
                 let mut i = 0;
-                while i + S::N <= len {
-                    // SAFETY: i + N <= len.
-                    unsafe { s.store(sums.add(i), s.load(rows.add(i))) };
+                while i + S::N + (by - 1) * shift <= len {
+                    // SAFETY: i + N + (by − 1)·shift <= len.
+                    unsafe {
+                        let at = rows.add(i);
+                        if digit > 0 {
+                            let to = sums.add(i);
+                            let first = at.add(done);
+                            let mut sum = if done == 0 { s.splat(op.fill()) } else { s.load(to) };
+                            if digit != 2 {
+                                sum = op.join(s, sum, s.load(first));
+                            }
+                            if digit > 1 {
+                                let pair = first.add((digit - 2) * shift);
+                                sum = op.join(s, sum, op.join(s, s.load(pair), s.load(pair.add(shift))));
+                            }
+                            s.store(to, sum);
+                        }
+                        let mut fold = op.join(s, s.load(at), s.load(at.add(shift)));
+                        if by == 4 {
+                            fold = op.join(s, fold, op.join(s, s.load(at.add(2 * shift)), s.load(at.add(3 * shift))));
+                        }
+                        s.store(at, fold);
+                    }
                     i += S::N;
                 }
-            } else {
-                // SAFETY: `len` elements of either area.
-                unsafe { pass::<A, S, O>(s, op, sums, rows, done * step, len) };
-            }
-            done += power;
-        }
-        if done == taps {
-            return Columns { rows: sums, taps: 1, step };
-        }
-        // SAFETY: `len` elements.
-        unsafe { pass::<A, S, O>(s, op, rows, rows, power * step, len) };
-        power *= 2;
+            },
+        );
     }
 }
 
