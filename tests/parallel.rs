@@ -40,19 +40,36 @@ fn threads_and_tasks_agree<T: Sample>() {
     for layer in layers() {
         for (_, op) in OPS {
             let layer = Layer { op, ..layer.clone() };
-            let src = Fill::Bits.tensor::<T>(layer.input_len(), &mut rng);
+            // Numbers whose sums show in which order they were added, and one NaN in each half.
+            let mut numbers = Fill::Pattern.tensor::<T>(layer.input_len(), &mut rng);
+            for number in &mut numbers {
+                // The mantissa's lowest bits.
+                *number = T::from_bits(number.bits() ^ (rng.bits() & 0x7f));
+            }
+            let with_nan = |at: usize| {
+                let mut src = numbers.clone();
+                src[at] = T::nan(false, 0).unwrap_or(src[at]);
+                src
+            };
+            let nans = [with_nan(layer.input_len() / 9), with_nan(layer.input_len() / 9 * 8)];
             let scalar = layer.plan::<T>(Some(Tier::Scalar)).unwrap_or_else(|error| panic!("{layer}: {error}"));
-            let want = scalar.run_vec(&src).expect("a valid run");
-            for tier in tiers::available() {
-                let plan = layer.plan::<T>(Some(tier)).unwrap_or_else(|error| panic!("{layer}: {error}"));
-                for pool in &pools {
-                    for tasks in [0, 1, 2, 3, 7, 50, usize::MAX] {
-                        let mut got = vec![poison::<T>(); want.len()];
-                        let done = pool.install(|| plan.run_parallel_in(tasks, &src, &mut got));
-                        assert_eq!(done, Ok(()), "{plan} in {tasks} tasks");
-                        compare(&layer, tier, plan.kernel(), &plan.output_shape(), &got, &want);
+            let check = |src: &[T], pools: &[rayon::ThreadPool], tasks: &[usize]| {
+                let want = scalar.run_vec(src).expect("a valid run");
+                for tier in tiers::available() {
+                    let plan = layer.plan::<T>(Some(tier)).unwrap_or_else(|error| panic!("{layer}: {error}"));
+                    for pool in pools {
+                        for &tasks in tasks {
+                            let mut got = vec![poison::<T>(); want.len()];
+                            let done = pool.install(|| plan.run_parallel_in(tasks, src, &mut got));
+                            assert_eq!(done, Ok(()), "{plan} in {tasks} tasks");
+                            compare(&layer, tier, plan.kernel(), &plan.output_shape(), &got, &want);
+                        }
                     }
                 }
+            };
+            check(&Fill::Bits.tensor(layer.input_len(), &mut rng), &pools, &[0, 1, 2, 3, 7, 50, usize::MAX]);
+            for src in [&numbers, &nans[0], &nans[1]] {
+                check(src, &pools[2..3], &[3, 50]);
             }
         }
     }
