@@ -119,7 +119,9 @@ fn layers<T: Sample>() -> Vec<Layer> {
     }
     // Pixels of two vectors and more, of which each is loaded and stored whole.
     for op in OPS {
-        for (kernel, stride) in [([3, 3], [1, 1]), ([3, 3], [2, 2]), ([2, 2], [2, 2]), ([1, 3], [2, 3])] {
+        for (kernel, stride) in
+            [([3, 3], [1, 1]), ([3, 3], [2, 2]), ([2, 2], [2, 2]), ([1, 3], [2, 3]), ([5, 5], [1, 1])]
+        {
             for (channels, padding) in [(128, 0), (131, 1), (17_000 / size_of::<T>() + 1, 1)] {
                 let layer = Layer::new(op, Layout::Nhwc, &[1, channels, 4, 5], &kernel).stride(&stride);
                 let padding = kernel.map(|k| padding.min(k / 2));

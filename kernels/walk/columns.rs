@@ -9,7 +9,7 @@
 //!             join what was kept with them, finish, store; keep what the next window shares            (3)
 //! ```
 //!
-//! 1. Of a window 3 wide that moves by 1, that is its first two columns joined, and the second; by 2, its last column.
+//! 1. Of a window 3 wide that moves by 1, that is its last two columns joined, and the last one; by 2, its last column.
 //! 2. Rows and columns outside the input are pointers to a row of identities: no loop knows an edge.
 //! 3. So each column is folded once for each output row, and what is kept is as long as a pixel, whatever the width of the row.
 //!    Two neighbours at once keep half as often.
@@ -34,8 +34,11 @@ const SCRATCH: usize = 16 << 10;
 /// Rows that are done again together where one of them holds a NaN.
 const BAND: usize = 16;
 
-/// New columns of an output, or of two, at most.
-const MOST_NEW: usize = 3;
+/// New columns of an output, or of two, at most; or all that are kept.
+const MOST_NEW: usize = 4;
+
+/// Columns of a window that the next one has, too, at most.
+const MOST_KEPT: usize = 4;
 
 /// Rows and columns of the window, and how far it moves along the row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +47,7 @@ pub(crate) enum Shape {
     K2x2S2,
     K3x3S1,
     K3x3S2,
+    K5x5S1,
 }
 
 impl Shape {
@@ -58,13 +62,14 @@ impl Shape {
             (2, 2, 2) => Some(Self::K2x2S2),
             (3, 3, 1) => Some(Self::K3x3S1),
             (3, 3, 2) => Some(Self::K3x3S2),
+            (5, 5, 1) => Some(Self::K5x5S1),
             _ => None,
         }
     }
 
     /// Whether a tier has the loop, for pixels of so many elements in lanes of `A`: two vectors and more.
     pub(crate) fn is_for<A: Lane, S: Lanes<A>>(self, inner: usize) -> bool {
-        inner >= 2 * S::N && (!S::SPARING || self != Self::K1x3S3)
+        inner >= 2 * S::N && (!S::SPARING || !matches!(self, Self::K1x3S3 | Self::K5x5S1))
     }
 }
 
@@ -87,7 +92,7 @@ impl<A: Lane, R, T: bytemuck::Pod> Columns<A, R, T> {
     {
         let inner = layer.geometry.inner;
         // Equal parts of whole pairs of vectors; the last one may overlap the one before.
-        let most = SCRATCH / size_of::<A>() / 2;
+        let most = row_of::<A>(kept(layer.geometry.axes[2].kernel, layer.geometry.axes[2].stride));
         let part = inner.div_ceil(inner.div_ceil(most)).next_multiple_of(2 * S::N).min(inner);
         let bands = Bands::new::<S>(op, layer, tiling);
         Self { op, layer: *layer, shape, part, identity: vec![op.identity(); part], bands }
@@ -106,9 +111,10 @@ impl<A: Lane, S: Lanes<A>, R: Reduce<A, S>> Walk<S> for Columns<A, R, R::T> {
                 Shape::K2x2S2 => self.rows::<S, 2, 2, 2>(s, io, rows),
                 Shape::K3x3S1 => self.rows::<S, 3, 3, 1>(s, io, rows),
                 Shape::K3x3S2 => self.rows::<S, 3, 3, 2>(s, io, rows),
-                // A condition of constants: not compiled where it is never asked for (`Shape::is_for`).
-                Shape::K1x3S3 if S::SPARING => self.bands.visit_rows(s, io, rows, false),
+                // A condition of constants: not compiled where they are never asked for (`Shape::is_for`).
+                _ if S::SPARING => self.bands.visit_rows(s, io, rows, false),
                 Shape::K1x3S3 => self.rows::<S, 1, 3, 3>(s, io, rows),
+                Shape::K5x5S1 => self.rows::<S, 5, 5, 1>(s, io, rows),
             }
         }
     }
@@ -143,9 +149,15 @@ impl<T, const H: usize> Window<T, H> {
     }
 }
 
-/// Columns of a window that moves by `W` which the next one has, too.
+/// Columns of a window that moves by `W` which the next one has, too: as many rows of accumulators. The first is of windows that have
+/// all of them, the last of those that have the last one.
 const fn kept(k: usize, w: usize) -> usize {
     k.saturating_sub(w)
+}
+
+/// Accumulators of one of so many rows.
+const fn row_of<A>(rows: usize) -> usize {
+    SCRATCH / size_of::<A>() / if rows == 0 { 1 } else { rows }
 }
 
 impl<A: Lane, R, T: bytemuck::Pod> Columns<A, R, T> {
@@ -233,16 +245,9 @@ impl<A: Lane, R, T: bytemuck::Pod> Columns<A, R, T> {
             let dst = self.layer.row(io, at, y).wrapping_add(part);
             // SAFETY: `self.part` elements of inner from `part` on are in every pixel of the window's rows and of the output row.
             unsafe {
-                if kept(K, W) > 0 {
-                    flag = self.group::<S, H, K, W, 0>(
-                        s,
-                        &window,
-                        0,
-                        [dst; 2],
-                        scratch,
-                        op.divisor(s, |_| s.splat(A::zeroed())),
-                        flag,
-                    );
+                if const { kept(K, W) > 0 } {
+                    let none = divisors.at(s, op, 0);
+                    flag = self.group::<S, H, K, W, 0>(s, &window, 0, [dst; 2], scratch, none, flag);
                 }
                 let mut x = 0;
                 let mut runs = self.bands.divisors().runs.iter();
@@ -298,8 +303,6 @@ impl<A: Lane, R, T: bytemuck::Pod> Columns<A, R, T> {
         for j in 0..new {
             columns[j] = window.column(first + j);
         }
-        // The second of the two rows of accumulators.
-        let others = scratch.wrapping_add(SCRATCH / size_of::<A>() / 2);
         let mut slot = 0;
         while slot < len {
             // The last two vectors overlap those before, but keep their own accumulators.
@@ -319,38 +322,37 @@ impl<A: Lane, R, T: bytemuck::Pod> Columns<A, R, T> {
                 }
             }
             for b in 0..2 {
-                // SAFETY: the accumulators are as many as a part's elements, rounded up to two vectors; c + 2·N <= len outputs.
-                unsafe {
-                    let (pair, last) = (scratch.add(slot + b * S::N), others.add(slot + b * S::N));
-                    let (a, second) = (v[0][b], v[1][b]);
-                    let mut out = [a; 2];
-                    if U == 0 {
-                        if kept(K, W) == 2 {
-                            s.store(pair, op.join(s, a, second));
-                            s.store(last, second);
-                        } else {
-                            s.store(last, a);
-                        }
-                        continue;
+                let mut shared = [s.splat(op.fill()); MOST_KEPT];
+                let mut out = [s.splat(op.fill()); 2];
+                // SAFETY: each row of accumulators has as many as a part has elements, rounded up to two vectors.
+                let accumulators = |k: usize| unsafe { scratch.add(k * row_of::<A>(kept(K, W)) + slot + b * S::N) };
+                if U > 0 {
+                    for k in 0..kept(K, W) {
+                        // SAFETY: likewise.
+                        shared[k] = unsafe { s.load(accumulators(k)) };
                     }
-                    match (K, W, U) {
-                        (3, 1, 1) => {
-                            out[0] = op.join(s, s.load(pair), a);
-                            s.store(pair, op.join(s, s.load(last), a));
-                            s.store(last, a);
+                }
+                if W == 1 {
+                    // Each new column ends a window and is in all that are kept.
+                    for j in 0..new {
+                        out[j % 2] = op.join(s, shared[0], v[j][b]);
+                        for k in 1..kept(K, W) {
+                            shared[k - 1] = op.join(s, shared[k], v[j][b]);
                         }
-                        (3, 1, _) => {
-                            out[0] = op.join(s, s.load(pair), a);
-                            out[1] = op.join(s, op.join(s, s.load(last), a), second);
-                            s.store(pair, op.join(s, a, second));
-                            s.store(last, second);
-                        }
-                        (3, 2, _) => {
-                            out[0] = op.join(s, op.join(s, s.load(last), a), second);
-                            s.store(last, second);
-                        }
-                        (2, _, _) => out[0] = op.join(s, a, second),
-                        _ => out[0] = op.join(s, op.join(s, a, second), v[2][b]),
+                        shared[kept(K, W).saturating_sub(1)] = v[j][b];
+                    }
+                } else {
+                    // No more than the last column is kept.
+                    out[0] = if kept(K, W) > 0 { op.join(s, shared[0], v[0][b]) } else { v[0][b] };
+                    for j in 1..new {
+                        out[0] = op.join(s, out[0], v[j][b]);
+                    }
+                    shared[0] = v[new.saturating_sub(1)][b];
+                }
+                // SAFETY: likewise; and c + 2·N <= len outputs.
+                unsafe {
+                    for k in 0..kept(K, W) {
+                        s.store(accumulators(k), shared[k]);
                     }
                     for u in 0..U {
                         op.store(s, dst[u].add(c + b * S::N), op.finish(s, out[u], divisor));
