@@ -202,6 +202,7 @@ where
     // A condition of constants, so that nothing is compiled for those.
     if const { !R::LEAN && !S::PLAIN } {
         if let (WalkKind::Flat, Some(shape), Some(tiling)) = (kind, flat::Shape::of(geometry), tiling)
+            && shape.is_for::<S>()
             && layer.has_packed_rows()
         {
             return Box::new(OnTier { token, walk: Flat::<A, R, R::T, S::M>::new(token, op, layer, shape, tiling) });
@@ -215,7 +216,7 @@ where
             {
                 return Box::new(OnTier { token, walk: Rows::new::<S>(op, layer, shape, tiling) });
             }
-            (WalkKind::Planes, _, Some(padded), Some(tiling))
+            (WalkKind::Flat | WalkKind::Planes, _, Some(padded), Some(tiling))
                 if Padded::takes::<A, S, R>(geometry) && layer.is_packed() =>
             {
                 return Box::new(OnTier { token, walk: Planes::new::<S>(op, layer, padded, tiling) });

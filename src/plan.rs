@@ -382,7 +382,7 @@ impl<T> Plan<T> {
     }
 
     /// The walk that visits the windows, as named in the folder `kernels/walk`: for logs and tests. The geometry chooses it;
-    /// but `rows` and `planes`, which have loops of their own for common windows, give way to `bands`, with the same bits, for
+    /// but `flat`, `rows` and `planes`, which have loops of their own for common windows, give way to `bands`, with the same bits, for
     /// operations that are rarely run and on the scalar tier; so does `planes` for long windows of sums. `pairs` takes over from
     /// `rows` for short rows of integers, and `columns` from `bands` where pixels are two vectors and more. Averages of integers whose sums take 64 bits, and powers, run the scalar tier's code on
     /// every tier.

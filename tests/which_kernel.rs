@@ -12,14 +12,15 @@ use common::{Fill, Layer, Op, Rng, Sample, tiers};
 use lanepool::{Element, IndexKind, Layout, Tier, runs};
 
 /// A layer for each walk.
-fn layers() -> [(&'static str, Layer); 10] {
+fn layers() -> [(&'static str, Layer); 11] {
     let square = |layout, k: usize| Layer::new(Op::Sum, layout, &[1, 16, 15, 17], &[k, k]).padding(&[k / 2, k / 2]);
     [
         ("flat", square(Layout::Nchw, 3)),
         ("rows", square(Layout::Nchw, 3).stride(&[2, 2])),
         // `pairs`, of integers.
         ("rows", Layer::new(Op::Sum, Layout::Nchw, &[1, 16, 14, 18], &[2, 2]).stride(&[2, 2])),
-        ("planes", square(Layout::Nchw, 5)),
+        ("flat", square(Layout::Nchw, 5)),
+        ("planes", square(Layout::Nchw, 7)),
         ("bands", square(Layout::Nchw, 5).stride(&[3, 3])),
         ("columns", Layer::new(Op::Sum, Layout::Nhwc, &[1, 130, 7, 9], &[3, 3]).padding(&[1, 1])),
         ("spans", Layer::new(Op::Sum, Layout::Nchw, &[1, 2, 4200], &[4100])),

@@ -93,6 +93,8 @@ def plot(results, file):
     matplotlib.use("svg")
     # The same file from the same numbers.
     matplotlib.rcParams["svg.hashsalt"] = "lanepool"
+    # Text as text, which can be searched.
+    matplotlib.rcParams["svg.fonttype"] = "none"
     from matplotlib import pyplot
 
     panels = {}

@@ -1,4 +1,4 @@
-//! A planar plane as one run, in registers: windows 3 wide that move by 1 and keep the width.
+//! A planar plane as one run: windows 3 or 5 wide that move by 1 and keep the width.
 //!
 //! ```text
 //! for each plane, for each run of its rows that have the same rows of the window inside the input:     (1)
@@ -9,34 +9,44 @@
 //! ```
 //!
 //! 1. Input and output have the same pitch, so that a tap is the same distance away at every output: no loop knows where
-//!    a row ends, and rows of 28 or 35 cost what their elements cost. The first and the last row are runs of their own, whose
-//!    missing row is a row of identities.
+//!    a row ends, and rows of 28 or 35 cost what their elements cost. The first and the last rows are runs of their own, whose
+//!    missing rows are rows of identities.
 //! 2. Each vector is loaded once for each of the window's rows, and folded once: a vector's neighbours are the folds before
-//!    and behind it.
-//! 3. Which lanes those are depends on the column of the first lane alone: the plan holds two masks for each column.
+//!    and behind it. Windows 3 wide stay in registers; those of 5 wait in scratch, a whole plane, and are loaded from there two lanes
+//!    back to two lanes on.
+//! 3. Which lanes those are depends on the column of the first lane alone: the plan holds masks for each column.
 //! 4. A run's last vector spills into the next run, which is stored later. The last vectors of the memory are partial.
 //!
 //! Before: `rows`, one row at a time in whole vectors, 6.6 (28×28, max) and 8.9 (35×35, average) times the streaming bound on
-//! AVX2, `f32`, Zen 3.
+//! AVX2, `f32`, Zen 3; `planes`, which copies rows into scratch and out
+//! again, 5.5 (5×5 over 20×20, `f32`) and 16 (`u8`) where this takes 3.8 and 9.7.
 
 use alloc::vec;
 use alloc::vec::Vec;
+use core::mem::MaybeUninit;
 use core::ops::Range;
 
 use super::bands::{Bands, Tiling};
 use super::{Caution, Io, Layer, Position, Walk, inline, until};
 use crate::geometry::{Axis, Geometry};
-use crate::kernels::simd::{Lane, Lanes, MOST_LANES, Reduce};
+use crate::kernels::simd::{Lane, Lanes, MOST_LANES, Reduce, Simd};
 use crate::kernels::table::WalkKind;
 
-/// The longest row: masks and divisors for each of its columns stay in the L1 cache.
+/// The longest row, for windows 3 wide: masks and divisors for each of its columns stay in the L1 cache.
 const LONGEST: usize = 256;
 
-/// Rows of the window.
+/// The most elements of a plane, for windows 5 wide, whatever the element: folded down it waits in scratch, with four vectors around it.
+const MOST_5: usize = SCRATCH / size_of::<f64>() - 4 * MOST_LANES;
+
+/// Bytes of scratch: half of the smallest L1 cache.
+const SCRATCH: usize = 16 << 10;
+
+/// Rows and columns of the window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
     K1x3,
     K3x3,
+    K5x5,
 }
 
 impl Shape {
@@ -49,14 +59,30 @@ impl Shape {
                 && axis.input == axis.output
         };
         let is_planar = geometry.inner == 1 && depth.kernel == 1 && keeps(depth, 1);
-        if !is_planar || !keeps(width, 3) || width.input > LONGEST {
+        if !is_planar {
             None
-        } else if keeps(height, 1) {
-            Some(Self::K1x3)
-        } else if keeps(height, 3) {
-            Some(Self::K3x3)
+        } else if keeps(width, 3) && width.input <= LONGEST {
+            match () {
+                () if keeps(height, 1) => Some(Self::K1x3),
+                () if keeps(height, 3) => Some(Self::K3x3),
+                () => None,
+            }
         } else {
-            None
+            let is_small = width.input.saturating_mul(height.input) <= MOST_5;
+            (keeps(width, 5) && keeps(height, 5) && is_small).then_some(Self::K5x5)
+        }
+    }
+
+    /// Whether a tier has the loop.
+    pub(crate) const fn is_for<S: Simd>(self) -> bool {
+        !S::SPARING || !matches!(self, Self::K5x5)
+    }
+
+    /// Columns before the middle one, and behind it.
+    const fn side(self) -> usize {
+        match self {
+            Self::K1x3 | Self::K3x3 => 1,
+            Self::K5x5 => 2,
         }
     }
 }
@@ -65,9 +91,10 @@ pub(crate) struct Flat<A, R, T, M> {
     op: R,
     layer: Layer,
     shape: Shape,
-    /// For each column: where lanes from there on are the first of a row, and where the last.
-    ends: Vec<[M; 2]>,
-    /// `[class of rows][word][column]`, the columns around and around, as many as a vector that begins at the last one has.
+    /// For each column: where lanes from there on are the first of a row, and where the last; for windows 5 wide, first where they
+    /// are one of the first two, and in the end one of the last two.
+    ends: Vec<M>,
+    /// `[class of rows][word][column]`: a class for each row above the middle ones, one for those, and one for each below. The columns around and around, as many as a vector that begins at the last one has.
     divisors: Vec<A>,
     /// A row of identities.
     identity: Vec<T>,
@@ -83,25 +110,32 @@ impl<A: Lane, R, T, M: Copy> Flat<A, R, T, M> {
     {
         let [_, height, width] = &layer.geometry.axes;
         let pitch = width.input;
-        let ends = (0..pitch).map(|column| {
-            let lanes = |at: usize| {
-                let mut bits = 0;
-                for lane in 0..S::N {
-                    bits |= u64::from((column + lane) % pitch == at) << lane;
-                }
-                s.mask(bits)
-            };
-            [lanes(0), lanes(pitch - 1)]
-        });
+        let side = shape.side();
+        let lanes = |column: usize, some: Range<usize>| {
+            let mut bits = 0;
+            for lane in 0..S::N {
+                bits |= u64::from(some.contains(&((column + lane) % pitch))) << lane;
+            }
+            s.mask(bits)
+        };
         let ends = s.vectorize(
             #[inline(always)]
-            || ends.collect(),
+            || {
+                let mut ends = Vec::with_capacity(2 * side * pitch);
+                for column in 0..pitch {
+                    ends.extend((0..side).map(|i| lanes(column, 0..side - i)));
+                    ends.extend((0..side).map(|i| lanes(column, pitch.saturating_sub(i + 1)..pitch)));
+                }
+                ends
+            },
         );
         let bands = Bands::new::<S>(op, layer, tiling);
-        let mut divisors = Vec::with_capacity(3 * R::WORDS * (pitch + MOST_LANES));
+        let side = height.kernel / 2;
+        let mut divisors = Vec::with_capacity((2 * side + 1) * R::WORDS * (pitch + MOST_LANES));
         if R::WORDS > 0 {
-            for y in [0, height.output / 2, height.output - 1] {
-                let row = bands.divisors().row::<S, R>(0, y);
+            let below = (0..side).rev().map(|i| height.output.saturating_sub(i + 1));
+            for y in (0..side).chain([height.output / 2]).chain(below) {
+                let row = bands.divisors().row::<S, R>(0, y.min(height.output - 1));
                 for word in 0..R::WORDS {
                     divisors.extend((0..pitch + MOST_LANES).map(|column| row.word(column % pitch, word)));
                 }
@@ -120,8 +154,11 @@ impl<A: Lane, S: Lanes<A>, R: Reduce<A, S>> Walk<S> for Flat<A, R, R::T, S::M> {
         // SAFETY: the same contract, for each shape.
         unsafe {
             match self.shape {
-                Shape::K1x3 => self.planes::<S, 1>(s, io, rows),
-                Shape::K3x3 => self.planes::<S, 3>(s, io, rows),
+                Shape::K1x3 => self.planes::<S, 1, 3>(s, io, rows),
+                Shape::K3x3 => self.planes::<S, 3, 3>(s, io, rows),
+                // A condition of constants: not compiled where it is never asked for (`Shape::is_for`).
+                Shape::K5x5 if S::SPARING => self.bands.visit_rows(s, io, rows, false),
+                Shape::K5x5 => self.planes::<S, 5, 5>(s, io, rows),
             }
         }
     }
@@ -129,7 +166,7 @@ impl<A: Lane, S: Lanes<A>, R: Reduce<A, S>> Walk<S> for Flat<A, R, R::T, S::M> {
 
 /// A run of rows that have the same rows of the window inside the input.
 struct Run<T, const H: usize> {
-    /// The window's rows at the run's first output, as far as they are inside; else a row of identities, and then the run is one
+    /// The window's rows at the run's first output, as far as they are inside; else rows of identities, and then the run is one
     /// row.
     window: [*const T; H],
     dst: *mut T,
@@ -144,9 +181,9 @@ struct Run<T, const H: usize> {
 
 impl<A: Lane, R, T: bytemuck::Pod, M: Copy> Flat<A, R, T, M> {
     /// # Safety
-    /// As for [`Walk::visit`]; the window has `H` rows.
+    /// As for [`Walk::visit`]; the window is `H`×`K`.
     #[inline(always)]
-    unsafe fn planes<S, const H: usize>(&self, s: S, io: Io<T>, rows: Range<usize>)
+    unsafe fn planes<S, const H: usize, const K: usize>(&self, s: S, io: Io<T>, rows: Range<usize>)
     where
         S: Lanes<A, M = M>,
         R: Reduce<A, S, T = T>,
@@ -154,6 +191,13 @@ impl<A: Lane, R, T: bytemuck::Pod, M: Copy> Flat<A, R, T, M> {
         let geometry = &self.layer.geometry;
         let [_, height, width] = &geometry.axes;
         let pitch = width.input;
+        // The folded rows of a plane, with a vector of identities before them, which is never written again, and room behind them.
+        let mut scratch = MaybeUninit::<[u64; SCRATCH / 8]>::uninit();
+        let scratch: *mut A = scratch.as_mut_ptr().cast();
+        if const { K > 3 } {
+            // SAFETY: the first elements of the scratch, which holds a vector.
+            unsafe { s.store(scratch, s.splat(self.op.fill())) };
+        }
         let mut caution = Caution::default();
         let mut at = Position::of(geometry, rows.start);
         let io = self.layer.rebased(io, &at);
@@ -165,30 +209,25 @@ impl<A: Lane, R, T: bytemuck::Pod, M: Copy> Flat<A, R, T, M> {
             if !careful {
                 let slab = io.src.wrapping_add(at.slab_offset(&self.layer));
                 let mut flag = self.op.clean(s);
+                // How many rows from `y` on have the same rows of the window inside the input, and which class they are.
+                let alike = |y: usize| {
+                    let below = height.input - 1 - y;
+                    let rows = if y < H / 2 || below < H / 2 { 1 } else { (below + 1 - H / 2).min(at.y + count - y) };
+                    (rows, if y < H / 2 { y } else { H - 1 - below.min(H / 2) })
+                };
                 let mut y = at.y;
                 while y < at.y + count {
-                    let (is_top, is_bottom) = (H == 3 && y == 0, H == 3 && y + 1 == height.input);
-                    let rows = match (is_top || is_bottom, H) {
-                        (true, _) => 1,
-                        (false, 1) => count,
-                        (false, _) => (height.input - 1).min(at.y + count) - y,
-                    };
+                    let (rows, class) = alike(y);
                     let mut window = [self.identity.as_ptr(); H];
                     for i in 0..H {
-                        if !(is_top && i == 0 || is_bottom && i + 1 == H) {
-                            window[i] = slab.wrapping_add((y + i).wrapping_sub(H / 2).wrapping_mul(pitch));
+                        let row = (y + i).wrapping_sub(H / 2);
+                        if row < height.input {
+                            window[i] = slab.wrapping_add(row * pitch);
                         }
                     }
-                    let lowest = slab.wrapping_add((y + if is_bottom { 0 } else { H / 2 }) * pitch);
+                    let lowest = slab.wrapping_add((y + H / 2).min(height.input - 1) * pitch);
                     let dst = self.layer.row(&io, &at, y);
                     let end = self.layer.end(&io, &at, y, dst);
-                    let class = if is_top {
-                        0
-                    } else if is_bottom {
-                        2
-                    } else {
-                        1
-                    };
                     let run = Run {
                         window,
                         dst,
@@ -198,7 +237,27 @@ impl<A: Lane, R, T: bytemuck::Pod, M: Copy> Flat<A, R, T, M> {
                         divisors: class * R::WORDS * (pitch + MOST_LANES),
                     };
                     // SAFETY: rows of the plane, and their outputs.
-                    flag = unsafe { self.run::<S, H>(s, &run, flag) };
+                    flag = unsafe {
+                        if const { K == 3 } {
+                            self.run::<S, H>(s, &run, flag)
+                        } else {
+                            down::<A, S, R, H>(s, self.op, &run, scratch.add(S::N + (y - at.y) * pitch), flag)
+                        }
+                    };
+                    y += rows;
+                }
+                let mut y = at.y;
+                while const { K > 3 } && y < at.y + count {
+                    // Without divisors all rows are alike now.
+                    let (rows, class) = if R::WORDS == 0 { (count, 0) } else { alike(y) };
+                    let dst = self.layer.row(&io, &at, y);
+                    let writable = until(dst, self.layer.end(&io, &at, y, dst));
+                    let divisors = class * R::WORDS * (pitch + MOST_LANES);
+                    // SAFETY: rows of the plane that have been folded down, between vectors of identities, and their outputs.
+                    unsafe {
+                        let folded = scratch.add(S::N + (y - at.y) * pitch);
+                        self.across::<S, K>(s, folded, dst, rows * pitch, writable, divisors);
+                    }
                     y += rows;
                 }
                 careful = R::WATCH && self.op.dirty(s, flag);
@@ -234,24 +293,11 @@ impl<A: Lane, R, T: bytemuck::Pod, M: Copy> Flat<A, R, T, M> {
         let (ends, words, window) = (self.ends.as_ptr(), self.divisors.as_ptr().wrapping_add(run.divisors), run.window);
         let (dst, len) = (run.dst, run.len);
         let identity = s.splat(op.fill());
-        // The rows of the window at element `i` of the run and the following, folded and watched: each element is in the middle row of
-        // one.
         let fold = inline(
             #[inline(always)]
             |i: usize, flag: &mut R::Flag| {
-                let mut v = [identity; H];
-                for row in 0..H {
-                    // SAFETY: the caller asks for what may be read.
-                    v[row] = unsafe { op.load(s, window[row].add(i)) };
-                }
-                if R::WATCH {
-                    *flag = op.watch(s, *flag, v[H / 2], v[H / 2]);
-                }
-                let mut down = v[0];
-                for row in 1..H {
-                    down = op.join(s, down, v[row]);
-                }
-                down
+                // SAFETY: the caller asks for what may be read.
+                unsafe { fold_down::<A, S, R, H>(s, op, &window, i, S::N, flag) }
             },
         );
         let last = (len - 1) / S::N;
@@ -260,22 +306,9 @@ impl<A: Lane, R, T: bytemuck::Pod, M: Copy> Flat<A, R, T, M> {
             #[inline(always)]
             |flag: &mut R::Flag| {
                 let i = last * S::N;
-                if i + S::N <= run.readable {
-                    return fold(i, flag);
-                }
-                let mut v = [identity; H];
-                for row in 0..H {
-                    // SAFETY: `len - i` elements are left of each row of the run.
-                    v[row] = unsafe { op.load_first(s, window[row].add(i), len - i) };
-                }
-                if R::WATCH {
-                    *flag = op.watch(s, *flag, v[H / 2], v[H / 2]);
-                }
-                let mut down = v[0];
-                for row in 1..H {
-                    down = op.join(s, down, v[row]);
-                }
-                down
+                let n = if i + S::N <= run.readable { S::N } else { len - i };
+                // SAFETY: `len - i` elements are left of each row of the run, and maybe more may be read.
+                unsafe { fold_down::<A, S, R, H>(s, op, &window, i, n, flag) }
             },
         );
         // What the window at column `column` becomes.
@@ -283,14 +316,14 @@ impl<A: Lane, R, T: bytemuck::Pod, M: Copy> Flat<A, R, T, M> {
             #[inline(always)]
             |column: usize, left: S::V, middle: S::V, right: S::V| {
                 // SAFETY: `column < pitch`; from there on each word of the table has a vector.
-                let ([is_first, is_last], divisor) = unsafe {
+                let (is_first, is_last, divisor) = unsafe {
                     let words = words.wrapping_add(column);
                     let divisor = op.divisor(
                         s,
                         #[inline(always)]
                         |word| s.load(words.add(word * (pitch + MOST_LANES))),
                     );
-                    (*ends.add(column), divisor)
+                    (*ends.add(2 * column), *ends.add(2 * column + 1), divisor)
                 };
                 let (left, right) = (s.pick(is_first, identity, left), s.pick(is_last, identity, right));
                 op.finish(s, op.join(s, op.join(s, left, middle), right), divisor)
@@ -321,4 +354,123 @@ impl<A: Lane, R, T: bytemuck::Pod, M: Copy> Flat<A, R, T, M> {
         }
         flag
     }
+
+    /// The outputs of windows `K` wide at `len` elements that have been folded down.
+    ///
+    /// # Safety
+    /// `folded` holds `len` elements, a vector before them and two behind; from `dst` on, `len` and `writable` elements
+    /// are the run's to write; `divisors` is where a class begins.
+    #[inline(always)]
+    unsafe fn across<S, const K: usize>(
+        &self,
+        s: S,
+        folded: *const A,
+        dst: *mut T,
+        len: usize,
+        writable: usize,
+        divisors: usize,
+    ) where
+        S: Lanes<A, M = M>,
+        R: Reduce<A, S, T = T>,
+    {
+        const { assert!(S::PLAIN || K / 2 <= S::N) };
+        let (op, pitch) = (self.op, self.layer.geometry.axes[2].input);
+        let (ends, words) = (self.ends.as_ptr(), self.divisors.as_ptr().wrapping_add(divisors));
+        let identity = s.splat(op.fill());
+        let step = S::N % pitch;
+        let (mut i, mut column) = (0, 0);
+        while i < len {
+            // SAFETY: `column < pitch`, from which on each word of the table has a vector, and which has as many masks as a window has
+            // columns around its middle.
+            let v = unsafe {
+                let words = words.wrapping_add(column);
+                let divisor = op.divisor(
+                    s,
+                    #[inline(always)]
+                    |word| s.load(words.add(word * (pitch + MOST_LANES))),
+                );
+                let (ends, first) = (ends.add((K - 1) * column), folded.add(i).sub(K / 2));
+                let mut v = s.pick(*ends, identity, s.load(first));
+                for tap in 1..K {
+                    let mut tapped = s.load(first.add(tap));
+                    if tap != K / 2 {
+                        let end = *ends.add(if tap < K / 2 { tap } else { tap - 1 });
+                        tapped = s.pick(end, identity, tapped);
+                    }
+                    v = op.join(s, v, tapped);
+                }
+                op.finish(s, v, divisor)
+            };
+            // SAFETY: what is left of the outputs, or a whole vector where so much may be written.
+            unsafe {
+                let dst = dst.add(i);
+                if i + S::N <= writable {
+                    op.store(s, dst, v);
+                } else {
+                    op.store_first(s, dst, len - i, v);
+                }
+            }
+            i += S::N;
+            column += step;
+            column -= if column >= pitch { pitch } else { 0 };
+        }
+    }
+}
+
+/// Folds the window's rows of a run into scratch, and puts two vectors of identities behind it.
+///
+/// # Safety
+/// The run is as `Run` says; `to` has room for it and three vectors.
+#[inline(always)]
+unsafe fn down<A: Lane, S: Lanes<A>, R: Reduce<A, S>, const H: usize>(
+    s: S,
+    op: R,
+    run: &Run<R::T, H>,
+    to: *mut A,
+    mut flag: R::Flag,
+) -> R::Flag {
+    let mut i = 0;
+    while i < run.len {
+        let n = if i + S::N <= run.readable { S::N } else { (run.len - i).min(S::N) };
+        // SAFETY: elements of the run, or that may be read; and room in scratch.
+        unsafe { s.store(to.add(i), fold_down::<A, S, R, H>(s, op, &run.window, i, n, &mut flag)) };
+        i += S::N;
+    }
+    // SAFETY: less than a vector behind the run, and room for two others.
+    unsafe {
+        s.store(to.add(i), s.splat(op.fill()));
+        s.store(to.add(i + S::N), s.splat(op.fill()));
+    }
+    flag
+}
+
+/// The rows of the window at `n` elements from `i` on, folded and watched: each element is in the middle row of one.
+///
+/// # Safety
+/// `n` elements are readable in each row.
+#[inline(always)]
+unsafe fn fold_down<A: Lane, S: Lanes<A>, R: Reduce<A, S>, const H: usize>(
+    s: S,
+    op: R,
+    window: &[*const R::T; H],
+    i: usize,
+    n: usize,
+    flag: &mut R::Flag,
+) -> S::V {
+    let mut v = [s.splat(op.fill()); H];
+    for row in 0..H {
+        // SAFETY: by this function's contract.
+        v[row] = unsafe {
+            let row = window[row].add(i);
+            if n == S::N { op.load(s, row) } else { op.load_first(s, row, n) }
+        };
+    }
+    if R::WATCH {
+        *flag = op.watch(s, *flag, v[H / 2], v[H / 2]);
+    }
+    let mut down = v[0];
+    for row in 1..H {
+        down = op.join(s, down, v[row]);
+    }
+    down
 }

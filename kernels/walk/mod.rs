@@ -5,7 +5,7 @@
 //!
 //! | walk | visits | chosen for |
 //! |---|---|---|
-//! | [`flat`] | a plane as one run, in registers | planar, 3 columns, a stride of 1, rows as long as the input's |
+//! | [`flat`] | a plane as one run | planar, 3 columns, or 5×5 and a small plane, a stride of 1, rows as long as the input's |
 //! | [`rows`] | a row of outputs in registers | planar, 2 or 3 columns, a stride of 1, 2 or 3 along the row |
 //! | [`pairs`] | short rows in pairs, columns first | planar, 2×2 that moves by 2, integers and extremes of 16-bit floats |
 //! | [`columns`] | channels last: a row of pixels, column by column, in rows of accumulators | 2 or 3 columns, pixels of two vectors and more |

@@ -98,11 +98,16 @@ pub fn relatives_agree<T: Sample>(layer: &Layer, src: &[T]) {
     }
 }
 
-/// Whether two walks give the same bits for the same layer: `flat` gives way to `rows` where rows have gaps, they, `planes` and
+/// Whether two walks give the same bits for the same layer: `flat` gives way to `rows` or `planes` where rows have gaps, they, `planes` and
 /// `columns` to `bands` where they have no loops, and `rows` to `pairs` where the order does not matter.
 pub fn is_same_walk(a: &str, b: &str) -> bool {
     let gives_way = |a, b| {
-        matches!((a, b), ("flat" | "pairs", "rows") | ("flat" | "rows" | "pairs" | "planes" | "columns", "bands"))
+        matches!(
+            (a, b),
+            ("flat" | "pairs", "rows")
+                | ("flat", "planes")
+                | ("flat" | "rows" | "pairs" | "planes" | "columns", "bands")
+        )
     };
     a == b || gives_way(a, b) || gives_way(b, a)
 }

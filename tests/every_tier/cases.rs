@@ -335,7 +335,7 @@ type LargeCase = fn(usize) -> Layer;
 const ANY: Op = Op::Sum;
 
 /// Kernels cut a layer in tiles that fit 8 KiB of scratch, or 32: these layers fit neither in one way or another.
-pub const LARGE: [(&str, LargeCase); 34] = [
+pub const LARGE: [(&str, LargeCase); 36] = [
     ("wide_3s1", |bytes| Layer::new(ANY, Layout::Nchw, &[1, 1, 4, 40_000 / bytes + 5], &[3, 3]).padding(&[1, 1])),
     ("wide_3s2", |bytes| {
         Layer::new(ANY, Layout::Nchw, &[1, 1, 5, 50_000 / bytes + 6], &[3, 3]).stride(&[2, 2]).padding(&[1, 1])
@@ -377,6 +377,8 @@ pub const LARGE: [(&str, LargeCase); 34] = [
     // Pixels of two vectors and a rest on every tier, more rows than are done again together, or pixels longer than the scratch.
     ("columns_3s1", |_| Layer::new(ANY, Layout::Nhwc, &[1, 139, 19, 6], &[3, 3]).padding(&[1, 1])),
     ("columns_3s2", |_| Layer::new(ANY, Layout::Nhwc, &[1, 131, 37, 8], &[3, 3]).stride(&[2, 2]).padding(&[1, 1])),
+    ("flat_5s1", |_| Layer::new(ANY, Layout::Nchw, &[2, 2, 44, 37], &[5, 5]).padding(&[2, 2])),
+    ("flat_5s1_low", |_| Layer::new(ANY, Layout::Nchw, &[1, 9, 3, 31], &[5, 5]).padding(&[2, 2])),
     ("columns_5s1", |_| Layer::new(ANY, Layout::Nhwc, &[1, 137, 18, 5], &[5, 5]).padding(&[2, 2])),
     ("columns_2s2", |_| Layer::new(ANY, Layout::Nhwc, &[2, 128, 7, 5], &[2, 2]).stride(&[2, 2])),
     ("columns_1d", |_| Layer::new(ANY, Layout::Nhwc, &[2, 150, 31], &[3]).stride(&[3]).padding(&[1])),
@@ -384,8 +386,8 @@ pub const LARGE: [(&str, LargeCase); 34] = [
     ("columns_in_parts", |bytes| {
         Layer::new(ANY, Layout::Nhwc, &[1, 17_000 / bytes + 9, 3, 4], &[3, 3]).padding(&[1, 1])
     }),
-    ("columns_with_gaps", |_| {
-        Layer::new(ANY, Layout::Blocked(129), &[1, 200, 8, 6], &[3, 3])
+    ("columns_dilated", |_| {
+        Layer::new(ANY, Layout::Blocked(129), &[1, 258, 8, 6], &[3, 3])
             .stride(&[1, 2])
             .dilation(&[2, 1])
             .padding(&[2, 1])
