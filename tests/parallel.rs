@@ -17,9 +17,12 @@ fn layers() -> Vec<Layer> {
     vec![
         square(Nchw, [2, 3, 23, 29], 3, 2, 1),
         square(Nchw, [1, 5, 17, 19], 2, 2, 0),
+        square(Nchw, [1, 3, 23, 19], 3, 1, 1),
         square(Nchw, [1, 3, 31, 18], 5, 1, 2),
+        square(Nchw, [1, 3, 31, 18], 7, 1, 3),
         square(Nchw, [1, 2, 29, 37], 13, 1, 6),
         square(Nhwc, [1, 37, 13, 11], 3, 1, 1),
+        square(Nhwc, [1, 130, 21, 5], 3, 1, 1),
         square(Nhwc, [2, 3, 19, 11], 9, 1, 4),
         square(Blocked(8), [1, 24, 11, 9], 3, 2, 1),
         square(Nchw, [1, 3, 7, 5], 1, 1, 2).allow_empty(),

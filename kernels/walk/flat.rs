@@ -111,10 +111,15 @@ impl<A: Lane, R, T, M: Copy> Flat<A, R, T, M> {
         let [_, height, width] = &layer.geometry.axes;
         let pitch = width.input;
         let side = shape.side();
+        // The lanes that are in some columns of a row, where the first lane is in `column`.
         let lanes = |column: usize, some: Range<usize>| {
-            let mut bits = 0;
-            for lane in 0..S::N {
-                bits |= u64::from(some.contains(&((column + lane) % pitch))) << lane;
+            let mut bits = 0_u64;
+            for one in some {
+                let mut lane = (one + pitch - column) % pitch;
+                while lane < S::N {
+                    bits |= 1 << lane;
+                    lane += pitch;
+                }
             }
             s.mask(bits)
         };
@@ -137,7 +142,11 @@ impl<A: Lane, R, T, M: Copy> Flat<A, R, T, M> {
             for y in (0..side).chain([height.output / 2]).chain(below) {
                 let row = bands.divisors().row::<S, R>(0, y.min(height.output - 1));
                 for word in 0..R::WORDS {
-                    divisors.extend((0..pitch + MOST_LANES).map(|column| row.word(column % pitch, word)));
+                    divisors.extend((0..pitch).map(|column| row.word(column, word)));
+                    // Around and around.
+                    for _ in 0..MOST_LANES {
+                        divisors.push(divisors[divisors.len() - pitch]);
+                    }
                 }
             }
         }
@@ -259,6 +268,22 @@ impl<A: Lane, R, T: bytemuck::Pod, M: Copy> Flat<A, R, T, M> {
                         self.across::<S, K>(s, folded, dst, rows * pitch, writable, divisors);
                     }
                     y += rows;
+                }
+                // A part of a plane: the rows around it are in windows, but in the middle of none.
+                if R::WATCH && H > 1 {
+                    let (above, below) = (at.y.saturating_sub(H / 2), at.y + count);
+                    for rows in [above..at.y, below..(below + H / 2).min(height.input)] {
+                        // SAFETY: rows of the plane.
+                        unsafe {
+                            flag = watch_all::<A, S, R>(
+                                s,
+                                self.op,
+                                slab.wrapping_add(rows.start * pitch),
+                                rows.len() * pitch,
+                                flag,
+                            );
+                        }
+                    }
                 }
                 careful = R::WATCH && self.op.dirty(s, flag);
                 if careful {
@@ -440,6 +465,32 @@ unsafe fn down<A: Lane, S: Lanes<A>, R: Reduce<A, S>, const H: usize>(
     unsafe {
         s.store(to.add(i), s.splat(op.fill()));
         s.store(to.add(i + S::N), s.splat(op.fill()));
+    }
+    flag
+}
+
+/// Watches `len` elements.
+///
+/// # Safety
+/// They are readable.
+#[inline(always)]
+unsafe fn watch_all<A: Lane, S: Lanes<A>, R: Reduce<A, S>>(
+    s: S,
+    op: R,
+    from: *const R::T,
+    len: usize,
+    mut flag: R::Flag,
+) -> R::Flag {
+    let mut i = 0;
+    while i < len {
+        let n = (len - i).min(S::N);
+        // SAFETY: by this function's contract.
+        let v = unsafe {
+            let from = from.add(i);
+            if n == S::N { op.load(s, from) } else { op.load_first(s, from, n) }
+        };
+        flag = op.watch(s, flag, v, v);
+        i += S::N;
     }
     flag
 }
