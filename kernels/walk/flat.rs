@@ -111,25 +111,24 @@ impl<A: Lane, R, T, M: Copy> Flat<A, R, T, M> {
         let [_, height, width] = &layer.geometry.axes;
         let pitch = width.input;
         let side = shape.side();
-        // The lanes that are in some columns of a row, where the first lane is in `column`.
-        let lanes = |column: usize, some: Range<usize>| {
-            let mut bits = 0_u64;
-            for one in some {
-                let mut lane = (one + pitch - column) % pitch;
-                while lane < S::N {
-                    bits |= 1 << lane;
-                    lane += pitch;
-                }
-            }
-            s.mask(bits)
-        };
         let ends = s.vectorize(
             #[inline(always)]
             || {
                 let mut ends = Vec::with_capacity(2 * side * pitch);
                 for column in 0..pitch {
-                    ends.extend((0..side).map(|i| lanes(column, 0..side - i)));
-                    ends.extend((0..side).map(|i| lanes(column, pitch.saturating_sub(i + 1)..pitch)));
+                    for end in 0..2 * side {
+                        let some = if end < side { 0..side - end } else { pitch.saturating_sub(end + 1 - side)..pitch };
+                        // The lanes that are in those columns of a row, where the first lane is in `column`.
+                        let mut bits = 0_u64;
+                        for one in some {
+                            let mut lane = (one + pitch - column) % pitch;
+                            while lane < S::N {
+                                bits |= 1 << lane;
+                                lane += pitch;
+                            }
+                        }
+                        ends.push(s.mask(bits));
+                    }
                 }
                 ends
             },
