@@ -132,11 +132,12 @@ fn a_sweep_has_a_point_for_each_size_and_is_drawn() {
         let longest = if rank == 1 { 15_000 } else { 63 };
         assert_eq!((curve[0]["kernel"].clone(), curve[curve.len() - 1]["kernel"].clone()), (json!(2), json!(longest)));
         assert!(curve.iter().all(|point| point["ns"].as_f64() > Some(0.0) && point["tier"] == "portable"), "{curve:?}");
-        // From 8 to 63 taps an axis the direct method has eight times as many taps to fold, and sixty times on two axes.
+        // From 8 taps an axis to the longest window the direct method has 60 times as many taps to fold on two axes, 1900 times on one: so
+        // far apart that no neighbour on the machine hides it.
         let times = |key: &str, kernel: u32| {
             curve.iter().find(|point| point["kernel"] == kernel).unwrap()[key].as_f64().unwrap()
         };
-        let growth = |key: &str| times(key, 63) / times(key, 8);
+        let growth = |key: &str| times(key, longest) / times(key, 8);
         assert!(growth("direct_ns") > 2.0 * growth("ns"), "{rank}-D {op} {element}: {curve:?}");
     }
     let svg = fs::read_to_string(&plot).unwrap();
