@@ -18,8 +18,8 @@
 //! 4. A run's last vector spills into the next run, which is stored later. The last vectors of the memory are partial.
 //!
 //! Before: `rows`, one row at a time in whole vectors, 6.6 (28×28, max) and 8.9 (35×35, average) times the streaming bound on
-//! AVX2, `f32`, Zen 3; `planes`, which copies rows into scratch and out
-//! again, 5.5 (5×5 over 20×20, `f32`) and 16 (`u8`) where this takes 3.8 and 9.7.
+//! AVX2, `f32`, Zen 3; `planes`, which copies rows into scratch and out again, 5.5 (5×5 over 20×20, `f32`) and 16 (`u8`) where
+//! this takes 3.8 and 9.7.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -94,7 +94,8 @@ pub(crate) struct Flat<A, R, T, M> {
     /// For each column: where lanes from there on are the first of a row, and where the last; for windows 5 wide, first where they
     /// are one of the first two, and in the end one of the last two.
     ends: Vec<M>,
-    /// `[class of rows][word][column]`: a class for each row above the middle ones, one for those, and one for each below. The columns around and around, as many as a vector that begins at the last one has.
+    /// `[class of rows][word][column]`: a class for each row above the middle ones, one for those, and one for each below. The
+    /// columns around and around, as many as a vector that begins at the last one has.
     divisors: Vec<A>,
     /// A row of identities.
     identity: Vec<T>,

@@ -8,7 +8,7 @@
 //! | [`flat`] | a plane as one run | planar, 3 columns, or 5×5 and a small plane, a stride of 1, rows as long as the input's |
 //! | [`rows`] | a row of outputs in registers | planar, 2 or 3 columns, a stride of 1, 2 or 3 along the row |
 //! | [`pairs`] | short rows in pairs, columns first | planar, 2×2 that moves by 2, integers and extremes of 16-bit floats |
-//! | [`columns`] | channels last: a row of pixels, column by column, in rows of accumulators | 2 or 3 columns, pixels of two vectors and more |
+//! | [`columns`] | channels last: a row of pixels, column by column, in rows of accumulators | 2×2/2, 3×3/1, 3×3/2, 3/3 and 5×5/1, pixels of two vectors and more |
 //! | [`bands`] | a band of output rows: down the window's columns into scratch rows, then across them | every other layer whose scratch row fits; long windows |
 //! | [`planes`] | a small plane as one run, through scratch | planar, strides of 1, and the plane fits |
 //! | [`pixels`] | a pixel at a time, lanes are its inner elements | windows with gaps that span thousands of columns |
