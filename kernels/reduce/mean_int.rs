@@ -154,7 +154,9 @@ impl Extent {
 ///
 /// With `d = c·f` and `e = m·d − 2¹⁶⁺ˢ < d`, it is exact where `n·f·e < 2¹⁶⁺ˢ`; and `n·f·e < 255.5·2ˢ⁺¹·2ˢ⁺¹`, which is
 /// less for `s ≤ 6`, so for divisors up to 127. (One `s` for all divisors, since no tier shifts lanes by different
-/// amounts for less than two more instructions; `f` makes up for it.) With `s = 7`, for divisors up to 256, the excess
+/// amounts for less than two more instructions; `f` makes up for it.) For divisors up to 16, `s = 0` and `f = 1` are as good, and
+/// one multiplication is all: `n·e < 255.5·C·C < 2¹⁶`; 1 alone has an `m` of 17 bits, and with 2¹⁶ − 1 for it and a bias of 1,
+/// `q = ⌊(sum + 1)·(1 − 2⁻¹⁶)⌋ = sum`. With `s = 7`, for divisors up to 256, the excess
 /// `n·f·e / (d·2¹⁶⁺ˢ)` is below 1/128, so `q` may be 1 too large and nothing else: then `n − q·c` is negative. All of `n` and `n·f` still
 /// fit 16 bits, unsigned. A tie was rounded up where `q·c = n` and `c` is even; what it should have become depends on the
 /// rounding. Every divisor and every sum are compared with a division in `tests` below.
@@ -169,11 +171,15 @@ impl<T: Integer> Short<T> {
     /// The largest divisor.
     const MOST: u64 = 256;
 
+    /// The largest of a layer whose quotients are one multiplication.
+    const MOST_AT_ONCE: u64 = 16;
+
     /// What is added to the taps of a signed type, each, so that none is negative.
     const OFFSET: i16 = if T::SIGNED { 128 } else { 0 };
 
     pub(crate) fn new(extent: Extent, rounding: Rounding) -> Self {
-        let shift = extent.divisor.next_power_of_two().trailing_zeros().saturating_sub(1);
+        let is_small = extent.divisor <= Self::MOST_AT_ONCE;
+        let shift = if is_small { 0 } else { extent.divisor.next_power_of_two().trailing_zeros() - 1 };
         Self { element: PhantomData, rounding, shift }
     }
 }
@@ -188,11 +194,15 @@ impl<T: Integer, S: Integers16 + Widen<T, i16>> Reduce<i16, S> for Short<T> {
     fn words(self, divisor: usize) -> [i16; MOST_WORDS] {
         let c = divisor.clamp(1, Self::MOST as usize) as u32;
         let mut f = 1;
-        while c * f * 2 <= 2 << self.shift {
+        while self.shift > 0 && c * f * 2 <= 2 << self.shift {
             f *= 2;
         }
         let m = (1_u32 << (16 + self.shift)).div_ceil(c * f);
-        let bias = c / 2 + Self::OFFSET as u32 * c;
+        let mut bias = c / 2 + Self::OFFSET as u32 * c;
+        if self.shift == 0 && c == 1 {
+            bias += 1;
+        }
+        let m = m.min(u16::MAX.into());
         // An odd divisor has no ties: 0 times a quotient is no sum but 0.
         let even = if c.is_multiple_of(2) { c } else { 0 };
         [bias as i16, f as i16, m as i16, even as i16, -(c as i16)]
@@ -206,7 +216,8 @@ impl<T: Integer, S: Integers16 + Widen<T, i16>> Reduce<i16, S> for Short<T> {
     #[inline(always)]
     fn finish(self, s: S, v: S::V, [bias, f, m, even, minus_c]: [S::V; 5]) -> S::V {
         let n = s.add(v, bias);
-        let q = s.shift_right(s.mul_high(s.mul_low(n, f), m), self.shift);
+        let q =
+            if self.shift == 0 { s.mul_high(n, m) } else { s.shift_right(s.mul_high(s.mul_low(n, f), m), self.shift) };
         let q = if self.shift == 7 { s.add(q, s.sign(s.add(n, s.mul_low(q, minus_c)))) } else { q };
         let is_tie = s.equal(s.mul_low(q, even), n);
         let q = match self.rounding {
@@ -301,7 +312,7 @@ mod tests {
         for rounding in [Rounding::HalfToEven, Rounding::HalfAwayFromZero] {
             for c in 1..=Short::<T>::MOST {
                 for largest in
-                    (0..8).map(|bits| 1 << bits | 1).chain([Short::<T>::MOST]).filter(|largest| *largest >= c)
+                    (0..8).map(|bits| 1 << bits | 1).chain([16, Short::<T>::MOST]).filter(|largest| *largest >= c)
                 {
                     let op = Short::<T>::new(Extent { taps: c, divisor: largest }, rounding);
                     let words = Reduce::<i16, Scalar>::words(op, c as usize);
