@@ -129,18 +129,6 @@ pub(crate) trait Lanes<A: Lane>: Simd {
     /// The mask of the first `n` lanes.
     fn first(self, n: usize) -> Self::M;
 
-    /// The mask whose lane `i` is bit `i`: for plans, not for loops.
-    #[inline(always)]
-    fn mask(self, bits: u64) -> Self::M {
-        let mut lanes = [A::zeroed(); MOST_LANES];
-        for (i, lane) in lanes.iter_mut().enumerate() {
-            // Bytes of 1 are a positive number of every lane type.
-            bytemuck::bytes_of_mut(lane).fill((bits >> i & 1) as u8);
-        }
-        // SAFETY: `lanes` holds a vector.
-        self.greater(unsafe { self.load(lanes.as_ptr()) }, self.splat(A::zeroed()))
-    }
-
     /// `yes` where the mask says so, `no` elsewhere.
     fn pick(self, m: Self::M, yes: Self::V, no: Self::V) -> Self::V;
 

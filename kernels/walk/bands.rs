@@ -137,16 +137,12 @@ impl<A: Lane, R> Bands<A, R> {
                 let tile = Tile::new(geometry, tiling, x, c);
                 // SAFETY: by the contract of `visit`: the rows are units of the run, and the tile lies in them.
                 unsafe {
-                    let suspect = careful || caution.is_due();
-                    if suspect || self.tile(s, self.op, &io, &band, &tile, &mut workspace, false) {
-                        if !suspect {
-                            caution.dirty();
-                        }
-                        if R::WATCH {
-                            self.tile(s, self.op.careful(), &io, &band, &tile, &mut workspace, true);
-                        }
-                    } else {
-                        caution.clean();
+                    let mut suspect = careful || caution.is_due();
+                    if !suspect {
+                        suspect = caution.learn(self.tile(s, self.op, &io, &band, &tile, &mut workspace, false));
+                    }
+                    if R::WATCH && suspect {
+                        self.tile(s, self.op.careful(), &io, &band, &tile, &mut workspace, true);
                     }
                 }
                 c += tile.inner;

@@ -185,12 +185,7 @@ impl<A: Lane, R, T: bytemuck::Pod> Columns<A, R, T> {
                     // SAFETY: an output row of the run.
                     flag = unsafe { self.row::<S, H, K, W>(s, &io, &at, i, scratch.as_mut_ptr().cast(), flag) };
                 }
-                careful = R::WATCH && self.op.dirty(s, flag);
-                if careful {
-                    caution.dirty();
-                } else {
-                    caution.clean();
-                }
+                careful = R::WATCH && caution.learn(self.op.dirty(s, flag));
             }
             if careful {
                 let first = rows.start + to;

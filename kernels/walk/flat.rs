@@ -115,36 +115,47 @@ impl<A: Lane, R, T, M: Copy> Flat<A, R, T, M> {
         let ends = s.vectorize(
             #[inline(always)]
             || {
-                let mut ends = Vec::with_capacity(2 * side * pitch);
-                for column in 0..pitch {
-                    for end in 0..2 * side {
-                        let some = if end < side { 0..side - end } else { pitch.saturating_sub(end + 1 - side)..pitch };
-                        // The lanes that are in those columns of a row, where the first lane is in `column`.
-                        let mut bits = 0_u64;
-                        for one in some {
-                            let mut lane = (one + pitch - column) % pitch;
-                            while lane < S::N {
-                                bits |= 1 << lane;
-                                lane += pitch;
-                            }
-                        }
-                        ends.push(s.mask(bits));
+                let none = s.splat(A::zeroed());
+                let mut ends = vec![s.greater(none, none); 2 * side * pitch];
+                // Bytes of 1 are a positive number of every lane type.
+                let mut mark = A::zeroed();
+                bytemuck::bytes_of_mut(&mut mark).fill(1);
+                let mut row = Vec::with_capacity(pitch + S::N);
+                for end in 0..2 * side {
+                    let some = if end < side { 0..side - end } else { pitch.saturating_sub(end + 1 - side)..pitch };
+                    // The marked columns of a row, around and around: the lanes of a vector from any column on.
+                    row.clear();
+                    for column in 0..pitch {
+                        row.push(if some.contains(&column) { mark } else { A::zeroed() });
+                    }
+                    for i in 0..S::N {
+                        row.push(row[i]);
+                    }
+                    for column in 0..pitch {
+                        // SAFETY: `row` holds a vector from every column on.
+                        let marked = unsafe { s.load(row.as_ptr().add(column)) };
+                        ends[column * 2 * side + end] = s.greater(marked, none);
                     }
                 }
                 ends
             },
         );
         let bands = Bands::new::<S>(op, layer, tiling);
-        let side = height.kernel / 2;
-        let mut divisors = Vec::with_capacity((2 * side + 1) * R::WORDS * (pitch + MOST_LANES));
+        let above = height.kernel / 2;
+        let mut divisors = Vec::with_capacity((2 * above + 1) * R::WORDS * (pitch + S::N));
         if R::WORDS > 0 {
-            let below = (0..side).rev().map(|i| height.output.saturating_sub(i + 1));
-            for y in (0..side).chain([height.output / 2]).chain(below) {
+            let below = (0..above).rev().map(|i| height.output.saturating_sub(i + 1));
+            for y in (0..above).chain([height.output / 2]).chain(below) {
                 let row = bands.divisors().row::<S, R>(0, y.min(height.output - 1));
                 for word in 0..R::WORDS {
-                    divisors.extend((0..pitch).map(|column| row.word(column, word)));
+                    // Windows that reach neither end of a row are like the middle one.
+                    let middle = row.word(pitch / 2, word);
+                    for column in 0..pitch {
+                        let is_inside = column >= side && column + side < pitch;
+                        divisors.push(if is_inside { middle } else { row.word(column, word) });
+                    }
                     // Around and around.
-                    for _ in 0..MOST_LANES {
+                    for _ in 0..S::N {
                         divisors.push(divisors[divisors.len() - pitch]);
                     }
                 }
@@ -243,7 +254,7 @@ impl<A: Lane, R, T: bytemuck::Pod, M: Copy> Flat<A, R, T, M> {
                         len: rows * pitch,
                         readable: io.readable(lowest),
                         writable: until(dst, end),
-                        divisors: class * R::WORDS * (pitch + MOST_LANES),
+                        divisors: class * R::WORDS * (pitch + S::N),
                     };
                     // SAFETY: rows of the plane, and their outputs.
                     flag = unsafe {
@@ -261,7 +272,7 @@ impl<A: Lane, R, T: bytemuck::Pod, M: Copy> Flat<A, R, T, M> {
                     let (rows, class) = if R::WORDS == 0 { (count, 0) } else { alike(y) };
                     let dst = self.layer.row(&io, &at, y);
                     let writable = until(dst, self.layer.end(&io, &at, y, dst));
-                    let divisors = class * R::WORDS * (pitch + MOST_LANES);
+                    let divisors = class * R::WORDS * (pitch + S::N);
                     // SAFETY: rows of the plane that have been folded down, between vectors of identities, and their outputs.
                     unsafe {
                         let folded = scratch.add(S::N + (y - at.y) * pitch);
@@ -285,12 +296,7 @@ impl<A: Lane, R, T: bytemuck::Pod, M: Copy> Flat<A, R, T, M> {
                         }
                     }
                 }
-                careful = R::WATCH && self.op.dirty(s, flag);
-                if careful {
-                    caution.dirty();
-                } else {
-                    caution.clean();
-                }
+                careful = R::WATCH && caution.learn(self.op.dirty(s, flag));
             }
             if careful {
                 let first = rows.start + to;
@@ -346,7 +352,7 @@ impl<A: Lane, R, T: bytemuck::Pod, M: Copy> Flat<A, R, T, M> {
                     let divisor = op.divisor(
                         s,
                         #[inline(always)]
-                        |word| s.load(words.add(word * (pitch + MOST_LANES))),
+                        |word| s.load(words.add(word * (pitch + S::N))),
                     );
                     (*ends.add(2 * column), *ends.add(2 * column + 1), divisor)
                 };
@@ -412,7 +418,7 @@ impl<A: Lane, R, T: bytemuck::Pod, M: Copy> Flat<A, R, T, M> {
                 let divisor = op.divisor(
                     s,
                     #[inline(always)]
-                    |word| s.load(words.add(word * (pitch + MOST_LANES))),
+                    |word| s.load(words.add(word * (pitch + S::N))),
                 );
                 let (ends, first) = (ends.add((K - 1) * column), folded.add(i).sub(K / 2));
                 let mut v = s.pick(*ends, identity, s.load(first));

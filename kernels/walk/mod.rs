@@ -283,15 +283,16 @@ impl Caution {
         true
     }
 
+    /// Takes note of whether a tile was dirty, and says so.
     #[inline(always)]
-    fn clean(&mut self) {
-        self.next = 0;
-    }
-
-    #[inline(always)]
-    fn dirty(&mut self) {
-        self.next = (self.next * 2).clamp(1, 64);
-        self.left = self.next;
+    fn learn(&mut self, dirty: bool) -> bool {
+        if dirty {
+            self.next = (self.next * 2).clamp(1, 64);
+            self.left = self.next;
+        } else {
+            self.next = 0;
+        }
+        dirty
     }
 }
 

@@ -115,11 +115,8 @@ impl<A: Lane, S: Lanes<A>, R: Reduce<A, S>> Walk<S> for Planes<A, R> {
                         self.surround(s, from);
                     }
                     let flag = self.copy_in(s, &io, &at, count, from);
-                    careful = R::WATCH && self.op.dirty(s, flag);
-                    if careful {
-                        caution.dirty();
-                    } else {
-                        caution.clean();
+                    careful = R::WATCH && caution.learn(self.op.dirty(s, flag));
+                    if !careful {
                         self.fold(s, from, to, count);
                         self.copy_out(s, &io, &at, count, to, dst);
                     }

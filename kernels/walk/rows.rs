@@ -262,13 +262,8 @@ impl<A: Lane, R, T> Rows<A, R, T> {
                     top = top.wrapping_add(height.stride * row_step);
                     dst = dst.wrapping_add(out_step);
                 }
-                careful = R::WATCH && self.op.dirty(s, flag);
-                if careful {
-                    caution.dirty();
-                    done = 0;
-                } else {
-                    caution.clean();
-                }
+                careful = R::WATCH && caution.learn(self.op.dirty(s, flag));
+                done = if careful { 0 } else { done };
             }
             if done < count {
                 let first = to + done;
