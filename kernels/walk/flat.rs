@@ -35,6 +35,8 @@ use crate::kernels::table::WalkKind;
 /// The longest row, for windows 3 wide: masks and divisors for each of its columns stay in the L1 cache.
 const LONGEST: usize = 256;
 
+const _: () = assert!(LONGEST + MOST_LANES <= SCRATCH / 8 && MOST_5 + MOST_LANES <= SCRATCH / 8);
+
 /// The most elements of a plane, for windows 5 wide, whatever the element: folded down it waits in scratch, with four vectors around it.
 const MOST_5: usize = SCRATCH / size_of::<f64>() - 4 * MOST_LANES;
 
@@ -120,20 +122,22 @@ impl<A: Lane, R, T, M: Copy> Flat<A, R, T, M> {
                 // Bytes of 1 are a positive number of every lane type.
                 let mut mark = A::zeroed();
                 bytemuck::bytes_of_mut(&mut mark).fill(1);
-                let mut row = Vec::with_capacity(pitch + S::N);
+                // On the stack: nothing is allocated that is not kept.
+                let mut row = MaybeUninit::<[u64; SCRATCH / 8]>::uninit();
+                let row: *mut A = row.as_mut_ptr().cast();
                 for end in 0..2 * side {
                     let some = if end < side { 0..side - end } else { pitch.saturating_sub(end + 1 - side)..pitch };
                     // The marked columns of a row, around and around: the lanes of a vector from any column on.
-                    row.clear();
-                    for column in 0..pitch {
-                        row.push(if some.contains(&column) { mark } else { A::zeroed() });
+                    let mut column = 0;
+                    for i in 0..pitch + S::N {
+                        // SAFETY: the longest row of a layer of this walk and a vector are fewer elements than `row` has words.
+                        unsafe { row.add(i).write(if some.contains(&column) { mark } else { A::zeroed() }) };
+                        column += 1;
+                        column = if column == pitch { 0 } else { column };
                     }
-                    for i in 0..S::N {
-                        row.push(row[i]);
-                    }
                     for column in 0..pitch {
-                        // SAFETY: `row` holds a vector from every column on.
-                        let marked = unsafe { s.load(row.as_ptr().add(column)) };
+                        // SAFETY: a vector is written from every column on.
+                        let marked = unsafe { s.load(row.add(column)) };
                         ends[column * 2 * side + end] = s.greater(marked, none);
                     }
                 }
