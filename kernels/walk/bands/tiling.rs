@@ -15,9 +15,9 @@ const SMALL_BYTES: usize = 8 << 10;
 const BAND: usize = 16;
 
 /// What it costs to fold a vector of a long window's scratch row across, in vectors that are folded down. (Left out, tiles were too high
-/// and too narrow for it: 31×31 of three channels last `f32`, maxima 5.2 times the streaming bound for 4.6, averages 6.7 for 5.6; with 5
-/// for 3, as good; AVX2, Zen 3.)
-const ACROSS: f64 = 3.0;
+/// and too narrow for it: 31×31 of three channels last `f32`, maxima 5.2 times the streaming bound for 4.6, averages 6.7 for 5.6; AVX2,
+/// Zen 3.)
+const ACROSS: f64 = 5.0;
 
 /// Rows of a band of long windows, which share the window's rows.
 const LONG_BAND: usize = 32;
@@ -106,7 +106,8 @@ impl Tiling {
         // run each pixel.
         let run = if self.inner >= geometry.inner { self.pitch } else { self.inner };
         let vectors = (run.div_ceil(lanes) + 4) as f64 * lanes as f64 / run as f64;
-        (rows + passes) * columns * vectors
+        // The passes run over all of a tile at once, whatever its runs.
+        (rows * vectors + passes) * columns
     }
 
     /// A tile is a whole output row.
