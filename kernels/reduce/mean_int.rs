@@ -199,6 +199,7 @@ impl<T: Integer, S: Integers16 + Widen<T, i16>> Reduce<i16, S> for Short<T> {
         }
         let m = (1_u32 << (16 + self.shift)).div_ceil(c * f);
         let mut bias = c / 2 + Self::OFFSET as u32 * c;
+        // An `m` of 17 bits is cut by one, and the bias makes up for it.
         if self.shift == 0 && c == 1 {
             bias += 1;
         }

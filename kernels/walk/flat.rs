@@ -35,6 +35,7 @@ use crate::kernels::table::WalkKind;
 /// The longest row, for windows 3 wide: masks and divisors for each of its columns stay in the L1 cache.
 const LONGEST: usize = 256;
 
+// What `Flat::new` cuts masks from, a row and a vector, fits the scratch whatever a lane is.
 const _: () = assert!(LONGEST + MOST_LANES <= SCRATCH / 8 && MOST_5 + MOST_LANES <= SCRATCH / 8);
 
 /// The most elements of a plane, for windows 5 wide, whatever the element: folded down it waits in scratch, with four vectors around it.
@@ -130,13 +131,14 @@ impl<A: Lane, R, T, M: Copy> Flat<A, R, T, M> {
                     // The marked columns of a row, around and around: the lanes of a vector from any column on.
                     let mut column = 0;
                     for i in 0..pitch + S::N {
-                        // SAFETY: the longest row of a layer of this walk and a vector are fewer elements than `row` has words.
+                        // SAFETY: a row of a layer of this walk (`Shape::of`) and a vector are no more elements than `row` has words: asserted
+                        // where `LONGEST` is.
                         unsafe { row.add(i).write(if some.contains(&column) { mark } else { A::zeroed() }) };
                         column += 1;
                         column = if column == pitch { 0 } else { column };
                     }
                     for column in 0..pitch {
-                        // SAFETY: a vector is written from every column on.
+                        // SAFETY: `pitch + N` elements are written.
                         let marked = unsafe { s.load(row.add(column)) };
                         ends[column * 2 * side + end] = s.greater(marked, none);
                     }
