@@ -1,14 +1,13 @@
 //! The doors from `src/` into the fence: a kernel, and the lengths that make running it sound.
 
-use alloc::boxed::Box;
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 use core::ops::Range;
 
-use super::table::{Kernel, WalkKind};
-use super::walk::find::{Finder, Indices};
-use super::walk::{Io, Layer};
-use crate::Index;
+use super::driver::{Io, Layer};
+use super::kernel::Kernel;
+use super::seek::{Finder, Indices};
+use crate::index::IndicesMut;
 use crate::strides::Output;
 
 /// A kernel and the safe way to run it over slices: the door from `src/` into the fence.
@@ -16,7 +15,7 @@ use crate::strides::Output;
 /// A kernel knows its elements by their bits: that of f16 and bf16 is the same one, told apart by numbers. So the element
 /// `T` is known here, not there.
 pub struct Bound<T> {
-    kernel: Box<dyn Kernel>,
+    kernel: Kernel,
     /// Of the layer that the kernel was made for.
     output: Output,
     /// Elements from the first of its input to the last.
@@ -28,7 +27,7 @@ pub struct Bound<T> {
 
 impl<T: bytemuck::Pod> Bound<T> {
     /// `None` where the kernel's elements are not as long as `T`.
-    pub(super) fn new(kernel: Box<dyn Kernel>, layer: &Layer) -> Option<Self> {
+    pub(super) fn new(kernel: Kernel, layer: &Layer) -> Option<Self> {
         let (input_len, output) = (layer.input_extent(), layer.output());
         (kernel.element_bytes() == size_of::<T>()).then_some(Self {
             kernel,
@@ -42,14 +41,25 @@ impl<T: bytemuck::Pod> Bound<T> {
 }
 
 impl<T> Bound<T> {
-    pub(crate) fn walk(&self) -> WalkKind {
-        self.kernel.walk()
+    /// The name of the driver that visits the windows.
+    pub(crate) fn driver(&self) -> &'static str {
+        self.kernel.driver()
+    }
+
+    /// What the kernel is: driver, order, program.
+    pub(crate) fn describe(&self) -> &dyn core::fmt::Debug {
+        &self.kernel
+    }
+
+    /// Bytes that the kernel holds.
+    pub(crate) fn bytes(&self) -> usize {
+        self.kernel.bytes()
     }
 
     /// The kernel, for the other door.
     #[cfg(feature = "ndarray")]
-    pub(super) fn kernel(&self) -> &dyn Kernel {
-        &*self.kernel
+    pub(super) fn kernel(&self) -> &Kernel {
+        &self.kernel
     }
 
     /// Where the output's rows lie.
@@ -94,15 +104,15 @@ impl<T> Bound<T> {
             return Some(());
         }
         let src = src.as_ptr_range();
-        let io = Io { src: src.start, src_end: src.end, dst: dst.start, dst_end: dst.end };
+        let io = Io { src: src.start.cast(), src_end: src.end.cast(), dst: dst.start.cast(), dst_end: dst.end.cast() };
         // SAFETY: `src` is the whole input of the kernel's own layer and `dst`, which is borrowed mutably, exactly the output
         // of rows that it has: both were just compared. Elements of the kernel's length: `new` has compared that, and any
         // bits are a `T`, which is `Pod`.
         unsafe {
             match pieces {
                 #[cfg(feature = "rayon")]
-                2.. => self.kernel.run_shared(io.cast(), rows, pieces),
-                _ => self.kernel.run(io.cast(), rows),
+                2.. => self.kernel.run_shared(&io, rows, pieces),
+                _ => self.kernel.run(&io, rows),
             }
         }
         Some(())
@@ -111,14 +121,14 @@ impl<T> Bound<T> {
 
 /// A finder and the safe way to run it: as [`Bound`].
 pub struct BoundFind<T> {
-    finder: Box<dyn Finder>,
+    finder: Finder,
     input_len: usize,
     output: Output,
     element: PhantomData<fn(&[T])>,
 }
 
 impl<T: bytemuck::Pod> BoundFind<T> {
-    pub(super) fn new(finder: Box<dyn Finder>, layer: &Layer) -> Option<Self> {
+    pub(super) fn new(finder: Finder, layer: &Layer) -> Option<Self> {
         let (input_len, output) = (layer.input_extent(), layer.output());
         (finder.element_bytes() == size_of::<T>()).then_some(Self { finder, input_len, output, element: PhantomData })
     }
@@ -136,11 +146,11 @@ impl<T> BoundFind<T> {
     }
 
     /// Computes output rows, whose indices `indices` spans and whose values, where wanted, `dst`. `None` where a length is wrong.
-    pub(crate) fn run<I: Index>(
+    pub(crate) fn run(
         &self,
         src: &[T],
         dst: Option<&mut [T]>,
-        indices: &mut [I],
+        indices: IndicesMut<'_>,
         rows: Range<usize>,
     ) -> Option<()> {
         let need = self.output.span(rows.clone()).len();
@@ -151,15 +161,17 @@ impl<T> BoundFind<T> {
         let wants_values = dst.is_some();
         let src = src.as_ptr_range();
         let dst = dst.map_or(core::ptr::null_mut()..core::ptr::null_mut(), <[T]>::as_mut_ptr_range);
-        let io = Io { src: src.start, src_end: src.end, dst: dst.start, dst_end: dst.end };
-        let to = indices.as_mut_ptr();
-        let to = if size_of::<I>() == size_of::<i32>() { Indices::Short(to.cast()) } else { Indices::Long(to.cast()) };
+        let io = Io { src: src.start.cast(), src_end: src.end.cast(), dst: dst.start.cast(), dst_end: dst.end.cast() };
+        let to = match indices {
+            IndicesMut::Short(indices) => Indices::Short(indices.as_mut_ptr()),
+            IndicesMut::Long(indices) => Indices::Long(indices.as_mut_ptr()),
+        };
         if rows.is_empty() {
             return Some(());
         }
         // SAFETY: as for `Bound::run`; and `indices`, of one of the two types, spans the same rows, so that it has an element for each
         // output, at the output's own place.
-        unsafe { self.finder.run(io.cast(), wants_values, to, rows) };
+        unsafe { self.finder.run(&io, wants_values, to, rows) };
         Some(())
     }
 }

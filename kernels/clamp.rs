@@ -58,7 +58,7 @@ pub(crate) fn floats<A: Lane, S: Floats<A>>(s: S, dst: &mut [A], low: A, high: A
 /// 16-bit floats as integers of the same order; `nan` are the bits of the only NaN that an output has.
 #[cfg(feature = "half")]
 pub(crate) fn halves<S: Integers16>(s: S, dst: &mut [i16], low: i16, high: i16, nan: i16) {
-    use super::reduce::keys::turn;
+    use super::lane::keys::turn;
     let (p, len) = (dst.as_mut_ptr(), dst.len());
     s.vectorize(
         #[inline(always)]

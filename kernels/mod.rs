@@ -7,21 +7,26 @@
 #![allow(clippy::needless_range_loop, reason = "inner loops count: see walk/mod.rs")]
 
 mod bound;
+mod choose;
 mod clamp;
+mod driver;
 mod isa;
-mod reduce;
+mod kernel;
+mod lane;
+mod leaf;
 #[cfg(feature = "count-runs")]
 pub mod runs;
+mod seek;
 mod simd;
 mod table;
 mod token;
 #[cfg(feature = "ndarray")]
 mod views;
-mod walk;
 
 pub(crate) use bound::{Bound, BoundFind};
+pub(crate) use choose::names as drivers;
+pub(crate) use driver::Layer;
 pub(crate) use isa::scaled_32;
-pub(crate) use reduce::quantized::multiplier;
-pub(crate) use table::{Choice, Clamp, Operation, Pooled};
+pub(crate) use lane::quantized::multiplier;
+pub(crate) use table::{Clamp, Operation, Pooled};
 pub(crate) use token::missing;
-pub(crate) use walk::Layer;

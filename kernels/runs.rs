@@ -2,26 +2,24 @@
 //!
 //! A plan says which tier and walk it has chosen; this says which code was entered.
 
-use core::any::type_name;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use alloc::collections::BTreeMap;
 
-/// The types of a tier's token, of a walk with its operation, and of an element in memory, as the compiler names them. (f16 and
-/// bf16 share kernels, which see `i16`.)
+/// A tier's token and an element in memory, as the compiler names their types, and between them the driver's name. (f16 and bf16
+/// share kernels, which see `i16`.)
 pub type Types = [&'static str; 3];
 
 /// Off until it is asked for: a note allocates, and runs do not.
 static IS_ON: AtomicBool = AtomicBool::new(false);
 static RUNS: Mutex<BTreeMap<Types, usize>> = Mutex::new(BTreeMap::new());
 
-/// Notes a run of walk `W` over elements `T`, with the token `S`.
-pub(super) fn note<S, W, T>() {
+/// Notes a run.
+pub(super) fn note(types: Types) {
     if !IS_ON.load(Ordering::Relaxed) {
         return;
     }
-    let types = [type_name::<S>(), type_name::<W>(), type_name::<T>()];
     let mut runs = RUNS.lock().unwrap_or_else(PoisonError::into_inner);
     let count = runs.entry(types).or_default();
     *count = count.saturating_add(1);

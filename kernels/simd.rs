@@ -5,7 +5,7 @@
 //! - a **tier** is a token, [`Simd`], that exists only on a CPU that can run it;
 //! - a **lane** type is what one lane of a vector holds while windows are folded, [`Lanes`]; it may differ from the
 //!   element in memory: an average of `u8` folds in `u16` lanes, a maximum of `f16` in ordered `i16` keys;
-//! - an **operation**, [`Reduce`], loads elements into lanes, joins two vectors, and finishes a folded window;
+//! - an **operation**, [`LaneOp`], loads elements into lanes, joins two vectors, and finishes a folded window;
 //! - a **walk** (`walk/`) visits the windows. It knows where they are and nothing else.
 //!
 //! Every lane holds another output, so the order in which a window is folded never depends on the vector's width, and
@@ -16,14 +16,20 @@
 //! are `#[inline(always)]`, and why `scripts/codegen` looks for such calls.
 
 /// A tier's token: the proof that this CPU runs the tier's instructions. Zero-sized, free to copy, and made by
-/// `token.rs` alone, after it has checked every feature that the tier's functions enable.
+/// `token.rs` alone, after it has checked every feature that the tier's functions enable; or, where
+/// a token cannot be handed on, by [`Simd::assume`].
 pub(crate) trait Simd: Copy + Send + Sync + 'static {
-    /// The tier is there to be compared with, not to be fast: the general loops and the plain rules are all it runs.
-    const PLAIN: bool = false;
+    /// Whether leaves fold several registers side by side. Not where a vector is many instructions: there it is code and no speed.
+    const BLOCKS: bool = true;
 
-    /// Only the most common windows have loops of their own: the tier's vectors are many instructions each, and what is compiled
-    /// for it is half of the library.
-    const SPARING: bool = false;
+    /// Whether the tier has the leaves of the drivers that are for speed alone.
+    const TABLED: bool = true;
+
+    /// A token made anew, for a kernel that is called through a pointer to a function.
+    ///
+    /// # Safety
+    /// The CPU has every feature of the tier, as `detect` found once.
+    unsafe fn assume() -> Self;
 
     /// Runs `f` compiled for the tier's instructions. Entered once a call, around the outermost loop.
     fn vectorize<R>(self, f: impl FnOnce() -> R) -> R;
@@ -47,12 +53,12 @@ impl Lane for i64 {}
 /// The longest vector of any tier, in lanes: the size of a stack buffer that holds one.
 pub(crate) const MOST_LANES: usize = 64;
 
-/// Copies the first `n` of a vector's `most` elements: two moves that overlap, of the largest size that fits. A call of `memcpy`
-/// costs more than what it is called for.
+/// Copies the first `n` of a vector's `most` elements: two moves that overlap, of the largest size that fits. Not inlined: it
+/// serves the ends of runs alone, and in every leaf it would be most of the code.
 ///
 /// # Safety
 /// `n <= most` elements, of 64 bytes together at most, can be read at `from` and written at `to`, and they do not overlap.
-#[inline(always)]
+#[inline(never)]
 unsafe fn copy_part<T>(from: *const T, to: *mut T, n: usize, most: usize) {
     let (from, to, len) = (from.cast::<u8>(), to.cast::<u8>(), n * size_of::<T>());
     // Sizes that are no part of the vector, or of an element, are nothing that is compiled.
@@ -184,23 +190,6 @@ pub(crate) trait Lanes<A: Lane>: Simd {
         self.unzip(a, b).0
     }
 
-    /// Every third element of `a`, `b` and `c`, from the first on: a stride of 3, undone.
-    #[inline(always)]
-    fn third(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
-        let mut all = [A::zeroed(); 3 * MOST_LANES];
-        let mut thirds = [A::zeroed(); MOST_LANES];
-        // SAFETY: `all` holds three vectors, `thirds` one.
-        unsafe {
-            self.store(all.as_mut_ptr(), a);
-            self.store(all.as_mut_ptr().add(Self::N), b);
-            self.store(all.as_mut_ptr().add(2 * Self::N), c);
-            for i in 0..Self::N {
-                thirds[i] = all[3 * i];
-            }
-            self.load(thirds.as_ptr())
-        }
-    }
-
     /// The even and the odd elements of `a` then `b`.
     fn unzip(self, a: Self::V, b: Self::V) -> (Self::V, Self::V);
 
@@ -223,6 +212,7 @@ pub(crate) trait Lanes<A: Lane>: Simd {
     fn max(self, a: Self::V, b: Self::V) -> Self::V;
 
     /// The smaller, likewise.
+    #[cfg_attr(not(feature = "half"), allow(dead_code))]
     fn min(self, a: Self::V, b: Self::V) -> Self::V;
 
     /// Where `a` is the larger; nowhere where either is NaN.
@@ -235,8 +225,75 @@ pub(crate) trait Lanes<A: Lane>: Simd {
     fn xor(self, a: Self::V, b: Self::V) -> Self::V;
 }
 
+/// Lanes that tables move: a table names, for each lane put out, the lane that goes there.
+///
+/// A table lies in memory, as many bytes as a vector, in units of [`Tables::UNIT`] bytes, each an
+/// integer in the CPU's byte order. A lane is `size_of::<A>() / UNIT` units, and unit `j` of lane
+/// `l` holds `from·(size_of::<A>() / UNIT) + j` where lane `from` goes to lane `l`. Where a table
+/// holds anything else, what is put out may differ from tier to tier.
+pub(crate) trait Tables<A: Lane>: Lanes<A> {
+    /// Bytes of a unit of a table.
+    const UNIT: usize;
+
+    /// 1: any lane goes anywhere. 2: `permute` moves lanes within halves of the vector. The indices
+    /// of each half count from the half's first lane, and [`Tables::spread`] must have put into the
+    /// half what they name.
+    const HALVES: usize = 1;
+
+    /// Whether `permute_two` is a few cheap instructions, so that two registers are worth it.
+    const TWO: bool;
+
+    /// Whether `permute_two` costs no more than two times `permute` and a pick.
+    const PAIRS: bool = Self::TWO;
+
+    type Table: Copy;
+
+    /// # Safety
+    /// As many bytes as a vector has are readable at `p`. No alignment is needed, here or below.
+    unsafe fn table(self, p: *const u8) -> Self::Table;
+
+    /// Lane `l` is the lane of `v` that the table names for it.
+    fn permute(self, v: Self::V, t: Self::Table) -> Self::V;
+
+    /// Lane `l` is the lane that the table names for it, of the lanes of `a` and then those of `b`:
+    /// indices count on from the one to the other, and never within halves.
+    fn permute_two(self, a: Self::V, b: Self::V, t: Self::Table) -> Self::V;
+
+    /// Where `HALVES` is 2, the eight 4-byte words of `v` that the eight `u32`s at `p` name.
+    /// Elsewhere it is `v`, and nothing is read.
+    ///
+    /// # Safety
+    /// 32 bytes are readable at `p` where `HALVES` is 2.
+    #[inline(always)]
+    unsafe fn spread(self, v: Self::V, _p: *const u8) -> Self::V {
+        v
+    }
+
+    /// Bytes of a mask in memory.
+    const MASK_BYTES: usize;
+
+    /// Whether a mask in memory is bits, one a lane with lane 0 the lowest, and a byte at least.
+    /// The alternative is a vector whose lanes are all ones, or all zeros.
+    const MASK_BITS: bool;
+
+    /// # Safety
+    /// `p .. p + MASK_BYTES` is readable, and nothing else is read.
+    unsafe fn load_mask(self, p: *const u8) -> Self::M;
+
+    /// Where `HALVES` is 2, stores the lower half at `p` and then the upper one `apart` bytes on.
+    /// Elsewhere it stores the whole vector at `p`.
+    ///
+    /// # Safety
+    /// Half a vector is writable at both places where `HALVES` is 2, and `p .. p + N` elsewhere.
+    #[inline(always)]
+    unsafe fn store_halves(self, p: *mut A, _apart: usize, v: Self::V) {
+        // SAFETY: HALVES is 1, unless a tier has said otherwise together with a body of its own.
+        unsafe { self.store(p, v) }
+    }
+}
+
 /// Lanes that add: wrapping integers, or IEEE floats.
-pub(crate) trait Adds<A: Lane>: Lanes<A> {
+pub(crate) trait Adds<A: Lane>: Tables<A> {
     fn add(self, a: Self::V, b: Self::V) -> Self::V;
 }
 
@@ -265,6 +322,13 @@ pub(crate) trait Integers16: Adds<i16> {
     fn sign(self, a: Self::V) -> Self::V;
     fn equal(self, a: Self::V, b: Self::V) -> Self::M;
     fn and(self, a: Self::V, b: Self::V) -> Self::V;
+
+    /// `a`, with the bits flipped that are set in both `b` and `c`.
+    #[cfg_attr(not(feature = "half"), allow(dead_code))]
+    #[inline(always)]
+    fn flip(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        self.xor(a, self.and(b, c))
+    }
 }
 
 /// Sums and divisors below this have quotients that [`Integers32::quotient`] divides as `f32`.
@@ -313,11 +377,7 @@ pub(crate) trait Integers64: Adds<i64> {
 pub(crate) const FAR: f32 = 1024.0;
 
 /// Lanes of `A` that memory holds as `T`.
-pub(crate) trait Widen<T: bytemuck::Pod, A: Lane>: Lanes<A> {
-    /// Conversion takes so long that no loop matters.
-    #[cfg(feature = "half")]
-    const SLOW: bool = false;
-
+pub(crate) trait Widen<T: bytemuck::Pod, A: Lane>: Tables<A> {
     /// # Safety
     /// `p .. p + N` is readable.
     unsafe fn load_wide(self, p: *const T) -> Self::V;
@@ -387,9 +447,9 @@ pub(crate) trait Widen<T: bytemuck::Pod, A: Lane>: Lanes<A> {
 /// An operation, with no opinion on where the window is.
 ///
 /// A walk folds each window in the order of the contract, column by column and each column in scan order, with
-/// [`Reduce::join`]; taps outside the input are [`Reduce::fill`], the identity of `join`, so that no edge needs a code of
+/// [`LaneOp::join`]; taps outside the input are [`LaneOp::fill`], the identity of `join`, so that no edge needs a code of
 /// its own. The accumulator is an ordinary vector of lanes, so it can wait in a scratch row between two passes.
-pub(crate) trait Reduce<A: Lane, S: Lanes<A>>: Copy + Send + Sync + 'static {
+pub(crate) trait LaneOp<A: Lane, S: Lanes<A>>: Copy + Send + Sync + 'static {
     /// The element in memory.
     type T: bytemuck::Pod + Send + Sync;
 
@@ -398,9 +458,21 @@ pub(crate) trait Reduce<A: Lane, S: Lanes<A>>: Copy + Send + Sync + 'static {
     /// An element that loads as `fill`.
     fn identity(self) -> Self::T;
 
-    /// Only the general loops are compiled for it. For operations that are rarely run, since every loop of its own for a
-    /// common window is code for each tier.
-    const LEAN: bool = false;
+    /// Whether it has the leaves of the drivers that are for speed alone. Others run through the general ones.
+    const TABLED: bool = Self::FUSED;
+
+    /// Whether it has leaves without tables for windows of two and three columns: a fused operation, and its careful twin.
+    const SHIFTED: bool = Self::FUSED;
+
+    /// Whether loading and storing takes so long that what is loaded several times should wait in lanes.
+    const CONVERTS: bool = false;
+
+    /// Whether it has fused leaves, with loops of constant length for the most common windows: for operations that a measurement
+    /// asked for. Others run through the general leaves.
+    const FUSED: bool = false;
+
+    /// Whether it has loops for the most common windows along a row of pixels, and several registers side by side.
+    const WALKS: bool = Self::FUSED;
 
     /// Whether taps may be joined in any order, with the same bits: integers, and floats that are compared as such.
     const ANY_ORDER: bool = false;
@@ -418,7 +490,7 @@ pub(crate) trait Reduce<A: Lane, S: Lanes<A>>: Copy + Send + Sync + 'static {
     /// `p .. p + n` is readable and `n <= N`.
     unsafe fn load_first(self, s: S, p: *const Self::T, n: usize) -> S::V;
 
-    /// Elements that [`Reduce::load_run`] takes in.
+    /// Elements that [`LaneOp::load_run`] takes in.
     const RUN: usize = S::N;
 
     /// Lanes that join to what `RUN` elements join to, whatever lane each is in: for runs whose lanes are joined in the end. Where
@@ -477,8 +549,24 @@ pub(crate) trait Reduce<A: Lane, S: Lanes<A>>: Copy + Send + Sync + 'static {
     /// `p .. p + n` is writable and `n <= N`.
     unsafe fn store_first(self, s: S, p: *mut Self::T, n: usize, v: S::V);
 
-    /// Whether inputs must be watched: `join` is only right while [`Reduce::dirty`] has not become true, and a tile that
-    /// became dirty is done again by [`Reduce::careful`]. It keeps NaN out of the hot loops: one compare for two fresh
+    /// Stores the lower half of a vector's lanes at `p` and the upper half `apart` elements on, in this order: for tables that put
+    /// out halves, see [`Tables::HALVES`].
+    ///
+    /// # Safety
+    /// `p .. p + N/2`, and as much `apart` elements on, is writable.
+    #[inline(always)]
+    unsafe fn store_halves(self, s: S, p: *mut Self::T, apart: usize, v: S::V) {
+        let mut whole = [self.identity(); MOST_LANES];
+        // SAFETY: the array holds a vector; both halves are writable by this function's contract.
+        unsafe {
+            self.store(s, whole.as_mut_ptr(), v);
+            core::ptr::copy_nonoverlapping(whole.as_ptr(), p, S::N / 2);
+            core::ptr::copy_nonoverlapping(whole.as_ptr().add(S::N / 2), p.add(apart), S::N / 2);
+        }
+    }
+
+    /// Whether inputs must be watched: `join` is only right while [`LaneOp::dirty`] has not become true, and a tile that
+    /// became dirty is done again by [`LaneOp::careful`]. It keeps NaN out of the hot loops: one compare for two fresh
     /// vectors instead of two instructions for every tap.
     const WATCH: bool = false;
     /// What watching remembers.
@@ -488,7 +576,7 @@ pub(crate) trait Reduce<A: Lane, S: Lanes<A>>: Copy + Send + Sync + 'static {
     fn dirty(self, s: S, flag: Self::Flag) -> bool;
 
     /// The twin that is right for every input and watches nothing.
-    type Careful: Reduce<A, S, T = Self::T>;
+    type Careful: LaneOp<A, S, T = Self::T>;
     fn careful(self) -> Self::Careful;
 }
 

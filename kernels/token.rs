@@ -1,8 +1,9 @@
 //! Tokens: which tiers this CPU can run, one list of features each.
 //!
-//! A token is the safety argument of its whole tier. It is made only by `detect`, which checks every feature that
-//! the tier's functions enable, so whoever holds one may run them. The lists stand here once; `vectorize` and `detect`
-//! are stamped from the same line and cannot drift apart.
+//! A token is the safety argument of its whole tier. It is made by `detect`, which checks every
+//! feature that the tier's functions enable, or by `assume`, whose caller knows that `detect` did:
+//! so whoever holds one may run them. The lists stand here once; `vectorize` and `detect` are
+//! stamped from the same line and cannot drift apart.
 
 use super::simd::Simd;
 use crate::Tier;
@@ -26,7 +27,7 @@ pub(crate) fn missing(tier: Tier) -> Option<&'static str> {
 
 /// A tier whose instructions every build of the crate may use.
 macro_rules! everywhere {
-    ($(#[$doc:meta])* $Token:ident, plain: $plain:literal, sparing: $sparing:literal) => {
+    ($(#[$doc:meta])* $Token:ident, tabled: $tabled:literal) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug)]
         pub(crate) struct $Token(());
@@ -38,8 +39,13 @@ macro_rules! everywhere {
         }
 
         impl Simd for $Token {
-            const PLAIN: bool = $plain;
-            const SPARING: bool = $sparing;
+            const BLOCKS: bool = false;
+            const TABLED: bool = $tabled;
+
+            #[inline(always)]
+            unsafe fn assume() -> Self {
+                Self(())
+            }
 
             #[inline(always)]
             fn vectorize<R>(self, f: impl FnOnce() -> R) -> R {
@@ -51,11 +57,11 @@ macro_rules! everywhere {
 
 everywhere! {
     /// One lane.
-    Scalar, plain: true, sparing: true
+    Scalar, tabled: false
 }
 everywhere! {
     /// The crate `wide`, compiled for what the target guarantees.
-    Portable, plain: false, sparing: true
+    Portable, tabled: true
 }
 
 /// A tier whose features are found at run time, each by the function beside it.
@@ -84,6 +90,11 @@ macro_rules! detected {
             }
 
             impl Simd for $Token {
+                #[inline(always)]
+                unsafe fn assume() -> Self {
+                    Self(())
+                }
+
                 #[inline(always)]
                 fn vectorize<R>(self, f: impl FnOnce() -> R) -> R {
                     #[inline]
@@ -130,7 +141,8 @@ mod x86 {
     }
     features! {
         avx2: "avx2",
-        avx512f: "avx512f", avx512bw: "avx512bw", avx512dq: "avx512dq", avx512vl: "avx512vl"
+        avx512f: "avx512f", avx512bw: "avx512bw", avx512dq: "avx512dq", avx512vl: "avx512vl",
+        avx512vbmi: "avx512vbmi"
     }
 
     /// `cpufeatures` does not know F16C: bit 29 of ECX of CPUID leaf 1. It works on 256-bit registers, whose saving by
@@ -163,9 +175,9 @@ detected! {
 }
 #[cfg(lanepool_x86)]
 detected! {
-    /// 512 bits: Skylake-X, Zen 4 and later.
+    /// 512 bits: Ice Lake, Zen 4 and later.
     avx512::Avx512: "avx512f" by x86::avx512f, "avx512bw" by x86::avx512bw, "avx512dq" by x86::avx512dq,
-        "avx512vl" by x86::avx512vl, "avx2" by x86::avx2, "f16c" by x86::f16c
+        "avx512vl" by x86::avx512vl, "avx512vbmi" by x86::avx512vbmi, "avx2" by x86::avx2, "f16c" by x86::f16c
 }
 
 #[cfg(lanepool_neon)]

@@ -9,7 +9,7 @@ use core::ops::Range;
 use ndarray::{ArrayView, ArrayViewMut, Dimension};
 
 use super::bound::Bound;
-use super::walk::Io;
+use super::driver::Io;
 use crate::Result;
 
 impl<T: bytemuck::Pod> Bound<T> {
@@ -36,12 +36,17 @@ impl<T: bytemuck::Pod> Bound<T> {
             let some = first..first.saturating_add(piece.max(1)).min(rows);
             let Range { start, end } = self.output().span(some.clone());
             let at = to.wrapping_add(start);
-            let io = Io { src: from, src_end: from.wrapping_add(readable), dst: at, dst_end: to.wrapping_add(end) };
+            let io = Io {
+                src: from.cast(),
+                src_end: from.wrapping_add(readable).cast(),
+                dst: at.cast(),
+                dst_end: to.wrapping_add(end).cast(),
+            };
             // SAFETY: every element of input and output lies where the layer that the kernel was made for has it, counted from the
             // views' first elements: their lengths and strides were just compared with the layer's. The views borrow them for so
             // long, the output mutably; of what lies between inputs nothing is asked for, unless there is nothing between them. The
             // rows are the layer's. Elements of the kernel's length: `Bound::new` has compared that, and any bits are a `T`.
-            unsafe { self.kernel().run(io.cast(), some.clone()) };
+            unsafe { self.kernel().run(&io, some.clone()) };
             self.output().each_run(some, |run, number| {
                 // SAFETY: a run of outputs, which are elements of the view, beside each other; it borrows them mutably, and no
                 // other reference to them is alive.

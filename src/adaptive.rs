@@ -7,17 +7,18 @@ use core::ops::Range;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::geometry::{MAX_RANK, PerAxis};
+use crate::geometry::{Geometry, MAX_RANK, PerAxis};
+use crate::index::{IndexType, IndicesMut};
 use crate::kernels::Clamp;
-use crate::plan::clamp_between;
+use crate::plan::{Bind, clamp_between, shown};
+use crate::pool::Parts;
 use crate::quantized::Quantizations;
+use crate::strides::Split;
 use crate::variable::find::{self, Numbering};
-use crate::variable::fold;
-use crate::variable::scalar::{Largest, Mean, Requantize};
-use crate::variable::{Extent, Windows, bounded};
+use crate::variable::{EachWindow, Extent, Windows, bounded};
 use crate::{
-    AvgPool, Element, Error, Index, IndexKind, Layout, MaxPool, NanPolicy, Plan, Pool, PoolOperation, Quantization,
-    QuantizedAvgPool, Result, Rounding, Tier,
+    AvgPool, DType, Element, Error, Index, IndexKind, Layout, MaxPool, NanPolicy, Plan, Quantization, Result, Rounding,
+    Tier,
 };
 
 /// The windows of an axis of `input` elements that is cut into `output`.
@@ -55,24 +56,6 @@ impl Cuts {
     }
 }
 
-/// What is done with a window.
-#[derive(Clone, Copy, Debug)]
-enum Operation {
-    Max(NanPolicy),
-    Mean(Rounding),
-    Quantized(Requantize),
-}
-
-impl Operation {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Max(_) => "max",
-            Self::Mean(_) => "avg",
-            Self::Quantized(_) => "quantized avg",
-        }
-    }
-}
-
 /// The largest value of each window, where the output's length is given and the windows follow: PyTorch's
 /// `AdaptiveMaxPool1d`, `2d` and `3d`.
 ///
@@ -102,10 +85,8 @@ pub struct AdaptiveMaxPool<T> {
 /// `3d`. The windows are those of [`AdaptiveMaxPool`].
 ///
 /// - **Divisor**: the elements of the window.
-/// - **Order**: a window's columns are summed one by one, each in scan order, and then added from left to right: in `f32` for
-///   `f32`, `f16` and `bf16`, in `f64` for `f64`, exactly for integers. Where the output's length divides the input's on every
-///   axis, all windows are equal and the layer *is* the [`AvgPool`] of that window and stride, with its order and its speed: long
-///   windows in blocks, a planar plane averaged whole in 16 partial sums.
+/// - **Order**: that of [`AvgPool`], where no window is long: columns are summed one by one, each in scan order, and then added from
+///   left to right; a planar plane averaged whole in 16 partial sums; thousands of taps in blocks.
 /// - **Rounding**: once, at the end; integers by [`Rounding`].
 ///
 /// ```
@@ -165,7 +146,7 @@ impl<T> AdaptiveAvgPool<T> {
     }
 
     /// What the bytes of the input and of the output stand for: the result is that of
-    /// [`QuantizedAvgPool`], of `u8` and `i8` alone.
+    /// [`QuantizedAvgPool`](crate::QuantizedAvgPool), of `u8` and `i8` alone.
     ///
     /// ```
     /// use lanepool::{AdaptiveAvgPool, Layout, Quantization};
@@ -234,11 +215,12 @@ impl<T: Element> AdaptiveMaxPool<T> {
         self.plan_at(layout, shape.as_ref(), Some([input.as_ref(), output.as_ref()]))
     }
 
+    #[inline(never)]
     fn plan_at(&self, layout: Layout, shape: &[usize], strides: Option<[&[usize]; 2]>) -> Result<AdaptivePlan<T>> {
         let extent = Extent::new(layout, shape, &self.output, strides, size_of::<T>())?;
-        let like =
-            |window: &Uniform| window.of(MaxPool::new(window.kernel())).nan(self.nan).plan_at(layout, shape, strides);
-        AdaptivePlan::new(Operation::Max(self.nan), extent, layout, (self.tier, self.bounds), like)
+        let pool = MaxPool::<T>::new([]).nan(self.nan);
+        let parts = Parts { tier: self.tier, bounds: self.bounds, ..pool.parts(T::DTYPE)? };
+        T::plan_adaptive(parts, extent, layout, shape, strides, T::bind_max)
     }
 
     /// [`AdaptiveMaxPool::plan`] for values and their indices, of type `I` (`i32` or `i64`).
@@ -286,12 +268,24 @@ impl<T: Element> AdaptiveMaxPool<T> {
         shape: &[usize],
         strides: Option<[&[usize]; 2]>,
     ) -> Result<AdaptiveIndexPlan<T, I>> {
+        let (values, numbering) = self.plan_numbered(kind, layout, shape, strides, IndexType::of::<I>())?;
+        Ok(AdaptiveIndexPlan { values, numbering, index: PhantomData })
+    }
+
+    /// Plans for indices of a type.
+    #[inline(never)]
+    fn plan_numbered(
+        &self,
+        kind: IndexKind,
+        layout: Layout,
+        shape: &[usize],
+        strides: Option<[&[usize]; 2]>,
+        index: IndexType,
+    ) -> Result<(AdaptivePlan<T>, Numbering)> {
         // The slice of indices has a length in bytes too.
-        let bytes = size_of::<T>().max(size_of::<I>());
-        let extent = Extent::new(layout, shape, &self.output, strides, bytes)?;
-        let taps = cuts(&extent).map(Cuts::longest).iter().fold(1, |all: usize, n| all.saturating_mul(*n));
-        let numbering = Numbering::new::<I>(kind, &extent, taps)?;
-        Ok(AdaptiveIndexPlan { values: self.plan_at(layout, shape, strides)?, numbering, index: PhantomData })
+        let extent = Extent::new(layout, shape, &self.output, strides, size_of::<T>().max(index.bytes()))?;
+        let numbering = numbering(kind, &extent, index)?;
+        Ok((self.plan_at(layout, shape, strides)?, numbering))
     }
 }
 
@@ -299,7 +293,7 @@ impl<T: Element> AdaptiveAvgPool<T> {
     /// Checks the output's lengths against a tensor of shape `N, C, spatial…`, in any layout.
     ///
     /// # Errors
-    /// As for [`AdaptiveMaxPool::plan`]; [`Error::SumOverflow`]; those of [`QuantizedAvgPool`] where elements are quantised.
+    /// As for [`AdaptiveMaxPool::plan`]; [`Error::SumOverflow`]; those of [`QuantizedAvgPool`](crate::QuantizedAvgPool) where elements are quantised.
     pub fn plan(&self, layout: Layout, shape: impl AsRef<[usize]>) -> Result<AdaptivePlan<T>> {
         self.plan_at(layout, shape.as_ref(), None)
     }
@@ -321,77 +315,47 @@ impl<T: Element> AdaptiveAvgPool<T> {
 
     fn plan_at(&self, layout: Layout, shape: &[usize], strides: Option<[&[usize]; 2]>) -> Result<AdaptivePlan<T>> {
         let extent = Extent::new(layout, shape, &self.output, strides, size_of::<T>())?;
+        check_sums(&extent, self.quantizations, T::DTYPE, T::MAGNITUDE)?;
+        let pool = AvgPool::<T>::new([]).rounding(self.rounding);
+        let mut parts = Parts { tier: self.tier, bounds: self.bounds, ..pool.parts(T::DTYPE)? };
         if let Some(quantizations) = self.quantizations {
-            return self.plan_quantized(quantizations, extent, layout, shape, strides);
+            (parts.operation, parts.name) = (quantizations.mean(), "quantized avg");
+            return T::plan_adaptive(parts, extent, layout, shape, strides, T::bind_quantized);
         }
-        sums_fit::<T>(&extent, T::MAGNITUDE, 64)?;
-        let like = |window: &Uniform| {
-            window.of(AvgPool::new(window.kernel())).rounding(self.rounding).plan_at(layout, shape, strides)
-        };
-        AdaptivePlan::new(Operation::Mean(self.rounding), extent, layout, (self.tier, self.bounds), like)
+        T::plan_adaptive(parts, extent, layout, shape, strides, T::bind_mean)
     }
+}
 
-    fn plan_quantized(
-        &self,
-        quantizations: Quantizations,
-        extent: Extent,
-        layout: Layout,
-        shape: &[usize],
-        strides: Option<[&[usize]; 2]>,
-    ) -> Result<AdaptivePlan<T>> {
-        quantizations.check(T::DTYPE)?;
-        // A byte is at most 255 away from its zero point.
-        sums_fit::<T>(&extent, 255, 32)?;
-        let Quantizations { input, output } = quantizations;
-        let by = Requantize { zero_in: input.zero_point, zero_out: output.zero_point, ratio: quantizations.ratio() };
-        let like = |window: &Uniform| {
-            window
-                .of(QuantizedAvgPool::new(window.kernel()))
-                .quantization(input, output)
-                .plan_at(layout, shape, strides)
-        };
-        AdaptivePlan::new(Operation::Quantized(by), extent, layout, (self.tier, self.bounds), like)
+fn numbering(kind: IndexKind, extent: &Extent, index: IndexType) -> Result<Numbering> {
+    let taps = cuts(extent).map(Cuts::longest).iter().fold(1, |all: usize, n| all.saturating_mul(*n));
+    Numbering::of(index, kind, extent, taps)
+}
+
+/// Whether the elements can be averaged: quantised, or as they are, where none is further from 0 than `magnitude`.
+fn check_sums(extent: &Extent, quantizations: Option<Quantizations>, dtype: DType, magnitude: u64) -> Result<()> {
+    match quantizations {
+        Some(quantizations) => {
+            quantizations.check(dtype)?;
+            // A byte is at most 255 away from its zero point.
+            sums_fit(extent, 255, 32, dtype)
+        }
+        None => sums_fit(extent, magnitude, 64, dtype),
     }
 }
 
 /// Whether lanes of `bits` hold the sum of every window of elements of at most that magnitude.
-fn sums_fit<T: Element>(extent: &Extent, magnitude: u64, bits: u32) -> Result<()> {
+fn sums_fit(extent: &Extent, magnitude: u64, bits: u32, dtype: DType) -> Result<()> {
     let taps = cuts(extent).map(Cuts::longest).iter().fold(1, |all: usize, n| all.saturating_mul(*n));
     // Half the range is kept free in 64 bits, for rounding; a sum of 32 bits is scaled as it is.
     let most = if bits == 32 { i32::MAX as u64 } else { 1 << 62 };
     if (taps as u64).saturating_mul(magnitude) < most {
         return Ok(());
     }
-    Err(Error::SumOverflow { element: T::NAME, taps, bits })
+    Err(Error::SumOverflow { element: dtype.name(), taps, bits })
 }
 
 fn cuts(extent: &Extent) -> [Cuts; MAX_RANK] {
     extent.lengths().map(|(input, output)| Cuts { input, output })
-}
-
-/// Windows that are all equal: as long as they are apart.
-struct Uniform {
-    lengths: [usize; MAX_RANK],
-    rank: usize,
-    tier: Tier,
-}
-
-impl Uniform {
-    /// `None` where some windows differ.
-    fn new(extent: &Extent, tier: Tier) -> Option<Self> {
-        let axes = extent.lengths();
-        let is_uniform = axes.iter().all(|(n, m)| n.checked_rem(*m) == Some(0));
-        let lengths = axes.map(|(n, m)| n.checked_div(m).unwrap_or(1));
-        is_uniform.then_some(Self { lengths, rank: extent.split.rank, tier })
-    }
-
-    fn kernel(&self) -> &[usize] {
-        self.lengths.get(MAX_RANK.saturating_sub(self.rank)..).unwrap_or(&[])
-    }
-
-    fn of<O: PoolOperation, T>(&self, pool: Pool<O, T>) -> Pool<O, T> {
-        pool.stride(self.kernel()).tier(self.tier)
-    }
 }
 
 /// An adaptive layer for tensors of one shape and layout: validated, immutable, cheap to clone, shareable between threads.
@@ -401,13 +365,11 @@ pub struct AdaptivePlan<T> {
 }
 
 struct Shared<T> {
-    operation: Operation,
     extent: Extent,
-    layout: Layout,
-    tier: Tier,
+    name: &'static str,
     clamp: Option<Clamp<T>>,
-    /// The plan of the same layer with plain windows, where they are all equal.
-    uniform: Option<Plan<T>>,
+    /// The values, without the bounds: a maximum is looked for as it is.
+    plan: Plan<T>,
 }
 
 impl<T> Clone for AdaptivePlan<T> {
@@ -417,17 +379,22 @@ impl<T> Clone for AdaptivePlan<T> {
 }
 
 impl<T: Element> AdaptivePlan<T> {
-    fn new(
-        operation: Operation,
+    /// To be called by `Planned::plan_adaptive` alone.
+    pub(crate) fn new(
+        parts: Parts<'_>,
         extent: Extent,
         layout: Layout,
-        (tier, bounds): (Option<Tier>, Option<[f64; 2]>),
-        like: impl FnOnce(&Uniform) -> Result<Plan<T>>,
+        shape: &[usize],
+        strides: Option<[&[usize]; 2]>,
+        bind: Bind<T>,
     ) -> Result<Self> {
-        let tier = tier.unwrap_or_else(Tier::best).check()?;
-        let clamp = clamp_between(bounds, tier)?;
-        let uniform = Uniform::new(&extent, tier).map(|window| like(&window)).transpose()?;
-        Ok(Self { shared: Arc::new(Shared { operation, extent, layout, tier, clamp, uniform }) })
+        let tier = parts.tier.unwrap_or_else(Tier::best).check()?;
+        let clamp = clamp_between(parts.bounds, tier)?;
+        let Split { rank, batch, channels, outer, inner } = extent.split;
+        let geometry = Geometry::adaptive(extent.lengths(), (outer, inner), (rank, batch, channels));
+        let parts = Parts { tier: Some(tier), bounds: None, ..parts };
+        let plan = T::plan(&parts, Some(geometry), layout, shape, strides, bind)?;
+        Ok(Self { shared: Arc::new(Shared { extent, name: parts.name, clamp, plan }) })
     }
 
     /// Pools `src` into `dst`. Allocates nothing; every element of `dst` is written (but for the gaps of a plan with strides).
@@ -449,18 +416,22 @@ impl<T: Element> AdaptivePlan<T> {
     }
 
     /// Pools, without the bounds: a maximum is looked for as it is.
-    fn pool(&self, src: &[T], dst: &mut [T]) -> Result<()> {
-        let Shared { operation, extent, uniform, .. } = &*self.shared;
+    /// The run of the plan that gives indices, whatever their type.
+    #[inline(never)]
+    fn run_indexed(&self, numbering: Numbering, src: &[T], dst: &mut [T], mut indices: IndicesMut<'_>) -> Result<()> {
+        let extent = &self.shared.extent;
         extent.check(src, dst)?;
+        extent.check_indices(indices.len())?;
+        self.pool(src, dst)?;
         let axes = cuts(extent);
-        match (uniform, operation) {
-            (Some(plan), _) => return plan.run(src, dst),
-            (None, Operation::Quantized(by)) => fold::pool(Mean::<T>::quantized(*by), extent, axes, src, dst),
-            (None, Operation::Max(NanPolicy::Propagate)) => fold::pool(Largest::<false>, extent, axes, src, dst),
-            (None, Operation::Max(NanPolicy::Ignore)) => fold::pool(Largest::<true>, extent, axes, src, dst),
-            (None, Operation::Mean(rounding)) => fold::pool(Mean::<T>::new(*rounding), extent, axes, src, dst),
-        }
+        let axes = axes.each_ref().map(|axis| axis as &dyn EachWindow);
+        find::find(numbering, extent, axes, (src, dst), &mut indices);
+        self.bound(dst);
         Ok(())
+    }
+
+    fn pool(&self, src: &[T], dst: &mut [T]) -> Result<()> {
+        self.shared.plan.run(src, dst)
     }
 
     /// Pools `src` into a new vector.
@@ -501,31 +472,31 @@ impl<T> AdaptivePlan<T> {
 
     /// The layout of input and output.
     pub fn layout(&self) -> Layout {
-        self.shared.layout
+        self.shared.plan.layout()
     }
 
     /// The tier it was planned for.
     pub fn tier(&self) -> Tier {
-        self.shared.tier
+        self.shared.plan.tier()
     }
 
-    /// What visits the windows: `"variable"`, or where they are all equal the [walk](Plan::kernel) of the plain layer.
+    /// The driver that visits the windows: see [`Plan::kernel`].
     pub fn kernel(&self) -> &'static str {
-        self.shared.uniform.as_ref().map_or("variable", Plan::kernel)
+        self.shared.plan.kernel()
     }
 }
 
 impl<T: Element> fmt::Display for AdaptivePlan<T> {
-    /// `adaptive max f32 nchw → variable, avx2`.
+    /// `adaptive max f32 nchw → bands, avx2`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Shared { operation, layout, tier, .. } = &*self.shared;
-        write!(f, "adaptive {} {} {layout} → {}, {tier}", operation.name(), T::NAME, self.kernel())
+        let (name, layout, tier) = (self.shared.name, self.layout(), self.tier());
+        write!(f, "adaptive {name} {} {layout} → {}, {tier}", T::NAME, self.kernel())
     }
 }
 
 impl<T: Element> fmt::Debug for AdaptivePlan<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "AdaptivePlan({self}, {:?} to {:?})", self.input_shape(), self.output_shape())
+        shown(f, "AdaptivePlan", self, &self.input_shape(), &self.output_shape())
     }
 }
 
@@ -552,13 +523,7 @@ impl<T: Element, I: Index> AdaptiveIndexPlan<T, I> {
     /// [`Error::SrcLen`], [`Error::DstLen`] or [`Error::IndexLen`] where a slice is not exactly as long as the plan needs;
     /// nothing is written then.
     pub fn run(&self, src: &[T], dst: &mut [T], indices: &mut [I]) -> Result<()> {
-        let extent = &self.values.shared.extent;
-        extent.check(src, dst)?;
-        extent.check_indices(indices)?;
-        self.values.pool(src, dst)?;
-        find::find(self.numbering, extent, cuts(extent), src, dst, indices);
-        self.values.bound(dst);
-        Ok(())
+        self.values.run_indexed(self.numbering, src, dst, IndicesMut::new(indices))
     }
 
     /// Pools `src` into new vectors: values and indices.
@@ -591,6 +556,6 @@ impl<T, I> AdaptiveIndexPlan<T, I> {
 
 impl<T: Element, I: Index> fmt::Debug for AdaptiveIndexPlan<T, I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "AdaptiveIndexPlan({:?} with {} of {:?})", self.values, I::NAME, self.kind())
+        find::shown(f, "AdaptiveIndexPlan", &self.values, I::NAME, self.kind())
     }
 }

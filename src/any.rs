@@ -5,6 +5,7 @@ use core::fmt;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use crate::pool::Parts;
 use crate::{DType, Element, ElementVisitor, Error, Layout, Plan, Pool, PoolOperation, Result, Tasks, Tier};
 
 /// Stands for an element type that is not known yet: `MaxPool::<Any>` is a layer for tensors of any type, see
@@ -247,20 +248,20 @@ impl fmt::Debug for AnyPlan {
     }
 }
 
-/// Plans a layer for the type that is visited.
-struct Planner<'a, O> {
-    pool: &'a Pool<O, Any>,
+/// Plans a layer for the element type that is visited.
+struct Planner<'a> {
+    parts: &'a Parts<'a>,
     layout: Layout,
     shape: &'a [usize],
     strides: Option<[&'a [usize]; 2]>,
 }
 
-impl<O: PoolOperation> ElementVisitor for Planner<'_, O> {
+impl ElementVisitor for Planner<'_> {
     type Output = Result<AnyPlan>;
 
     fn visit<T: Element>(self) -> Result<AnyPlan> {
-        let Self { pool, layout, shape, strides } = self;
-        Ok(pool.with_element::<T>().plan_at(layout, shape, strides)?.into())
+        let Self { parts, layout, shape, strides } = self;
+        Ok(T::plan(parts, None, layout, shape, strides, T::bind_any)?.into())
     }
 }
 
@@ -270,7 +271,7 @@ impl<O: PoolOperation> Pool<O, Any> {
     /// # Errors
     /// As for [`Pool::plan`]; [`Error::Unsupported`] where the type belongs to a feature that is off.
     pub fn plan_as(&self, dtype: DType, layout: Layout, shape: impl AsRef<[usize]>) -> Result<AnyPlan> {
-        self.plan_any(dtype, Planner { pool: self, layout, shape: shape.as_ref(), strides: None })
+        self.plan_any(dtype, layout, shape.as_ref(), None)
     }
 
     /// [`Pool::plan_strided`] for tensors of the element type `dtype`. Strides count elements; lengths of slices count bytes.
@@ -286,11 +287,29 @@ impl<O: PoolOperation> Pool<O, Any> {
         output: impl AsRef<[usize]>,
     ) -> Result<AnyPlan> {
         let strides = Some([input.as_ref(), output.as_ref()]);
-        self.plan_any(dtype, Planner { pool: self, layout, shape: shape.as_ref(), strides })
+        self.plan_any(dtype, layout, shape.as_ref(), strides)
     }
 
-    fn plan_any(&self, dtype: DType, planner: Planner<'_, O>) -> Result<AnyPlan> {
-        let off = Error::Unsupported { why: "f16 and bf16 need the crate's feature `half`, which is off" };
-        dtype.visit(planner).unwrap_or(Err(off))
+    fn plan_any(
+        &self,
+        dtype: DType,
+        layout: Layout,
+        shape: &[usize],
+        strides: Option<[&[usize]; 2]>,
+    ) -> Result<AnyPlan> {
+        dtype.check()?;
+        plan_parts(dtype, &self.parts(dtype)?, layout, shape, strides)
     }
+}
+
+/// Plans a layer that was taken to its parts: compiled here, once, and not where its operation is known.
+#[inline(never)]
+fn plan_parts(
+    dtype: DType,
+    parts: &Parts<'_>,
+    layout: Layout,
+    shape: &[usize],
+    strides: Option<[&[usize]; 2]>,
+) -> Result<AnyPlan> {
+    dtype.visit(Planner { parts, layout, shape, strides }).unwrap_or(Err(DType::OFF))
 }

@@ -2,13 +2,14 @@
 
 use core::fmt;
 
-use crate::Sample;
 use crate::kernels;
+use crate::plan;
 use crate::variable::scalar;
+use crate::{Error, Result, Sample};
 
 /// An element type of a tensor. Sealed: the kernels know these types and no others.
 pub trait Element:
-    kernels::Pooled + scalar::Scalar + bytemuck::Pod + PartialEq + fmt::Debug + Send + Sync + 'static
+    kernels::Pooled + plan::Planned + scalar::Scalar + bytemuck::Pod + PartialEq + fmt::Debug + Send + Sync + 'static
 {
     /// The type as a value.
     const DTYPE: DType;
@@ -93,6 +94,9 @@ macro_rules! elements {
 
         $(
             $(#[$feature])?
+            plan::planned!($type);
+
+            $(#[$feature])?
             impl Element for $type {
                 const DTYPE: DType = DType::$variant;
                 type Sample = $sample;
@@ -111,6 +115,17 @@ elements! {
     I16: i16, "i16", 2, true, f32, "Signed 16-bit integers.";
     U16: u16, "u16", 2, true, f32, "Unsigned 16-bit integers.";
     I32: i32, "i32", 4, true, f32, "Signed 32-bit integers.";
+}
+
+impl DType {
+    pub(crate) const OFF: Error =
+        Error::Unsupported { why: "f16 and bf16 need the crate's feature `half`, which is off" };
+
+    /// Whether this build has the type.
+    pub(crate) fn check(self) -> Result<()> {
+        let is_half = matches!(self, Self::F16 | Self::Bf16);
+        if is_half && cfg!(not(feature = "half")) { Err(Self::OFF) } else { Ok(()) }
+    }
 }
 
 impl fmt::Display for DType {

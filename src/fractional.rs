@@ -8,13 +8,14 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::geometry::{MAX_RANK, PerAxis};
+use crate::index::{IndexType, IndicesMut};
 use crate::kernels::Clamp;
 use crate::plan::clamp_between;
 use crate::strides::Split;
 use crate::variable::find::{self, Numbering};
 use crate::variable::fold;
 use crate::variable::scalar::Largest;
-use crate::variable::{Block, Extent, Windows, bounded};
+use crate::variable::{Axes, Block, EachWindow, Extent, Windows, bounded};
 use crate::{Element, Error, Index, IndexKind, Layout, NanPolicy, Result, Tier};
 
 /// A type of random samples. Sealed: the float elements.
@@ -214,14 +215,28 @@ impl<T: Element> FractionalMaxPool<T> {
         shape: &[usize],
         strides: Option<[&[usize]; 2]>,
     ) -> Result<FractionalIndexPlan<T, I>> {
-        // The slice of indices has a length in bytes too.
-        let values = self.plan_at(layout, shape, strides, size_of::<T>().max(size_of::<I>()))?;
-        let taps = values.kernel.iter().fold(1, |all: usize, n| all.saturating_mul(*n));
-        let numbering = Numbering::new::<I>(kind, &values.extent, taps)?;
+        let (values, numbering) = self.plan_numbered(kind, layout, shape, strides, IndexType::of::<I>())?;
         Ok(FractionalIndexPlan { values, numbering, index: PhantomData })
     }
 
+    /// Plans for indices of a type.
+    #[inline(never)]
+    fn plan_numbered(
+        &self,
+        kind: IndexKind,
+        layout: Layout,
+        shape: &[usize],
+        strides: Option<[&[usize]; 2]>,
+        index: IndexType,
+    ) -> Result<(FractionalPlan<T>, Numbering)> {
+        // The slice of indices has a length in bytes too.
+        let values = self.plan_at(layout, shape, strides, size_of::<T>().max(index.bytes()))?;
+        let numbering = values.layer.numbering(kind, index)?;
+        Ok((values, numbering))
+    }
+
     /// `bytes`: the longest element written.
+    #[inline(never)]
     fn plan_at(
         &self,
         layout: Layout,
@@ -230,13 +245,50 @@ impl<T: Element> FractionalMaxPool<T> {
         bytes: usize,
     ) -> Result<FractionalPlan<T>> {
         let bytes = bytes.max(size_of::<T::Sample>());
-        let extent = Extent::new(layout, shape, &self.output, strides, bytes)?;
-        let Split { rank, batch, channels, .. } = extent.split;
-        self.kernel.check_rank("kernel", rank)?;
+        let mut layer = Fraction::new(self, layout, shape, strides, bytes)?;
+        let clamp = clamp_between(self.bounds, Tier::best())?.map(Arc::new);
+        layer.count_samples(bytes)?;
+        Ok(FractionalPlan { layer: Arc::new(layer), clamp })
+    }
+}
+
+/// A layer that was checked, whatever its element: compiled once.
+#[derive(Clone, Copy)]
+struct Fraction {
+    extent: Extent,
+    kernel: [usize; MAX_RANK],
+    samples: usize,
+    nan: NanPolicy,
+    layout: Layout,
+}
+
+impl Fraction {
+    fn new<T>(
+        pool: &FractionalMaxPool<T>,
+        layout: Layout,
+        shape: &[usize],
+        strides: Option<[&[usize]; 2]>,
+        bytes: usize,
+    ) -> Result<Self> {
+        Self::check(&pool.kernel, &pool.output, pool.nan, layout, shape, strides, bytes)
+    }
+
+    fn check(
+        lengths: &PerAxis,
+        output: &PerAxis,
+        nan: NanPolicy,
+        layout: Layout,
+        shape: &[usize],
+        strides: Option<[&[usize]; 2]>,
+        bytes: usize,
+    ) -> Result<Self> {
+        let extent = Extent::new(layout, shape, output, strides, bytes)?;
+        let rank = extent.split.rank;
+        lengths.check_rank("kernel", rank)?;
         let mut kernel = [1; MAX_RANK];
         let absent = MAX_RANK.saturating_sub(rank);
         for (axis, length) in kernel.iter_mut().skip(absent).enumerate() {
-            *length = self.kernel.at(axis);
+            *length = lengths.at(axis);
         }
         for (axis, (&kernel, (input, output))) in kernel.iter().zip(extent.lengths()).enumerate() {
             let axis = extent.name(axis);
@@ -247,63 +299,29 @@ impl<T: Element> FractionalMaxPool<T> {
                 return Err(Error::TooManyWindows { axis, output, kernel, input });
             }
         }
-        let clamp = clamp_between(self.bounds, Tier::best())?.map(Arc::new);
+        Ok(Self { extent, kernel, samples: 0, nan, layout })
+    }
+
+    fn count_samples(&mut self, bytes: usize) -> Result<()> {
+        let Split { rank, batch, channels, .. } = self.extent.split;
         let samples = batch.checked_mul(channels).and_then(|planes| planes.checked_mul(rank));
         let samples = samples.and_then(|samples| Some((samples, samples.checked_mul(bytes)?)));
         match samples {
             Some((samples, bytes)) if isize::try_from(bytes).is_ok() => {
-                Ok(FractionalPlan { extent, kernel, samples, nan: self.nan, clamp, layout })
+                self.samples = samples;
+                Ok(())
             }
             _ => Err(Error::SizeOverflow { what: "the number of samples" }),
         }
     }
-}
 
-/// A fractional layer for tensors of one shape and layout: validated, immutable, shareable between threads. Made by
-/// [`FractionalMaxPool::plan`]. The samples are given to each run.
-#[derive(Clone)]
-pub struct FractionalPlan<T> {
-    extent: Extent,
-    kernel: [usize; MAX_RANK],
-    samples: usize,
-    nan: NanPolicy,
-    clamp: Option<Arc<Clamp<T>>>,
-    layout: Layout,
-}
-
-impl<T: Element> FractionalPlan<T> {
-    /// Pools `src` into `dst`, with windows where `samples` say. Allocates nothing; every element of `dst` is written
-    /// (but for the gaps of a plan with strides).
-    ///
-    /// # Errors
-    /// [`Error::SrcLen`], [`Error::DstLen`] or [`Error::SampleLen`] where a slice is not exactly as long as the plan needs, and
-    /// [`Error::BadSample`] where a sample does not lie in `0.0 .. 1.0`; nothing is written then.
-    pub fn run(&self, src: &[T], samples: &[T::Sample], dst: &mut [T]) -> Result<()> {
-        self.check(src, samples, dst)?;
-        self.pool(src, samples, dst);
-        self.bound(dst);
-        Ok(())
+    fn numbering(&self, kind: IndexKind, index: IndexType) -> Result<Numbering> {
+        let taps = self.kernel.iter().fold(1, |all: usize, n| all.saturating_mul(*n));
+        Numbering::of(index, kind, &self.extent, taps)
     }
 
-    /// Keeps outputs between the bounds, if there are any.
-    fn bound(&self, dst: &mut [T]) {
-        if let Some(clamp) = &self.clamp {
-            self.extent.each_output(dst, |outputs| clamp(outputs));
-        }
-    }
-
-    /// Pools `src` into a new vector.
-    ///
-    /// # Errors
-    /// As for [`FractionalPlan::run`].
-    pub fn run_vec(&self, src: &[T], samples: &[T::Sample]) -> Result<Vec<T>> {
-        let mut dst = alloc::vec![T::zeroed(); self.output_len()];
-        self.run(src, samples, &mut dst)?;
-        Ok(dst)
-    }
-
-    fn check(&self, src: &[T], samples: &[T::Sample], dst: &[T]) -> Result<()> {
-        self.extent.check(src, dst)?;
+    #[inline(never)]
+    fn check_samples<S: Sample>(&self, samples: &[S]) -> Result<()> {
         let (need, got) = (self.samples, samples.len());
         if need != got {
             return Err(Error::SampleLen { need, got });
@@ -315,28 +333,22 @@ impl<T: Element> FractionalPlan<T> {
         }
     }
 
-    fn pool(&self, src: &[T], samples: &[T::Sample], dst: &mut [T]) {
-        let output = &self.extent.output;
-        for (block, to, (channel, number)) in self.planes(src) {
-            let Some(axes) = self.places(samples, number) else { return };
-            let dst = dst.get_mut(to..).unwrap_or_default();
-            match self.nan {
-                NanPolicy::Propagate => fold::plane(Largest::<false>, axes, block, channel, output, dst),
-                NanPolicy::Ignore => fold::plane(Largest::<true>, axes, block, channel, output, dst),
+    /// Hands on each plane, as its block's number and its own in the block, and its windows.
+    #[inline(never)]
+    fn each_plane<S: Sample>(&self, samples: &[S], work: &mut dyn FnMut((usize, usize), Axes<'_>)) {
+        let inner = self.extent.split.inner;
+        for outer in 0..self.extent.block_count() {
+            for channel in 0..inner {
+                let Some(places) = self.places(samples, outer.saturating_mul(inner).saturating_add(channel)) else {
+                    return;
+                };
+                work((outer, channel), places.each_ref().map(|axis| axis as &dyn EachWindow));
             }
         }
     }
 
-    /// Every plane: its block, where the output's block begins, which channel of the block it is, and its number, counted `N, C`.
-    fn planes<'a>(&self, src: &'a [T]) -> impl Iterator<Item = (Block<'a, T>, usize, (usize, usize))> {
-        let inner = self.extent.split.inner;
-        self.extent.blocks(src).flat_map(move |(outer, block, to)| {
-            (0..inner).map(move |channel| (block, to, (channel, outer.saturating_mul(inner).saturating_add(channel))))
-        })
-    }
-
     /// The windows of a plane.
-    fn places(&self, samples: &[T::Sample], plane: usize) -> Option<[Places<T::Sample>; MAX_RANK]> {
+    fn places<S: Sample>(&self, samples: &[S], plane: usize) -> Option<[Places<S>; MAX_RANK]> {
         let [(a, x), (b, y), (c, z)] = self.extent.lengths();
         let rank = self.extent.split.rank;
         let first = plane.saturating_mul(rank);
@@ -355,45 +367,131 @@ impl<T: Element> FractionalPlan<T> {
             Places { input: c, output: z, kernel: m, sample: width },
         ])
     }
+
+    fn describe(&self, f: &mut fmt::Formatter<'_>, element: &str) -> fmt::Result {
+        let Self { layout, kernel, extent, .. } = self;
+        write!(f, "FractionalPlan(max {element} {layout} {kernel:?}, ")?;
+        write!(f, "{:?} to {:?})", extent.input.shape(), extent.output.shape())
+    }
+}
+
+/// A fractional layer for tensors of one shape and layout: validated, immutable, shareable between threads. Made by
+/// [`FractionalMaxPool::plan`]. The samples are given to each run.
+#[derive(Clone)]
+pub struct FractionalPlan<T> {
+    layer: Arc<Fraction>,
+    clamp: Option<Arc<Clamp<T>>>,
+}
+
+impl<T: Element> FractionalPlan<T> {
+    /// Pools `src` into `dst`, with windows where `samples` say. Allocates nothing; every element of `dst` is written
+    /// (but for the gaps of a plan with strides).
+    ///
+    /// # Errors
+    /// [`Error::SrcLen`], [`Error::DstLen`] or [`Error::SampleLen`] where a slice is not exactly as long as the plan needs, and
+    /// [`Error::BadSample`] where a sample does not lie in `0.0 .. 1.0`; nothing is written then.
+    pub fn run(&self, src: &[T], samples: &[T::Sample], dst: &mut [T]) -> Result<()> {
+        self.run_by(src, samples, dst, None)
+    }
+
+    /// Keeps outputs between the bounds, if there are any.
+    /// Computes values, and where they are wanted, indices.
+    #[inline(never)]
+    fn run_by(
+        &self,
+        src: &[T],
+        samples: &[T::Sample],
+        dst: &mut [T],
+        indices: Option<(Numbering, IndicesMut<'_>)>,
+    ) -> Result<()> {
+        self.check(src, samples, dst)?;
+        if let Some((_, indices)) = &indices {
+            self.layer.extent.check_indices(indices.len())?;
+        }
+        self.pool(src, samples, dst);
+        if let Some((numbering, mut indices)) = indices {
+            self.layer.each_plane(samples, &mut |number, axes| {
+                find::find_plane(numbering, &self.layer.extent, axes, number, (src, dst), &mut indices);
+            });
+        }
+        self.bound(dst);
+        Ok(())
+    }
+
+    fn bound(&self, dst: &mut [T]) {
+        if let Some(clamp) = &self.clamp {
+            self.layer.extent.each_output(dst, |outputs| clamp(outputs));
+        }
+    }
+
+    /// Pools `src` into a new vector.
+    ///
+    /// # Errors
+    /// As for [`FractionalPlan::run`].
+    pub fn run_vec(&self, src: &[T], samples: &[T::Sample]) -> Result<Vec<T>> {
+        let mut dst = alloc::vec![T::zeroed(); self.output_len()];
+        self.run(src, samples, &mut dst)?;
+        Ok(dst)
+    }
+
+    fn check(&self, src: &[T], samples: &[T::Sample], dst: &[T]) -> Result<()> {
+        self.layer.extent.check(src, dst)?;
+        self.layer.check_samples(samples)
+    }
+
+    fn pool(&self, src: &[T], samples: &[T::Sample], dst: &mut [T]) {
+        self.layer.each_plane(samples, &mut |number, axes| self.pool_plane(src, number, axes, dst));
+    }
+
+    #[inline(never)]
+    fn pool_plane(&self, src: &[T], (outer, channel): (usize, usize), axes: Axes<'_>, dst: &mut [T]) {
+        let Extent { input, output, .. } = self.layer.extent;
+        let block = Block { elements: src.get(input.block(outer)..).unwrap_or(&[]), tensor: input };
+        let dst = dst.get_mut(output.block(outer)..).unwrap_or_default();
+        // Integers have no NaN to ignore.
+        if self.layer.nan == NanPolicy::Ignore && !T::DTYPE.is_integer() {
+            fold::plane(Largest::<true>, axes, block, channel, &output, dst);
+        } else {
+            fold::plane(Largest::<false>, axes, block, channel, &output, dst);
+        }
+    }
 }
 
 impl<T> FractionalPlan<T> {
     /// Elements that the input slice must have: those of the shape, or where the plan was given strides, from the first to the last.
     pub fn input_len(&self) -> usize {
-        self.extent.input.extent()
+        self.layer.extent.input.extent()
     }
 
     /// Elements that the output slice must have, likewise.
     pub fn output_len(&self) -> usize {
-        self.extent.output.extent()
+        self.layer.extent.output.extent()
     }
 
     /// Samples that a run needs: `N · C ·` spatial axes.
     pub fn samples_len(&self) -> usize {
-        self.samples
+        self.layer.samples
     }
 
     /// The input's shape, `N, C, spatial…`, whatever the layout.
     pub fn input_shape(&self) -> Vec<usize> {
-        self.extent.input.shape()
+        self.layer.extent.input.shape()
     }
 
     /// The output's shape, `N, C, spatial…`, whatever the layout.
     pub fn output_shape(&self) -> Vec<usize> {
-        self.extent.output.shape()
+        self.layer.extent.output.shape()
     }
 
     /// The layout of input and output.
     pub fn layout(&self) -> Layout {
-        self.layout
+        self.layer.layout
     }
 }
 
 impl<T: Element> fmt::Debug for FractionalPlan<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (element, layout, kernel) = (T::NAME, self.layout, self.kernel);
-        write!(f, "FractionalPlan(max {element} {layout} {kernel:?}, ")?;
-        write!(f, "{:?} to {:?})", self.input_shape(), self.output_shape())
+        self.layer.describe(f, T::NAME)
     }
 }
 
@@ -413,18 +511,7 @@ impl<T: Element, I: Index> FractionalIndexPlan<T, I> {
     /// # Errors
     /// As for [`FractionalPlan::run`], and [`Error::IndexLen`]; nothing is written then.
     pub fn run(&self, src: &[T], samples: &[T::Sample], dst: &mut [T], indices: &mut [I]) -> Result<()> {
-        let values = &self.values;
-        values.check(src, samples, dst)?;
-        values.extent.check_indices(indices)?;
-        values.pool(src, samples, dst);
-        let output = &values.extent.output;
-        for (block, to, plane) in values.planes(src) {
-            let Some(axes) = values.places(samples, plane.1) else { break };
-            let (dst, indices) = (dst.get(to..).unwrap_or(&[]), indices.get_mut(to..).unwrap_or_default());
-            find::plane(self.numbering, axes, block, plane, output, dst, indices);
-        }
-        values.bound(dst);
-        Ok(())
+        self.values.run_by(src, samples, dst, Some((self.numbering, IndicesMut::new(indices))))
     }
 
     /// Pools `src` into new vectors: values and indices.
@@ -453,6 +540,6 @@ impl<T, I> FractionalIndexPlan<T, I> {
 
 impl<T: Element, I: Index> Debug for FractionalIndexPlan<T, I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "FractionalIndexPlan({:?} with {} of {:?})", self.values, I::NAME, self.kind())
+        find::shown(f, "FractionalIndexPlan", &self.values, I::NAME, self.kind())
     }
 }

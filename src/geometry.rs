@@ -23,6 +23,7 @@ pub struct PerAxis {
 }
 
 impl PerAxis {
+    #[inline(never)]
     pub(crate) fn new(values: &[usize]) -> Self {
         let mut kept = [0; MAX_RANK];
         for (to, from) in kept.iter_mut().zip(values) {
@@ -113,11 +114,23 @@ pub struct Axis {
     pub(crate) dilation: usize,
     pub(crate) begin: usize,
     pub(crate) end: usize,
+    pub(crate) windows: Windows,
+}
+
+/// The rule by which windows follow each other on an axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Windows {
+    /// Output `o` has taps at `o·s − b + i·d`, for `i = 0..k`.
+    Sliding,
+    /// Output `o` of `m` covers `[⌊o·n/m⌋, ⌈(o+1)·n/m⌉)`: see [`adaptive_window`]. The kernel is the longest window; stride and
+    /// dilation are 1, and there is no padding.
+    Adaptive,
 }
 
 impl Axis {
     /// An axis that a tensor of lower rank does not have.
-    const ABSENT: Self = Self { input: 1, output: 1, kernel: 1, stride: 1, dilation: 1, begin: 0, end: 0 };
+    const ABSENT: Self =
+        Self { input: 1, output: 1, kernel: 1, stride: 1, dilation: 1, begin: 0, end: 0, windows: Windows::Sliding };
 
     /// The window's extent, `d·(k−1)+1`.
     pub(crate) fn span(&self) -> usize {
@@ -197,7 +210,7 @@ impl Axis {
         if last_end.is_none_or(|end| isize::try_from(end).is_err()) {
             return Err(overflow());
         }
-        Ok(Self { input, output, kernel, stride, dilation, begin, end })
+        Ok(Self { input, output, kernel, stride, dilation, begin, end, windows: Windows::Sliding })
     }
 
     /// How many of the taps of output `o` lie before virtual position `limit`, where 0 is the first padded element.
@@ -212,6 +225,10 @@ impl Axis {
     /// The valid taps of output `o`.
     #[inline(always)]
     pub(crate) fn taps(&self, o: usize) -> Taps {
+        if self.windows == Windows::Adaptive {
+            let window = adaptive_window(o, self.input, self.output);
+            return Taps { start: window.start, count: window.len() };
+        }
         let skipped = self.taps_before(o, self.begin);
         let inside = self.taps_before(o, self.begin.saturating_add(self.input));
         let first = o.saturating_mul(self.stride).saturating_add(skipped.saturating_mul(self.dilation));
@@ -221,6 +238,7 @@ impl Axis {
     /// What output `o` contributes to the divisor: a factor, since a window is a product of its axes.
     pub(crate) fn count(&self, o: usize, count: Count) -> usize {
         match count {
+            Count::Padded if self.windows == Windows::Adaptive => self.taps(o).count,
             Count::Valid => self.taps(o).count,
             Count::Padded => self.taps_before(o, self.begin.saturating_add(self.input).saturating_add(self.end)),
             Count::Fixed(_) => 1,
@@ -230,12 +248,30 @@ impl Axis {
     /// Outputs whose window begins before the input, and outputs whose window ends after it: those, at the two ends, whose
     /// count may differ from the others'.
     pub(crate) fn cut_windows(&self) -> (usize, usize) {
+        if self.windows == Windows::Adaptive {
+            return (0, self.output);
+        }
         let head = self.begin.div_ceil(self.stride.max(1)).min(self.output);
         // Windows `o` with o·s + span <= n + b end inside.
         let inside = self.begin.saturating_add(self.input).checked_sub(self.span());
         let whole =
             inside.map_or(0, |last| last.checked_div(self.stride).unwrap_or(0).saturating_add(1)).min(self.output);
         (head, self.output.saturating_sub(whole))
+    }
+
+    /// Whether each window lies a stride behind the one before.
+    pub(crate) fn slides(&self) -> bool {
+        self.windows == Windows::Sliding
+    }
+
+    /// An axis whose output has this length, of which the windows follow: plain ones, where all are equal.
+    pub(crate) fn adaptive(input: usize, output: usize) -> Self {
+        if let (Some(0), Some(length)) = (input.checked_rem(output), input.checked_div(output)) {
+            return Self { input, output, kernel: length, stride: length, ..Self::ABSENT };
+        }
+        // One element more on one side than its share.
+        let kernel = input.div_ceil(output.max(1)).saturating_add(1).min(input);
+        Self { input, output, kernel, windows: Windows::Adaptive, ..Self::ABSENT }
     }
 
     /// The window is the whole axis, once.
@@ -372,6 +408,16 @@ impl Geometry {
     }
 
     /// Whether some window may have no valid tap. Cheap, and true for some layers that have none.
+    /// Windows that follow from the lengths of input and output, of a layer whose lengths were validated. `outer` and `inner` are
+    /// those of its layout.
+    pub(crate) fn adaptive(
+        lengths: [(usize, usize); MAX_RANK],
+        (outer, inner): (usize, usize),
+        (rank, batch, channels): (usize, usize, usize),
+    ) -> Self {
+        Self { outer, inner, axes: lengths.map(|(n, m)| Axis::adaptive(n, m)), rank, batch, channels }
+    }
+
     pub(crate) fn may_have_empty_windows(&self) -> bool {
         self.axes.iter().any(Axis::may_be_empty)
     }
@@ -387,6 +433,7 @@ impl Geometry {
     }
 
     /// Whether the window of the output element at offset `at` of memory has no valid tap.
+    #[inline(never)]
     fn window_is_empty(&self, at: usize) -> bool {
         let mut rest = at.checked_div(self.inner).unwrap_or(0);
         self.axes.iter().rev().any(|axis| {
@@ -400,10 +447,12 @@ impl Geometry {
 impl Axis {
     /// Whether a window could be empty at all, cheaply: it lies wholly in padding, or steps over a short input.
     fn may_be_empty(&self) -> bool {
-        self.begin.max(self.end) >= self.span() || self.dilation > self.input
+        // No adaptive window is.
+        self.slides()
+            && (self.begin.max(self.end) >= self.span() || self.dilation > self.input
             // What ceil mode appends begins inside the input, unless its rule keeps every window; one that begins in
             // the end padding is empty.
-            || self.output.saturating_sub(1).saturating_mul(self.stride) >= self.begin.saturating_add(self.input)
+            || self.output.saturating_sub(1).saturating_mul(self.stride) >= self.begin.saturating_add(self.input))
     }
 }
 

@@ -2,6 +2,8 @@
 
 use core::fmt::Debug;
 
+use crate::{Error, Result};
+
 /// What the index of a maximum counts.
 ///
 /// In every kind the *first* valid tap in row-major scan is named among equal maxima; with NaN, the last NaN (PyTorch's
@@ -18,6 +20,65 @@ pub enum IndexKind {
     TensorColumnMajor,
     /// The tap's number in the window, row-major, taps in the padding counted.
     Tap,
+}
+
+/// An index type as a value: what code that is compiled once asks of it.
+#[derive(Clone, Copy, Debug)]
+pub struct IndexType {
+    name: &'static str,
+    most: u64,
+    bytes: usize,
+}
+
+impl IndexType {
+    pub(crate) fn of<I: Index>() -> Self {
+        Self { name: I::NAME, most: I::MOST, bytes: size_of::<I>() }
+    }
+
+    pub(crate) fn bytes(self) -> usize {
+        self.bytes
+    }
+
+    /// Whether it holds the largest index that may occur.
+    pub(crate) fn check(self, most: usize) -> Result<()> {
+        if most as u64 > self.most { Err(Error::IndexTooNarrow { index: self.name, most }) } else { Ok(()) }
+    }
+}
+
+/// Indices to be written, of either type.
+pub enum IndicesMut<'a> {
+    Short(&'a mut [i32]),
+    Long(&'a mut [i64]),
+}
+
+impl<'a> IndicesMut<'a> {
+    pub(crate) fn new<I: Index>(indices: &'a mut [I]) -> Self {
+        if size_of::<I>() == size_of::<i32>() {
+            Self::Short(bytemuck::try_cast_slice_mut(indices).unwrap_or_default())
+        } else {
+            Self::Long(bytemuck::try_cast_slice_mut(indices).unwrap_or_default())
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Short(indices) => indices.len(),
+            Self::Long(indices) => indices.len(),
+        }
+    }
+
+    /// Writes an index, or where it does not fit the type or is `usize::MAX`, "none".
+    pub(crate) fn set(&mut self, at: usize, index: usize) {
+        fn put<I: Index>(indices: &mut [I], at: usize, index: usize) {
+            if let Some(to) = indices.get_mut(at) {
+                *to = I::from_offset(index).filter(|_| index != usize::MAX).unwrap_or(I::NONE);
+            }
+        }
+        match self {
+            Self::Short(indices) => put(indices, at, index),
+            Self::Long(indices) => put(indices, at, index),
+        }
+    }
 }
 
 mod sealed {

@@ -8,10 +8,11 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::geometry::{Count, Geometry};
+use crate::index::{IndexType, IndicesMut};
 use crate::kernels::{BoundFind, Clamp, Layer};
-use crate::plan::clamp_between;
+use crate::plan::{clamp_between, no_kernel};
 use crate::pool::Parts;
-use crate::strides::Places;
+use crate::strides::{Output, Places};
 use crate::{Element, Error, Index, IndexKind, Layout, Max, Min, Pool, PoolOperation, Result, Tasks, Tier};
 
 /// A maximum or minimum that says, beside each value, where it was found: made by
@@ -30,11 +31,14 @@ use crate::{Element, Error, Index, IndexKind, Layout, Max, Min, Pool, PoolOperat
 /// # Ok::<(), lanepool::Error>(())
 /// ```
 pub struct IndexPlan<T, I> {
-    shared: Arc<Shared<T>>,
+    shared: Found<T>,
     index: PhantomData<fn(&mut [I])>,
 }
 
-struct Shared<T> {
+/// What plans for either type of indices share.
+pub type Found<T> = Arc<Shared<T>>;
+
+pub struct Shared<T> {
     finder: BoundFind<T>,
     clamp: Option<Clamp<T>>,
     geometry: Geometry,
@@ -64,43 +68,54 @@ fn largest(kind: IndexKind, geometry: &Geometry) -> usize {
     places.saturating_sub(1)
 }
 
+/// Everything that is checked before a kernel is chosen: code that is compiled once, not for each element. `bytes` are those of an
+/// element or an index, the longer of the two: the slice of indices has a length in bytes too.
+fn check_layer(
+    parts: &Parts<'_>,
+    kind: IndexKind,
+    layout: Layout,
+    shape: &[usize],
+    strides: Option<[&[usize]; 2]>,
+    bytes: usize,
+    index: IndexType,
+) -> Result<(Layer, Tier)> {
+    let geometry = Geometry::new(parts.window, layout, shape, bytes)?;
+    let places = Places::new(strides, layout, &geometry, bytes)?;
+    index.check(largest(kind, &geometry))?;
+    let tier = parts.tier.unwrap_or_else(Tier::best).check()?;
+    Ok((Layer { geometry, count: Count::Valid, places }, tier))
+}
+
+/// Plans for indices of a type.
+pub(crate) fn find<T: Element>(
+    parts: &Parts<'_>,
+    kind: IndexKind,
+    layout: Layout,
+    shape: &[usize],
+    strides: Option<[&[usize]; 2]>,
+    index: IndexType,
+) -> Result<Found<T>> {
+    let Parts { operation, name, bounds, .. } = *parts;
+    let bytes = size_of::<T>().max(index.bytes());
+    let (layer, tier) = check_layer(parts, kind, layout, shape, strides, bytes, index)?;
+    let geometry = layer.geometry;
+    let finder = T::bind_find(tier, operation, kind, &layer).ok_or_else(|| no_kernel(tier, None))?;
+    let clamp = clamp_between(bounds, tier)?;
+    let empty_windows = geometry.may_have_empty_windows().then(|| T::identity(operation));
+    let shape = shape.to_vec();
+    Ok(Arc::new(Shared { finder, clamp, geometry, empty_windows, name, kind, layout, tier, shape }))
+}
+
 impl<T: Element, I: Index> IndexPlan<T, I> {
-    fn new(
+    pub(crate) fn new(
         parts: &Parts<'_>,
         kind: IndexKind,
         layout: Layout,
         shape: &[usize],
         strides: Option<[&[usize]; 2]>,
     ) -> Result<Self> {
-        let Parts { window, operation, name, tier, bounds, .. } = *parts;
-        // The slice of indices has a length in bytes too.
-        let bytes = size_of::<T>().max(size_of::<I>());
-        let geometry = Geometry::new(window, layout, shape, bytes)?;
-        let places = Places::new(strides, layout, &geometry, bytes)?;
-        let most = largest(kind, &geometry);
-        if most as u64 > I::MOST {
-            return Err(Error::IndexTooNarrow { index: I::NAME, most });
-        }
-        let tier = tier.unwrap_or_else(Tier::best).check()?;
-        let layer = Layer { geometry, count: Count::Valid, places };
-        let unavailable = Error::TierUnavailable { tier, why: "this build has no kernels for it" };
-        let finder = T::bind_find(tier, operation, kind, &layer).ok_or(unavailable)?;
-        let clamp = clamp_between(bounds, tier)?;
-        let empty_windows = geometry.may_have_empty_windows().then(|| T::identity(operation));
-        Ok(Self {
-            shared: Arc::new(Shared {
-                finder,
-                clamp,
-                geometry,
-                empty_windows,
-                name,
-                kind,
-                layout,
-                tier,
-                shape: shape.to_vec(),
-            }),
-            index: PhantomData,
-        })
+        let shared = T::plan_indexed(parts, kind, layout, shape, strides, IndexType::of::<I>())?;
+        Ok(Self { shared, index: PhantomData })
     }
 
     /// Pools `src` into `dst` and writes where each value was found into `indices`, which lie as the values do. Allocates nothing.
@@ -109,12 +124,7 @@ impl<T: Element, I: Index> IndexPlan<T, I> {
     /// [`Error::SrcLen`], [`Error::DstLen`] or [`Error::IndexLen`] where a slice is not exactly as long as the plan needs;
     /// nothing is written then.
     pub fn run(&self, src: &[T], dst: &mut [T], indices: &mut [I]) -> Result<()> {
-        self.check(src, indices)?;
-        let (need, got) = (self.output_len(), dst.len());
-        if need != got {
-            return Err(Error::DstLen { need, got });
-        }
-        self.run_rows(src, Some(dst), indices, 0..self.shared.finder.output().rows())
+        self.run_part(None, src, Some(dst), indices)
     }
 
     /// Writes where the maxima or minima of `src` are, and not what they are.
@@ -122,8 +132,7 @@ impl<T: Element, I: Index> IndexPlan<T, I> {
     /// # Errors
     /// As for [`IndexPlan::run`].
     pub fn run_indices(&self, src: &[T], indices: &mut [I]) -> Result<()> {
-        self.check(src, indices)?;
-        self.run_rows(src, None, indices, 0..self.shared.finder.output().rows())
+        self.run_part(None, src, None, indices)
     }
 
     /// Pools `src` into new vectors: values and indices.
@@ -155,7 +164,8 @@ impl<T: Element, I: Index> IndexPlan<T, I> {
         if tasks.len() <= 1 || dst.len() != self.output_len() {
             return self.run(src, dst, indices);
         }
-        self.check(src, indices)?;
+        let finder = &self.shared.finder;
+        check_part(finder.output(), finder.input_len(), None, [src.len(), indices.len()], None)?;
         self.fork(&tasks, 0..tasks.len(), src, dst, indices)
     }
 
@@ -203,12 +213,7 @@ impl<T: Element, I: Index> IndexPlan<T, I> {
     /// [`Error::SrcLen`], [`Error::DstLen`] and [`Error::IndexLen`] where a slice is not exactly as long as it must be,
     /// [`Error::TaskOutOfRange`] and [`Error::ForeignTasks`]; nothing is written then.
     pub fn run_task(&self, tasks: &Tasks, task: usize, src: &[T], part: &mut [T], indices: &mut [I]) -> Result<()> {
-        let rows = self.check_task(tasks, task, src, indices)?;
-        let (need, got) = (indices.len(), part.len());
-        if need != got {
-            return Err(Error::DstLen { need, got });
-        }
-        self.run_rows(src, Some(part), indices, rows)
+        self.run_part(Some((tasks, task)), src, Some(part), indices)
     }
 
     /// Computes one part of the indices alone.
@@ -216,50 +221,81 @@ impl<T: Element, I: Index> IndexPlan<T, I> {
     /// # Errors
     /// As for [`IndexPlan::run_task`].
     pub fn run_indices_task(&self, tasks: &Tasks, task: usize, src: &[T], indices: &mut [I]) -> Result<()> {
-        let rows = self.check_task(tasks, task, src, indices)?;
-        self.run_rows(src, None, indices, rows)
+        self.run_part(Some((tasks, task)), src, None, indices)
     }
 
-    /// The rows of a task whose part of the indices this is.
-    fn check_task(&self, tasks: &Tasks, task: usize, src: &[T], indices: &[I]) -> Result<Range<usize>> {
-        self.check_src(src)?;
-        let rows = tasks.check(task, self.shared.finder.output())?;
-        let (need, got) = (tasks.range(task).len(), indices.len());
-        if need == got { Ok(rows) } else { Err(Error::IndexLen { need, got }) }
+    fn run_part(
+        &self,
+        part: Option<(&Tasks, usize)>,
+        src: &[T],
+        dst: Option<&mut [T]>,
+        indices: &mut [I],
+    ) -> Result<()> {
+        T::run_indexed(&self.shared, part, src, dst, IndicesMut::new(indices))
     }
+}
 
-    fn check_src(&self, src: &[T]) -> Result<()> {
-        let (need, got) = (self.input_len(), src.len());
-        if need == got { Ok(()) } else { Err(Error::SrcLen { need, got }) }
+/// The rows of the whole or of a task. The lengths are those of the input and the indices, and of the values if there are any.
+fn check_part(
+    output: &Output,
+    need: usize,
+    part: Option<(&Tasks, usize)>,
+    [src, indices]: [usize; 2],
+    dst: Option<usize>,
+) -> Result<Range<usize>> {
+    if need != src {
+        return Err(Error::SrcLen { need, got: src });
     }
-
-    fn check(&self, src: &[T], indices: &[I]) -> Result<()> {
-        self.check_src(src)?;
-        let (need, got) = (self.output_len(), indices.len());
-        if need == got { Ok(()) } else { Err(Error::IndexLen { need, got }) }
+    let rows = match part {
+        None => 0..output.rows(),
+        Some((tasks, task)) => tasks.check(task, output)?,
+    };
+    let need = output.span(rows.clone()).len();
+    if need != indices {
+        return Err(Error::IndexLen { need, got: indices });
     }
+    match dst {
+        Some(got) if got != need => Err(Error::DstLen { need, got }),
+        _ => Ok(rows),
+    }
+}
 
-    fn run_rows(&self, src: &[T], mut dst: Option<&mut [T]>, indices: &mut [I], rows: Range<usize>) -> Result<()> {
-        if indices.is_empty() {
+impl<T: Element> Shared<T> {
+    /// Computes the whole or one part, with or without the values. To be called by `Planned::run_indexed` alone.
+    pub(crate) fn run(
+        &self,
+        part: Option<(&Tasks, usize)>,
+        src: &[T],
+        mut dst: Option<&mut [T]>,
+        indices: IndicesMut<'_>,
+    ) -> Result<()> {
+        let (finder, got) = (&self.finder, indices.len());
+        let lens = [src.len(), got];
+        let rows = check_part(finder.output(), finder.input_len(), part, lens, dst.as_deref().map(<[T]>::len))?;
+        if got == 0 {
             return Ok(());
         }
-        let finder = &self.shared.finder;
-        let need = finder.output().span(rows.clone()).len();
-        let wrong = Error::IndexLen { need, got: indices.len() };
-        finder.run(src, dst.as_deref_mut(), indices, rows.clone()).ok_or(wrong)?;
-        let Some(dst) = dst else { return Ok(()) };
-        if self.shared.empty_windows.is_none() && self.shared.clamp.is_none() {
-            return Ok(());
+        if finder.run(src, dst.as_deref_mut(), indices, rows.clone()).is_none() {
+            return Err(Error::IndexLen { need: finder.output().span(rows).len(), got });
         }
-        finder.output().for_each_run(dst, rows, |dst, first| {
-            if let Some(identity) = self.shared.empty_windows {
-                self.shared.geometry.fill_empty(dst, first, identity);
+        match dst {
+            Some(dst) if self.empty_windows.is_some() || self.clamp.is_some() => {
+                finder.output().for_each_run(dst, rows, &mut |dst, first| self.finish(dst, first));
             }
-            if let Some(clamp) = &self.shared.clamp {
-                clamp(dst);
-            }
-        });
+            _ => {}
+        }
         Ok(())
+    }
+
+    /// What is done to values that the kernel has found.
+    #[inline(never)]
+    fn finish(&self, dst: &mut [T], first: usize) {
+        if let Some(identity) = self.empty_windows {
+            self.geometry.fill_empty(dst, first, identity);
+        }
+        if let Some(clamp) = &self.clamp {
+            clamp(dst);
+        }
     }
 }
 
@@ -304,10 +340,19 @@ impl<T, I> IndexPlan<T, I> {
 impl<T: Element, I: Index> fmt::Debug for IndexPlan<T, I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Shared { name, kind, layout, tier, shape, .. } = &*self.shared;
-        let (element, index) = (T::NAME, I::NAME);
-        write!(f, "IndexPlan({name} {element} {layout} with {index} of {kind:?} on {tier}, {shape:?} to ")?;
-        write!(f, "{:?})", self.output_shape())
+        let types = [T::NAME, I::NAME];
+        describe(f, name, types, (*layout, *kind, *tier), [shape, &self.output_shape()])
     }
+}
+
+fn describe(
+    f: &mut fmt::Formatter<'_>,
+    name: &str,
+    [element, index]: [&str; 2],
+    (layout, kind, tier): (Layout, IndexKind, Tier),
+    [input, output]: [&[usize]; 2],
+) -> fmt::Result {
+    write!(f, "IndexPlan({name} {element} {layout} with {index} of {kind:?} on {tier}, {input:?} to {output:?})")
 }
 
 /// The operations that find what they give: maximum and minimum.
@@ -327,7 +372,18 @@ impl<O: Extreme, T: Element> Pool<O, T> {
         layout: Layout,
         shape: impl AsRef<[usize]>,
     ) -> Result<IndexPlan<T, I>> {
-        IndexPlan::new(&self.parts(), kind, layout, shape.as_ref(), None)
+        self.plan_indexed_at(kind, layout, shape.as_ref(), None)
+    }
+
+    #[inline(never)]
+    fn plan_indexed_at<I: Index>(
+        &self,
+        kind: IndexKind,
+        layout: Layout,
+        shape: &[usize],
+        strides: Option<[&[usize]; 2]>,
+    ) -> Result<IndexPlan<T, I>> {
+        IndexPlan::new(&self.parts(T::DTYPE)?, kind, layout, shape, strides)
     }
 
     /// [`Pool::plan_indexed`] for tensors that are parts of larger ones, by the rules of [`Pool::plan_strided`].
@@ -361,6 +417,6 @@ impl<O: Extreme, T: Element> Pool<O, T> {
         output: impl AsRef<[usize]>,
     ) -> Result<IndexPlan<T, I>> {
         let strides = Some([input.as_ref(), output.as_ref()]);
-        IndexPlan::new(&self.parts(), kind, layout, shape.as_ref(), strides)
+        self.plan_indexed_at(kind, layout, shape.as_ref(), strides)
     }
 }

@@ -92,6 +92,7 @@ mod indexed;
 mod kernels;
 mod layout;
 mod lp;
+mod order;
 mod plan;
 mod pool;
 mod quantized;
@@ -135,6 +136,12 @@ pub struct Guide;
 #[cfg(all(doctest, feature = "ndarray"))]
 #[doc = include_str!("../docs/ndarray.md")]
 pub struct ArraysGuide;
+
+/// The names of the drivers, for tests that try each: no part of the interface.
+#[doc(hidden)]
+pub fn drivers() -> impl Iterator<Item = &'static str> {
+    kernels::drivers()
+}
 
 /// Which kernels have run, for the test of that: no part of the interface.
 #[cfg(feature = "count-runs")]

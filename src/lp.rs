@@ -2,6 +2,7 @@
 
 use crate::geometry::Count;
 use crate::kernels::Operation;
+use crate::pool::binds;
 use crate::pool::sealed::Sealed;
 use crate::{DType, Error, Pool, PoolOperation, Result};
 
@@ -81,6 +82,8 @@ impl<T> LpPool<T> {
 }
 
 impl Sealed for Lp {
+    binds!(bind_norm);
+
     fn resolve(&self) -> (Operation, Count) {
         // A maximum is not divided, whatever it was the maximum of.
         let divides = self.mean && self.p.is_finite();

@@ -10,10 +10,12 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::geometry::{Count, Geometry};
-use crate::kernels::{Bound, Choice, Clamp, Layer, Operation};
+use crate::index::{IndexType, IndicesMut};
+use crate::kernels::{Bound, Clamp, Layer, Operation};
 use crate::pool::Parts;
 use crate::strides::Places;
-use crate::{Element, Error, Layout, Result, Tasks, Tier};
+use crate::variable::Extent;
+use crate::{AdaptivePlan, DType, Element, Error, IndexKind, Layout, Result, Tasks, Tier, indexed};
 
 /// Outputs whose divisors a plan tables at most: those whose windows padding cuts. No layer anybody runs comes near it.
 const MOST_DIVISORS: usize = 1 << 24;
@@ -25,8 +27,48 @@ const CLAMPED_BYTES: usize = 64 << 10;
 pub(crate) fn clamp_between<T: Element>(bounds: Option<[f64; 2]>, tier: Tier) -> Result<Option<Clamp<T>>> {
     let Some([low, high]) = bounds else { return Ok(None) };
     let (least, most) = T::bounds(low, high).ok_or(Error::BadClamp { low, high })?;
-    let unavailable = Error::TierUnavailable { tier, why: "this build has no kernels for it" };
-    T::bind_clamp(tier, least, most).ok_or(unavailable).map(Some)
+    T::bind_clamp(tier, least, most).ok_or_else(|| no_kernel(tier, None)).map(Some)
+}
+
+/// Everything that is checked before a kernel is chosen: code that is compiled once, not for each element. Windows that were
+/// validated by another rule than a [`Window`](crate::geometry::Window)'s are given as a geometry.
+fn check_layer(
+    parts: &Parts<'_>,
+    geometry: Option<Geometry>,
+    layout: Layout,
+    shape: &[usize],
+    strides: Option<[&[usize]; 2]>,
+    element: DType,
+    sums_fit: fn(&Layer, Operation) -> bool,
+) -> Result<(Layer, Tier)> {
+    let Parts { window, operation, count, tier, .. } = *parts;
+    let geometry = geometry.map_or_else(|| Geometry::new(window, layout, shape, element.bytes()), Ok)?;
+    if count == Count::Fixed(0) {
+        return Err(Error::BadDivisor);
+    }
+    let places = Places::new(strides, layout, &geometry, element.bytes())?;
+    let layer = Layer { geometry, count, places };
+    let divides = operation.divides();
+    if divides && layer.divisor_entries() > MOST_DIVISORS {
+        return Err(Error::SizeOverflow {
+            what: "the table of divisors: too many windows are cut by the padding, and",
+        });
+    }
+    if divides && !sums_fit(&layer, operation) {
+        let taps = geometry.axes.iter().map(|axis| axis.kernel.min(axis.input)).fold(1, usize::saturating_mul);
+        // A quantised sum is exact in 32 bits before it is scaled.
+        let bits = if let Operation::QuantizedMean { .. } = operation { 32 } else { 64 };
+        return Err(Error::SumOverflow { element: element.name(), taps, bits });
+    }
+    Ok((layer, tier.unwrap_or_else(Tier::best).check()?))
+}
+
+/// Why a layer that was checked has no kernel.
+pub(crate) fn no_kernel(tier: Tier, driver: Option<&str>) -> Error {
+    match driver {
+        Some(_) => Error::Unsupported { why: "the driver that was asked for does not take this layer" },
+        None => Error::TierUnavailable { tier, why: "this build has no kernels for it" },
+    }
 }
 
 /// A pooling layer for tensors of one shape and layout: validated, immutable, cheap to clone, shareable between threads.
@@ -51,13 +93,112 @@ trait Run<T>: Fn(&Bound<T>, &[T], &mut [T], Range<usize>) -> Option<()> {}
 
 impl<T, F: Fn(&Bound<T>, &[T], &mut [T], Range<usize>) -> Option<()>> Run<T> for F {}
 
+/// An operation's kernels for elements `T`: a function, so that a plan names the leaves of one operation and no others.
+pub(crate) type Bind<T> = fn(Tier, Operation, &Layer, Option<&str>) -> Option<Bound<T>>;
+
+/// Makes plans for one type of elements.
+///
+/// It is implemented for each type by itself, so that what plans is compiled in this crate, once, and not again in every crate that
+/// asks for a plan.
+pub trait Planned: Sized {
+    #[doc(hidden)]
+    fn plan(
+        parts: &Parts<'_>,
+        geometry: Option<Geometry>,
+        layout: Layout,
+        shape: &[usize],
+        strides: Option<[&[usize]; 2]>,
+        bind: Bind<Self>,
+    ) -> Result<Plan<Self>>;
+
+    #[doc(hidden)]
+    fn plan_indexed(
+        parts: &Parts<'_>,
+        kind: IndexKind,
+        layout: Layout,
+        shape: &[usize],
+        strides: Option<[&[usize]; 2]>,
+        index: IndexType,
+    ) -> Result<indexed::Found<Self>>;
+
+    #[doc(hidden)]
+    fn run_indexed(
+        plan: &indexed::Shared<Self>,
+        part: Option<(&Tasks, usize)>,
+        src: &[Self],
+        dst: Option<&mut [Self]>,
+        indices: IndicesMut<'_>,
+    ) -> Result<()>;
+
+    #[doc(hidden)]
+    fn plan_adaptive(
+        parts: Parts<'_>,
+        extent: Extent,
+        layout: Layout,
+        shape: &[usize],
+        strides: Option<[&[usize]; 2]>,
+        bind: Bind<Self>,
+    ) -> Result<AdaptivePlan<Self>>;
+}
+
+/// Implements [`Planned`].
+macro_rules! planned {
+    ($type:ty) => {
+        impl crate::plan::Planned for $type {
+            fn plan(
+                parts: &crate::pool::Parts<'_>,
+                geometry: Option<crate::geometry::Geometry>,
+                layout: crate::Layout,
+                shape: &[usize],
+                strides: Option<[&[usize]; 2]>,
+                bind: crate::plan::Bind<Self>,
+            ) -> crate::Result<crate::Plan<Self>> {
+                crate::Plan::new(parts, geometry, layout, shape, strides, bind)
+            }
+
+            fn plan_indexed(
+                parts: &crate::pool::Parts<'_>,
+                kind: crate::IndexKind,
+                layout: crate::Layout,
+                shape: &[usize],
+                strides: Option<[&[usize]; 2]>,
+                index: crate::index::IndexType,
+            ) -> crate::Result<crate::indexed::Found<Self>> {
+                crate::indexed::find(parts, kind, layout, shape, strides, index)
+            }
+
+            fn run_indexed(
+                plan: &crate::indexed::Shared<Self>,
+                part: Option<(&crate::Tasks, usize)>,
+                src: &[Self],
+                dst: Option<&mut [Self]>,
+                indices: crate::index::IndicesMut<'_>,
+            ) -> crate::Result<()> {
+                plan.run(part, src, dst, indices)
+            }
+
+            fn plan_adaptive(
+                parts: crate::pool::Parts<'_>,
+                extent: crate::variable::Extent,
+                layout: crate::Layout,
+                shape: &[usize],
+                strides: Option<[&[usize]; 2]>,
+                bind: crate::plan::Bind<Self>,
+            ) -> crate::Result<crate::AdaptivePlan<Self>> {
+                crate::AdaptivePlan::new(parts, extent, layout, shape, strides, bind)
+            }
+        }
+    };
+}
+pub(crate) use planned;
+
 /// A byte for each byte.
 pub(crate) type ByteMap = [u8; 256];
 
 struct Shared<T> {
     kernel: Bound<T>,
     clamp: Option<Clamp<T>>,
-    choice: Choice,
+    tier: Tier,
     geometry: Geometry,
     /// What becomes of each byte of the result.
     bytes: Option<Box<ByteMap>>,
@@ -74,58 +215,34 @@ impl<T> Clone for Plan<T> {
 }
 
 impl<T: Element> Plan<T> {
+    /// To be called by [`Planned::plan`] alone.
     pub(crate) fn new(
         parts: &Parts<'_>,
+        geometry: Option<Geometry>,
         layout: Layout,
         shape: &[usize],
         strides: Option<[&[usize]; 2]>,
+        bind: Bind<T>,
     ) -> Result<Self> {
-        let Parts { window, operation, count, name, tier, bounds } = *parts;
-        let geometry = Geometry::new(window, layout, shape, size_of::<T>())?;
-        if count == Count::Fixed(0) {
-            return Err(Error::BadDivisor);
-        }
-        let places = Places::new(strides, layout, &geometry, size_of::<T>())?;
-        let layer = Layer { geometry, count, places };
-        let divides = operation.divides();
-        if divides && layer.divisor_entries() > MOST_DIVISORS {
-            return Err(Error::SizeOverflow {
-                what: "the table of divisors: too many windows are cut by the padding, and",
-            });
-        }
-        if divides && !T::sums_fit(&layer, operation) {
-            let taps = geometry.axes.iter().map(|axis| axis.kernel.min(axis.input)).fold(1, usize::saturating_mul);
-            // A quantised sum is exact in 32 bits before it is scaled.
-            let bits = if let Operation::QuantizedMean { .. } = operation { 32 } else { 64 };
-            return Err(Error::SumOverflow { element: T::NAME, taps, bits });
-        }
-        let tier = tier.unwrap_or_else(Tier::best).check()?;
-        let choice = Choice::new(tier, &geometry);
-        let unavailable = Error::TierUnavailable { tier, why: "this build has no kernels for it" };
-        let kernel = T::bind(choice, operation, &layer).ok_or(unavailable)?;
+        let Parts { operation, name, bounds, driver, .. } = *parts;
+        let (layer, tier) = check_layer(parts, geometry, layout, shape, strides, T::DTYPE, T::sums_fit)?;
+        let kernel = bind(tier, operation, &layer, driver).ok_or_else(|| no_kernel(tier, driver))?;
         let clamp = clamp_between(bounds, tier)?;
+        let geometry = layer.geometry;
         let empty_windows = geometry.may_have_empty_windows().then(|| T::identity(operation));
         Ok(Self {
             shared: Arc::new(Shared {
                 kernel,
                 clamp,
-                choice,
+                tier,
                 geometry,
-                bytes: None,
+                bytes: parts.bytes.clone(),
                 empty_windows,
                 name,
                 layout,
                 shape: shape.to_vec(),
             }),
         })
-    }
-
-    /// The same plan, whose results are looked up in a table: for elements of one byte, before it is shared.
-    pub(crate) fn mapped(mut self, table: Option<Box<ByteMap>>) -> Self {
-        if let Some(shared) = Arc::get_mut(&mut self.shared) {
-            shared.bytes = table;
-        }
-        self
     }
 
     /// Pools `src` into `dst`. Allocates nothing, locks nothing; every element of `dst` is written (but for the gaps of a plan with
@@ -329,10 +446,11 @@ impl<T: Element> Plan<T> {
         if shared.bytes.is_none() && shared.empty_windows.is_none() && shared.clamp.is_none() {
             return;
         }
-        shared.kernel.output().for_each_run(dst, rows, |run, first| self.finish_run(run, first));
+        shared.kernel.output().for_each_run(dst, rows, &mut |run: &mut [T], first| self.finish_run(run, first));
     }
 
     /// The same for outputs side by side, of which the first has the number `first` in an output without gaps.
+    #[inline(never)]
     fn finish_run(&self, run: &mut [T], first: usize) {
         let shared = &*self.shared;
         if let Some(table) = &shared.bytes {
@@ -378,23 +496,30 @@ impl<T> Plan<T> {
 
     /// The tier it runs on.
     pub fn tier(&self) -> Tier {
-        self.shared.choice.tier
+        self.shared.tier
     }
 
-    /// The walk that visits the windows, as named in the folder `kernels/walk`: for logs and tests. The geometry chooses it;
-    /// but `flat`, `rows` and `planes`, which have loops of their own for common windows, give way to `bands`, with the same bits, for
-    /// operations that are rarely run and on the scalar tier; so does `planes` for long windows of sums. `pairs` takes over from
-    /// `rows` for short rows of integers, and `columns` from `bands` where pixels are two vectors and more. Averages of integers whose sums take 64 bits, and powers, run the scalar tier's code on
-    /// every tier.
+    /// Bytes that the plan holds beside its shape: tables, divisors, and what it is made of.
+    pub fn held_bytes(&self) -> usize {
+        size_of::<Shared<T>>().saturating_add(self.shared.kernel.bytes())
+    }
+
+    /// The driver that visits the windows, as named in the folder `kernels/driver`: for logs and tests. It decides how fast the layer
+    /// is, and no bit of its result.
     pub fn kernel(&self) -> &'static str {
-        self.shared.kernel.walk().name()
+        self.shared.kernel.driver()
     }
+}
 
-    /// The walk that the geometry asks for, on every tier.
-    #[cfg(test)]
-    pub(crate) fn walk(&self) -> &'static str {
-        self.shared.choice.walk.name()
-    }
+/// A plan with its shapes, for `Debug`.
+pub(crate) fn shown(
+    f: &mut fmt::Formatter<'_>,
+    name: &str,
+    plan: &dyn fmt::Display,
+    input: &[usize],
+    output: &[usize],
+) -> fmt::Result {
+    write!(f, "{name}({plan}, {input:?} to {output:?})")
 }
 
 /// Numbers joined by `x`: `64x112x112`.
@@ -417,13 +542,35 @@ fn compact(numbers: impl Iterator<Item = usize> + Clone) -> String {
     }
 }
 
+/// What a plan tells of itself.
+struct About<'a> {
+    geometry: &'a Geometry,
+    layout: Layout,
+    name: &'static str,
+    tier: Tier,
+    driver: &'static str,
+}
+
+impl<T> Shared<T> {
+    fn about(&self) -> About<'_> {
+        let Self { geometry, layout, name, tier, kernel, .. } = self;
+        About { geometry, layout: *layout, name, tier: *tier, driver: kernel.driver() }
+    }
+}
+
 impl<T: Element> fmt::Display for Plan<T> {
     /// `max f32 nchw 3x3/2+1 → rows, avx2`: operation, element, layout, kernel, then `/stride`, `*dilation`, `+padding`
     /// where they are not the default (`+begin:end` where the two differ), the walk and the tier.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Shared { geometry, layout, name, choice, kernel, .. } = &*self.shared;
+        self.shared.about().describe(f, T::NAME)
+    }
+}
+
+impl About<'_> {
+    fn describe(&self, f: &mut fmt::Formatter<'_>, element: &str) -> fmt::Result {
+        let Self { geometry, layout, name, tier, driver } = self;
         let axes = || geometry.spatial();
-        write!(f, "{name} {} {layout} ", T::NAME)?;
+        write!(f, "{name} {element} {layout} ")?;
         if geometry.is_global() {
             f.write_str("global")?;
         } else {
@@ -440,12 +587,13 @@ impl<T: Element> fmt::Display for Plan<T> {
                 write!(f, "+{}", compact(axes().map(|axis| axis.begin)))?;
             }
         }
-        write!(f, " → {}, {}", kernel.walk().name(), choice.tier)
+        write!(f, " → {driver}, {tier}")
     }
 }
 
 impl<T: Element> fmt::Debug for Plan<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Plan({self}, {:?} to {:?})", self.input_shape(), self.output_shape())
+        shown(f, "Plan", self, self.input_shape(), &self.output_shape())?;
+        write!(f, ": {:?}", self.shared.kernel.describe())
     }
 }

@@ -2,11 +2,13 @@
 
 use core::marker::PhantomData;
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::geometry::{CeilRule, Count, Geometry, Padding, PerAxis, Window};
 use crate::kernels::Operation;
-use crate::{Element, Layout, Plan, Result, Tier};
+use crate::plan::ByteMap;
+use crate::{DType, Element, Layout, Plan, Result, Tier};
 
 /// What NaN does to a maximum or minimum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -45,17 +47,37 @@ pub struct Pool<O, T> {
     pub(crate) operation: O,
     tier: Option<Tier>,
     bounds: Option<[f64; 2]>,
+    driver: Option<&'static str>,
     element: PhantomData<T>,
 }
 
 /// A layer without its tensor, resolved.
-pub(crate) struct Parts<'a> {
+pub struct Parts<'a> {
     pub(crate) window: &'a Window,
     pub(crate) operation: Operation,
     pub(crate) count: Count,
     pub(crate) name: &'static str,
     pub(crate) tier: Option<Tier>,
     pub(crate) bounds: Option<[f64; 2]>,
+    /// The driver that is wanted, by name, for tests.
+    pub(crate) driver: Option<&'static str>,
+    /// What becomes of each byte of the result.
+    pub(crate) bytes: Option<Box<ByteMap>>,
+}
+
+impl<'a> Parts<'a> {
+    /// The parts of a layer of elements that its operation takes.
+    fn new<O: PoolOperation>(
+        window: &'a Window,
+        operation: &O,
+        (tier, bounds, driver): (Option<Tier>, Option<[f64; 2]>, Option<&'static str>),
+        dtype: DType,
+    ) -> Result<Self> {
+        operation.check(dtype)?;
+        let (resolved, count) = operation.resolve();
+        let bytes = operation.byte_map(dtype);
+        Ok(Self { window, operation: resolved, count, name: O::NAME, tier, bounds, driver, bytes })
+    }
 }
 
 /// The largest value of each window.
@@ -144,13 +166,17 @@ pub(crate) mod sealed {
     use alloc::boxed::Box;
 
     use crate::geometry::Count;
-    use crate::kernels::Operation;
+    use crate::kernels::{Bound, Layer, Operation};
     use crate::plan::ByteMap;
-    use crate::{DType, Result};
+    use crate::{DType, Element, Result, Tier};
 
     pub trait Sealed {
         #[doc(hidden)]
         fn resolve(&self) -> (Operation, Count);
+
+        /// The operation's kernel for elements `T`: names its own leaves, and no others.
+        #[doc(hidden)]
+        fn bind<T: Element>(tier: Tier, operation: Operation, layer: &Layer, driver: Option<&str>) -> Option<Bound<T>>;
 
         /// Whether the operation is one of elements of this type, and its numbers are what they must be.
         #[doc(hidden)]
@@ -166,7 +192,24 @@ pub(crate) mod sealed {
     }
 }
 
+/// The kernel of an operation is that which elements bind by this function.
+macro_rules! binds {
+    ($bind:ident) => {
+        fn bind<T: crate::Element>(
+            tier: crate::Tier,
+            operation: crate::kernels::Operation,
+            layer: &crate::kernels::Layer,
+            driver: Option<&str>,
+        ) -> Option<crate::kernels::Bound<T>> {
+            T::$bind(tier, operation, layer, driver)
+        }
+    };
+}
+pub(crate) use binds;
+
 impl sealed::Sealed for Max {
+    binds!(bind_max);
+
     fn resolve(&self) -> (Operation, Count) {
         let operation = match self.nan {
             NanPolicy::Propagate => Operation::Max,
@@ -177,6 +220,8 @@ impl sealed::Sealed for Max {
 }
 
 impl sealed::Sealed for Min {
+    binds!(bind_min);
+
     fn resolve(&self) -> (Operation, Count) {
         let operation = match self.nan {
             NanPolicy::Propagate => Operation::Min,
@@ -187,6 +232,8 @@ impl sealed::Sealed for Min {
 }
 
 impl sealed::Sealed for Avg {
+    binds!(bind_mean);
+
     fn resolve(&self) -> (Operation, Count) {
         let count = match (self.divisor, self.include_pad) {
             (Some(divisor), _) => Count::Fixed(divisor),
@@ -198,6 +245,8 @@ impl sealed::Sealed for Avg {
 }
 
 impl sealed::Sealed for Sum {
+    binds!(bind_mean);
+
     fn resolve(&self) -> (Operation, Count) {
         (Operation::Mean(Rounding::HalfToEven), Count::Fixed(1))
     }
@@ -242,7 +291,7 @@ impl<O: PoolOperation, T> Pool<O, T> {
             allow_empty: false,
             padding_conflict: false,
         };
-        Self { window, operation: O::default(), tier: None, bounds: None, element: PhantomData }
+        Self { window, operation: O::default(), tier: None, bounds: None, driver: None, element: PhantomData }
     }
 
     /// The window, for what runs over it in another way than a [`Plan`].
@@ -255,15 +304,27 @@ impl<O: PoolOperation, T> Pool<O, T> {
         &self.operation
     }
 
+    /// The same window and tier with another operation.
+    pub(crate) fn with_operation<P: PoolOperation>(&self) -> Pool<P, T> {
+        let Self { window, tier, bounds, driver, .. } = *self;
+        Pool { window, operation: P::default(), tier, bounds, driver, element: PhantomData }
+    }
+
+    /// What a plan is made of, for elements of a type.
+    pub(crate) fn parts(&self, dtype: DType) -> Result<Parts<'_>> {
+        Parts::new(&self.window, &self.operation, (self.tier, self.bounds, self.driver), dtype)
+    }
+
     /// What an average divides by.
     pub(crate) fn count(&self) -> Count {
         self.operation.resolve().1
     }
 
     /// The same layer for elements of another type.
+    #[inline(never)]
     pub fn with_element<U>(self) -> Pool<O, U> {
-        let Self { window, operation, tier, bounds, .. } = self;
-        Pool { window, operation, tier, bounds, element: PhantomData }
+        let Self { window, operation, tier, bounds, driver, .. } = self;
+        Pool { window, operation, tier, bounds, driver, element: PhantomData }
     }
 
     /// How far the window moves from one output to the next.
@@ -373,6 +434,13 @@ impl<O: PoolOperation, T> Pool<O, T> {
         self.tier = Some(tier);
         self
     }
+
+    /// Runs by this driver, or makes [`Pool::plan`] fail where it does not take the layer: for tests, and no part of the interface.
+    #[doc(hidden)]
+    pub fn driver(mut self, name: &'static str) -> Self {
+        self.driver = Some(name);
+        self
+    }
 }
 
 impl<O: PoolOperation, T: Element> Pool<O, T> {
@@ -442,15 +510,7 @@ impl<O: PoolOperation, T: Element> Pool<O, T> {
 
     /// Plans for tensors that lie where the strides of input and output say, if there are any.
     pub(crate) fn plan_at(&self, layout: Layout, shape: &[usize], strides: Option<[&[usize]; 2]>) -> Result<Plan<T>> {
-        self.operation.check(T::DTYPE)?;
-        let plan = Plan::new(&self.parts(), layout, shape, strides)?;
-        Ok(plan.mapped(self.operation.byte_map(T::DTYPE)))
-    }
-
-    /// What a plan is made of.
-    pub(crate) fn parts(&self) -> Parts<'_> {
-        let (operation, count) = self.operation.resolve();
-        Parts { window: &self.window, operation, count, name: O::NAME, tier: self.tier, bounds: self.bounds }
+        T::plan(&self.parts(T::DTYPE)?, None, layout, shape, strides, O::bind::<T>)
     }
 
     /// Plans and runs in one step: for scripts and tests. An engine plans once and runs many times.

@@ -8,6 +8,7 @@ use alloc::boxed::Box;
 use crate::geometry::Count;
 use crate::kernels::{Operation, multiplier, scaled_32};
 use crate::plan::ByteMap;
+use crate::pool::binds;
 use crate::pool::sealed::Sealed;
 use crate::{DType, Error, Pool, PoolOperation, Result};
 
@@ -71,6 +72,12 @@ impl Quantizations {
         } else {
             Err(Error::BadScaleRatio { input: self.input.scale, output: self.output.scale })
         }
+    }
+
+    /// The mean from the one to the other.
+    pub(crate) fn mean(self) -> Operation {
+        let (zero_in, zero_out) = (self.input.zero_point, self.output.zero_point);
+        Operation::QuantizedMean { zero_in, zero_out, ratio: self.ratio() }
     }
 
     pub(crate) fn ratio(self) -> f64 {
@@ -153,11 +160,10 @@ impl<T> QuantizedMaxPool<T> {
 }
 
 impl Sealed for QuantizedAvg {
+    binds!(bind_quantized);
+
     fn resolve(&self) -> (Operation, Count) {
-        let Quantizations { input, output } = self.quantizations;
-        let (zero_in, zero_out) = (input.zero_point, output.zero_point);
-        let operation = Operation::QuantizedMean { zero_in, zero_out, ratio: self.quantizations.ratio() };
-        (operation, if self.include_pad { Count::Padded } else { Count::Valid })
+        (self.quantizations.mean(), if self.include_pad { Count::Padded } else { Count::Valid })
     }
 
     fn check(&self, dtype: DType) -> Result<()> {
@@ -166,6 +172,8 @@ impl Sealed for QuantizedAvg {
 }
 
 impl Sealed for QuantizedMax {
+    binds!(bind_max);
+
     fn resolve(&self) -> (Operation, Count) {
         (Operation::Max, Count::Valid)
     }

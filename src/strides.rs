@@ -461,13 +461,19 @@ impl Output {
 
     /// Hands on each run of elements without a gap in `dst`, which these rows span, and the number of its first element in a
     /// tensor without gaps.
-    pub(crate) fn for_each_run<T>(&self, dst: &mut [T], rows: Range<usize>, mut run: impl FnMut(&mut [T], usize)) {
-        self.each_run(rows, |range, number| run(dst.get_mut(range).unwrap_or_default(), number));
+    pub(crate) fn for_each_run<T>(&self, dst: &mut [T], rows: Range<usize>, run: &mut dyn FnMut(&mut [T], usize)) {
+        self.each_run_by(rows, &mut |range, number| run(dst.get_mut(range).unwrap_or_default(), number));
     }
 
     /// Hands on where each run of elements without a gap lies, counted from the first element of these rows, and the number of its
     /// first element in a tensor without gaps. Together the runs are all elements of the rows, and nothing else.
     pub(crate) fn each_run(&self, rows: Range<usize>, mut run: impl FnMut(Range<usize>, usize)) {
+        self.each_run_by(rows, &mut run);
+    }
+
+    /// Compiled once, whatever is done with the runs.
+    #[inline(never)]
+    fn each_run_by(&self, rows: Range<usize>, run: &mut dyn FnMut(Range<usize>, usize)) {
         let Some(scattered) = &self.scattered else {
             let span = self.span(rows);
             return run(0..span.len(), span.start);

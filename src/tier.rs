@@ -22,7 +22,7 @@ pub enum Tier {
     Neon,
     /// x86-64 AVX2 and F16C, 256 bits.
     Avx2,
-    /// x86-64 AVX-512 F, BW, DQ and VL, 512 bits: Skylake-X, Zen 4 and later.
+    /// x86-64 AVX-512 F, BW, DQ, VL and VBMI, 512 bits: Ice Lake, Zen 4 and later.
     Avx512,
 }
 

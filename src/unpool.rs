@@ -2,10 +2,13 @@
 
 use core::marker::PhantomData;
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
+use bytemuck::Pod;
 
 use crate::error::AxisName;
 use crate::geometry::{MAX_RANK, PerAxis, check_size, split_shape};
+use crate::index::IndexType;
 use crate::strides::{Split, Tensor};
 use crate::{Element, Error, Index, IndexKind, Layout, Result};
 
@@ -153,33 +156,54 @@ impl<T: Element> MaxUnpool<T> {
         shape: &[usize],
         strides: Option<[&[usize]; 2]>,
     ) -> Result<Unpool<T, I>> {
+        let MaxUnpool { plane, padded_to, kind, .. } = *self;
+        let sizes = [size_of::<T>(), size_of::<I>()];
+        let layer = Places::new(plane, padded_to, kind, (layout, shape, strides), sizes, IndexType::of::<I>())?;
+        Ok(Unpool { layer: Arc::new(layer), types: PhantomData })
+    }
+}
+
+/// A tensor as a plan is asked for it: layout, shape, strides of input and output.
+type Asked<'a> = (Layout, &'a [usize], Option<[&'a [usize]; 2]>);
+
+impl Places {
+    /// Checks everything, whatever the types: `sizes` are the bytes of an element and of an index.
+    fn new(
+        plane: Plane,
+        padded_to: Option<PerAxis>,
+        kind: IndexKind,
+        (layout, shape, strides): Asked<'_>,
+        [element_bytes, index_bytes]: [usize; 2],
+        index: IndexType,
+    ) -> Result<Self> {
+        let given = plane;
         let (batch, channels, spatial) = split_shape(shape)?;
         let rank = spatial.len();
-        if let Some(lengths) = &self.padded_to {
+        if let Some(lengths) = &padded_to {
             lengths.check_rank("output", rank)?;
         }
-        self.check_ranks(rank)?;
+        given.check_ranks(rank)?;
         let absent = MAX_RANK.saturating_sub(rank);
         let (mut plane, mut output) = ([1; MAX_RANK], [1; MAX_RANK]);
         for (axis, (&input, (plane, output))) in
             spatial.iter().zip(plane.iter_mut().zip(&mut output).skip(absent)).enumerate()
         {
             let name = AxisName::spatial(axis, rank);
-            *plane = self.plane_length(axis, name, input)?;
-            *output = self.padded_to.map_or(*plane, |lengths| lengths.at(axis));
+            *plane = given.length(axis, name, input)?;
+            *output = padded_to.map_or(*plane, |lengths| lengths.at(axis));
             if *output < *plane {
                 return Err(Error::OutputTooSmall { axis: name, need: *plane, got: *output });
             }
         }
         let mut pooled = [1; MAX_RANK];
         pooled.iter_mut().skip(absent).zip(spatial).for_each(|(to, from)| *to = *from);
-        let input_bytes = size_of::<T>().max(size_of::<I>());
+        let input_bytes = element_bytes.max(index_bytes);
         check_size("the input", input_bytes, batch, channels, pooled)?;
-        check_size("the output", size_of::<T>(), batch, channels, output)?;
+        check_size("the output", element_bytes, batch, channels, output)?;
         let (outer, inner) = layout.split(batch, channels)?;
 
         let plane_len: usize = plane.iter().product();
-        let places = match self.kind {
+        let places = match kind {
             IndexKind::Plane => plane_len,
             IndexKind::Tensor | IndexKind::TensorColumnMajor => {
                 plane_len.saturating_mul(batch).saturating_mul(channels)
@@ -190,33 +214,29 @@ impl<T: Element> MaxUnpool<T> {
                 });
             }
         };
-        let most = places.saturating_sub(1);
-        if most as u64 > I::MOST {
-            return Err(Error::IndexTooNarrow { index: I::NAME, most });
-        }
+        index.check(places.saturating_sub(1))?;
         let split = Split { rank, batch, channels, outer, inner };
         let [from, to] = strides.map_or([None; 2], |both| both.map(Some));
         let input = Tensor::read("input", from, layout, split, pooled, input_bytes)?;
-        let output = Tensor::written("output", to, layout, split, output, size_of::<T>())?;
-        Ok(Unpool {
-            kind: self.kind,
+        let output = Tensor::written("output", to, layout, split, output, element_bytes)?;
+        Ok(Self {
+            kind,
             layout,
             plane,
             plane_len,
-            keeps_order: self.kind != IndexKind::TensorColumnMajor
-                && plane == output.lengths
-                && output.has_packed_planes(),
+            keeps_order: kind != IndexKind::TensorColumnMajor && plane == output.lengths && output.has_packed_planes(),
             places,
             shape: input.shape(),
             output_shape: output.shape(),
             input,
             output,
-            types: PhantomData,
         })
     }
+}
 
+impl Plane {
     fn check_ranks(&self, rank: usize) -> Result<()> {
-        match &self.plane {
+        match self {
             Plane::Given(lengths) => lengths.check_rank("output", rank),
             Plane::Computed { kernel, stride, padding } => {
                 kernel.check_rank("kernel", rank)?;
@@ -230,11 +250,11 @@ impl<T: Element> MaxUnpool<T> {
     }
 
     /// The length of the plane that the indices count in.
-    fn plane_length(&self, axis: usize, name: AxisName, input: usize) -> Result<usize> {
+    fn length(&self, axis: usize, name: AxisName, input: usize) -> Result<usize> {
         if input == 0 {
             return Err(Error::EmptyInput { axis: name });
         }
-        let length = match &self.plane {
+        let length = match self {
             Plane::Given(lengths) => lengths.at(axis),
             Plane::Computed { kernel, stride, padding } => {
                 let kernel = kernel.at(axis);
@@ -261,6 +281,13 @@ impl<T: Element> MaxUnpool<T> {
 /// A max unpooling for tensors of one shape and layout. Made by [`MaxUnpool::plan`]; allocates nothing when it runs.
 #[derive(Clone, Debug)]
 pub struct Unpool<T, I> {
+    layer: Arc<Places>,
+    types: PhantomData<fn() -> (T, I)>,
+}
+
+/// Where values come from and where they may go, whatever they are.
+#[derive(Clone, Debug)]
+struct Places {
     kind: IndexKind,
     layout: Layout,
     input: Tensor,
@@ -275,34 +302,33 @@ pub struct Unpool<T, I> {
     places: usize,
     shape: Vec<usize>,
     output_shape: Vec<usize>,
-    types: PhantomData<fn() -> (T, I)>,
 }
 
 impl<T, I> Unpool<T, I> {
     /// Elements that the input slice must have, and indices: those of the shape, or where the plan was given strides, from the first to
     /// the last.
     pub fn input_len(&self) -> usize {
-        self.input.extent()
+        self.layer.input.extent()
     }
 
     /// Elements that the output slice must have, likewise.
     pub fn output_len(&self) -> usize {
-        self.output.extent()
+        self.layer.output.extent()
     }
 
     /// The input's shape, `N, C, spatial…`, whatever the layout.
     pub fn input_shape(&self) -> &[usize] {
-        &self.shape
+        &self.layer.shape
     }
 
     /// The output's shape, `N, C, spatial…`, whatever the layout.
     pub fn output_shape(&self) -> &[usize] {
-        &self.output_shape
+        &self.layer.output_shape
     }
 
     /// The layout of input, indices and output.
     pub fn layout(&self) -> Layout {
-        self.layout
+        self.layer.layout
     }
 }
 
@@ -314,23 +340,51 @@ impl<T: Element, I: Index> Unpool<T, I> {
     /// [`Error::SrcLen`], [`Error::IndexLen`] or [`Error::DstLen`] where a slice is not exactly as long as the plan needs, and
     /// [`Error::IndexOutOfRange`] for the first index that names no place, −1 among them. Nothing is written then.
     pub fn run(&self, src: &[T], indices: &[I], dst: &mut [T]) -> Result<()> {
-        let (need, need_dst) = (self.input_len(), self.output_len());
-        if src.len() != need {
-            return Err(Error::SrcLen { need, got: src.len() });
+        self.layer.check_lens([src.len(), indices.len(), dst.len()])?;
+        // Values are moved, whatever they are, and zero is zeros in every type: as integers of their length.
+        match size_of::<T>() {
+            1 => self.layer.run::<u8, I>(cast(src), indices, cast_mut(dst)),
+            2 => self.layer.run::<u16, I>(cast(src), indices, cast_mut(dst)),
+            4 => self.layer.run::<u32, I>(cast(src), indices, cast_mut(dst)),
+            _ => self.layer.run::<u64, I>(cast(src), indices, cast_mut(dst)),
         }
-        if indices.len() != need {
-            return Err(Error::IndexLen { need, got: indices.len() });
+    }
+}
+
+/// Elements as integers of the same length.
+fn cast<T: Pod, U: Pod>(elements: &[T]) -> &[U] {
+    bytemuck::try_cast_slice(elements).unwrap_or_default()
+}
+
+fn cast_mut<T: Pod, U: Pod>(elements: &mut [T]) -> &mut [U] {
+    bytemuck::try_cast_slice_mut(elements).unwrap_or_default()
+}
+
+impl Places {
+    /// The lengths are those of the values, the indices and the output.
+    fn check_lens(&self, [src, indices, dst]: [usize; 3]) -> Result<()> {
+        let (need, need_dst) = (self.input.extent(), self.output.extent());
+        if src != need {
+            return Err(Error::SrcLen { need, got: src });
         }
-        if dst.len() != need_dst {
-            return Err(Error::DstLen { need: need_dst, got: dst.len() });
+        if indices != need {
+            return Err(Error::IndexLen { need, got: indices });
         }
+        if dst != need_dst {
+            return Err(Error::DstLen { need: need_dst, got: dst });
+        }
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn run<U: Pod, I: Index>(&self, src: &[U], indices: &[I], dst: &mut [U]) -> Result<()> {
         if src.is_empty() {
             // No batch or no channels, so that there is no output either.
             return Ok(());
         }
         self.check_indices(indices)?;
         let outputs = self.output.rows();
-        outputs.for_each_run(dst, 0..outputs.rows(), |run, _| run.fill(T::zeroed()));
+        outputs.for_each_run(dst, 0..outputs.rows(), &mut |run: &mut [U], _| run.fill(U::zeroed()));
         match self.kind {
             IndexKind::Plane => self.scatter_in_planes(src, indices, dst),
             _ => self.scatter_in_tensor(src, indices, dst),
@@ -339,7 +393,8 @@ impl<T: Element, I: Index> Unpool<T, I> {
     }
 
     /// Whether every index names a place.
-    fn check_indices(&self, indices: &[I]) -> Result<()> {
+    #[inline(never)]
+    fn check_indices<I: Index>(&self, indices: &[I]) -> Result<()> {
         let names_none = |index: &I| index.to_offset().is_none_or(|offset| offset >= self.places);
         let rows = self.input.rows();
         let mut wrong = None;
@@ -355,56 +410,67 @@ impl<T: Element, I: Index> Unpool<T, I> {
         Err(Error::IndexOutOfRange { at, index, len: self.places })
     }
 
-    /// The pixels of an input block, in row-major order.
-    fn pixels(&self) -> impl Iterator<Item = usize> {
-        let input = self.input;
-        let [depth, height, width] = input.lengths;
-        let rows = (0..depth).flat_map(move |z| (0..height).map(move |y| input.pixel([z, y, 0])));
-        rows.flat_map(move |row| (0..width).map(move |x| row.saturating_add(x.saturating_mul(input.pixel_step()))))
-    }
-
-    /// Each block of channels by itself, a pixel's channels side by side: a value never leaves its plane, so that this keeps
-    /// the order in every plane.
-    fn scatter_in_planes(&self, src: &[T], indices: &[I], dst: &mut [T]) {
-        let Split { outer, inner, .. } = self.input.split;
-        for block in 0..outer {
-            let (from, to) = (self.input.block(block), self.output.block(block));
-            for pixel in self.pixels() {
-                let pixel = from.saturating_add(pixel);
-                let channels = pixel..pixel.saturating_add(inner);
-                let values = src.get(channels.clone()).unwrap_or(&[]);
-                let indices = indices.get(channels).unwrap_or(&[]);
-                for (channel, (value, index)) in values.iter().zip(indices).enumerate() {
-                    let place = index.to_offset().map(|offset| self.place(offset));
-                    let to = place.map(|place| to.saturating_add(place).saturating_add(channel));
-                    if let Some(to) = to.and_then(|to| dst.get_mut(to)) {
-                        *to = *value;
-                    }
-                }
+    /// Hands on where each row of an input block begins, in row-major order.
+    fn each_row(&self, work: &mut dyn FnMut(usize)) {
+        let [depth, height, _] = self.input.lengths;
+        for z in 0..depth {
+            for y in 0..height {
+                work(self.input.pixel([z, y, 0]));
             }
         }
     }
 
-    /// Plane by plane, as two values of different planes may have one index.
-    fn scatter_in_tensor(&self, src: &[T], indices: &[I], dst: &mut [T]) {
+    /// Each block of channels by itself, a pixel's channels side by side: a value never leaves its plane, so that this keeps
+    /// the order in every plane.
+    fn scatter_in_planes<U: Pod, I: Index>(&self, src: &[U], indices: &[I], dst: &mut [U]) {
         let Split { outer, inner, .. } = self.input.split;
+        let [_, _, width] = self.input.lengths;
+        for block in 0..outer {
+            let (from, to) = (self.input.block(block), self.output.block(block));
+            self.each_row(&mut |row| {
+                let mut pixel = from.saturating_add(row);
+                for _ in 0..width {
+                    let channels = pixel..pixel.saturating_add(inner);
+                    let values = src.get(channels.clone()).unwrap_or(&[]);
+                    let indices = indices.get(channels).unwrap_or(&[]);
+                    for (channel, (value, index)) in values.iter().zip(indices).enumerate() {
+                        let place = index.to_offset().map(|offset| self.place(offset));
+                        let to = place.map(|place| to.saturating_add(place).saturating_add(channel));
+                        if let Some(to) = to.and_then(|to| dst.get_mut(to)) {
+                            *to = *value;
+                        }
+                    }
+                    pixel = pixel.saturating_add(self.input.pixel_step());
+                }
+            });
+        }
+    }
+
+    /// Plane by plane, as two values of different planes may have one index.
+    fn scatter_in_tensor<U: Pod, I: Index>(&self, src: &[U], indices: &[I], dst: &mut [U]) {
+        let Split { outer, inner, .. } = self.input.split;
+        let [_, _, width] = self.input.lengths;
         for block in 0..outer {
             let from = self.input.block(block);
             for channel in 0..inner {
-                for pixel in self.pixels() {
-                    let at = from.saturating_add(pixel).saturating_add(channel);
-                    let offset = indices.get(at).and_then(|index| index.to_offset());
-                    let to = offset.and_then(|offset| self.place_in_tensor(offset));
-                    if let (Some(value), Some(to)) = (src.get(at), to.and_then(|to| dst.get_mut(to))) {
-                        *to = *value;
+                self.each_row(&mut |row| {
+                    let mut at = from.saturating_add(row).saturating_add(channel);
+                    for _ in 0..width {
+                        let offset = indices.get(at).and_then(|index| index.to_offset());
+                        let to = offset.and_then(|offset| self.place_in_tensor(offset));
+                        if let (Some(value), Some(to)) = (src.get(at), to.and_then(|to| dst.get_mut(to))) {
+                            *to = *value;
+                        }
+                        at = at.saturating_add(self.input.pixel_step());
                     }
-                }
+                });
             }
         }
     }
 
     /// Where in memory the element at an offset in the tensor lies. Layouts differ within a block of channels only, and
     /// blocks follow each other as the planes do: plane `p` is channel `p mod inner` of block `p / inner`.
+    #[inline(always)]
     fn place_in_tensor(&self, offset: usize) -> Option<usize> {
         let inner = self.output.split.inner;
         let (plane, offset) = (offset.checked_div(self.plane_len)?, offset.checked_rem(self.plane_len)?);
@@ -413,6 +479,7 @@ impl<T: Element, I: Index> Unpool<T, I> {
     }
 
     /// Where in its block of the output the pixel lies that has this offset in the plane that indices count in.
+    #[inline(always)]
     fn place(&self, offset: usize) -> usize {
         if self.keeps_order {
             return offset.saturating_mul(self.output.pixel_step());

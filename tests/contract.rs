@@ -7,13 +7,15 @@
 mod common;
 #[path = "contract/averages.rs"]
 mod averages;
+#[path = "contract/chains.rs"]
+mod chains;
 #[path = "contract/extremes.rs"]
 mod extremes;
 #[path = "contract/windows.rs"]
 mod windows;
 
 use common::layer::OPS;
-use common::{Fill, Layer, Op, Rng, Sample, compare, oracle, tiers};
+use common::{Fill, Layer, Op, Rng, Sample, oracle, tiers};
 use lanepool::{Error, Layout, MaxPool};
 
 const INF: f32 = f32::INFINITY;
@@ -145,60 +147,72 @@ fn the_environment_does_not_change_results() {
     assert_eq!(read.len(), 1, "{read:?}");
 }
 
-/// "Windows of more columns than its scratch rows hold …: left, core and right": tiles of one output and of many, cut by padding at either
-/// end, of one row and of several, of few inner elements and of several parts.
-fn windows_of_thousands_of_columns<T: Sample>() {
-    let mut rng = Rng::named("spans");
+/// "The taps in the order of `Columns`, cut into blocks of 256, each added one after the other; then neighbouring blocks, `2i` with
+/// `2i + 1`, an odd last one waiting, until one is left": thousands of columns and thousands of rows, cut by padding at either end; and
+/// rows just short enough to share what they add.
+fn windows_of_thousands_of_taps<T: Sample>() {
+    use oracle::Rule;
+    let mut rng = Rng::named("thousands");
+    let long = Rule::Long { rows: false, columns: true };
     let layers = [
-        Layer::new(Op::Sum, Layout::Nchw, &[1, 1, 6001], &[4101]),
-        Layer::new(Op::Sum, Layout::Nchw, &[1, 1, 8001], &[4100]).stride(&[3]).padding(&[2050]),
-        Layer::new(Op::Sum, Layout::Nchw, &[1, 2, 10_000], &[4100])
-            .stride(&[900])
-            .padding_unequal(&[30], &[4000])
-            .ceil(true),
-        Layer::new(Op::Sum, Layout::Nchw, &[1, 1, 20_000], &[5000]).stride(&[5000]),
-        Layer::new(Op::Sum, Layout::Nchw, &[1, 1, 4, 4300], &[3, 4200]).stride(&[1, 3]).padding(&[1, 70]),
-        Layer::new(Op::Sum, Layout::Nhwc, &[1, 3, 2, 4400], &[2, 4200]).padding(&[1, 20]),
-        Layer::new(Op::Sum, Layout::Nhwc, &[1, 37, 4230], &[4099]).stride(&[5]).padding(&[9]),
-        Layer::new(Op::Sum, Layout::Blocked(16), &[1, 32, 4200], &[4097]),
+        (Rule::Blocks, Layer::new(Op::Sum, Layout::Nchw, &[1, 1, 4401], &[4101])),
+        (Rule::Blocks, Layer::new(Op::Sum, Layout::Nchw, &[1, 1, 6001], &[4100]).stride(&[3]).padding(&[2050])),
+        (
+            Rule::Blocks,
+            Layer::new(Op::Sum, Layout::Nchw, &[1, 2, 10_000], &[4100])
+                .stride(&[900])
+                .padding_unequal(&[30], &[4000])
+                .ceil(true),
+        ),
+        (Rule::Blocks, Layer::new(Op::Sum, Layout::Nchw, &[1, 1, 20_000], &[5000]).stride(&[5000])),
+        (
+            Rule::Blocks,
+            Layer::new(Op::Sum, Layout::Nchw, &[1, 1, 4, 4300], &[3, 4200]).stride(&[1, 3]).padding(&[1, 70]),
+        ),
+        (Rule::Blocks, Layer::new(Op::Sum, Layout::Nhwc, &[1, 37, 4230], &[4099]).stride(&[5]).padding(&[9])),
+        (Rule::Blocks, Layer::new(Op::Sum, Layout::Blocked(16), &[1, 32, 1100], &[1025])),
+        // One output has no neighbour to share with.
+        (Rule::Blocks, Layer::global(Op::Sum, Layout::Nhwc, &[1, 3, 2100])),
+        (Rule::Columns, Layer::global(Op::Sum, Layout::Nhwc, &[1, 3, 1024])),
+        (Rule::Blocks, Layer::new(Op::Sum, Layout::Nchw, &[1, 2, 1300, 3], &[1025, 2]).padding(&[200, 1])),
+        (Rule::Blocks, Layer::new(Op::Sum, Layout::Nhwc, &[1, 5, 35, 33, 4], &[32, 33, 3]).padding(&[2, 3, 1])),
+        (Rule::Columns, Layer::new(Op::Sum, Layout::Nhwc, &[1, 5, 32, 32, 4], &[40, 40, 3]).padding(&[4, 4, 1])),
+        (long, Layer::new(Op::Sum, Layout::Nchw, &[1, 1, 2, 3000], &[2, 2900])),
+        (Rule::Blocks, Layer::new(Op::Sum, Layout::Nchw, &[1, 1, 2, 3000], &[2, 2901])),
+        (long, Layer::new(Op::Sum, Layout::Nhwc, &[1, 40, 400], &[362])),
+        (Rule::Columns, Layer::new(Op::Sum, Layout::Nhwc, &[1, 40, 400], &[363])),
     ];
-    for layer in layers {
+    for (rule, layer) in layers {
+        let axes = oracle::axes(&layer).expect("a valid layer");
+        assert_eq!(Rule::of(&layer, &axes), rule, "{layer}");
         // The contract is slow at windows so long: one operation a layer, another each time.
         let (_, op) = OPS[rng.below(OPS.len())];
-        for (op, fill) in [(op, Fill::Pattern), (Op::Avg, Fill::Pattern), (op, Fill::Nans)] {
+        for (op, fill) in [(Op::Avg, Fill::Numbers), (op, Fill::Specials)] {
             let layer = Layer { op, ..layer.clone() };
-            let src = fill.tensor::<T>(layer.input_len(), &mut rng);
-            let want = oracle::pool(&layer, &src).expect("a valid layer");
-            for tier in tiers::available() {
-                let plan = layer.plan::<T>(Some(tier)).unwrap_or_else(|error| panic!("{layer}: {error}"));
-                assert_eq!(plan.kernel(), "spans", "{layer}");
-                compare(
-                    &layer,
-                    tier,
-                    plan.kernel(),
-                    &want.shape,
-                    &plan.run_vec(&src).expect("a valid run"),
-                    &want.values,
-                );
-            }
+            common::check(&layer, &fill.tensor::<T>(layer.input_len(), &mut rng));
         }
     }
 }
 
 /// Of one element for each way to add: the oracle takes its time.
-mod spans {
+mod thousands {
     #[test]
     fn f32() {
-        super::windows_of_thousands_of_columns::<f32>();
+        super::windows_of_thousands_of_taps::<f32>();
+    }
+
+    #[test]
+    fn f64() {
+        super::windows_of_thousands_of_taps::<f64>();
     }
 
     #[test]
     fn f16() {
-        super::windows_of_thousands_of_columns::<half::f16>();
+        super::windows_of_thousands_of_taps::<half::f16>();
     }
 
     #[test]
     fn u8() {
-        super::windows_of_thousands_of_columns::<u8>();
+        super::windows_of_thousands_of_taps::<u8>();
     }
 }

@@ -15,7 +15,7 @@ use common::layer::{LAYOUTS, OPS};
 use common::{Fill, Layer, Op, Rng, Sample, tiers};
 use lanepool::{Layout, MaxPool, SumPool, selftest};
 
-/// Layers for every walk.
+/// Layers for every driver.
 fn layers(op: Op) -> Vec<Layer> {
     let of = |(_, layout): (&str, Layout)| {
         let square = |k: usize, s: usize, p: usize| {

@@ -95,7 +95,7 @@ fn exact<T: Real>(name: &str) {
             let (p, mean) = (*rng.pick(&[1.0, 2.0, INF]), rng.one_in(3));
             let want = T::norm(&layer, &src, p, mean);
             let got = run(&layer, &src, p, mean);
-            let kernel = format!("any walk, p = {p}, mean {mean}");
+            let kernel = format!("any driver, p = {p}, mean {mean}");
             compare(&layer, Tier::Scalar, &kernel, &want.shape, &got, &want.values);
         }
     }

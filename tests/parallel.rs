@@ -8,7 +8,7 @@ use common::layer::OPS;
 use common::{Fill, Layer, Nan, Op, Rng, Sample, tiers};
 use lanepool::{Error, IndexKind, Layout, MaxPool, Tasks, Tier};
 
-/// Layers of every walk, with a prime number of rows here and there, so that parts are of unequal length.
+/// Layers of every driver, with a prime number of rows here and there, so that parts are of unequal length.
 fn layers() -> Vec<Layer> {
     use Layout::{Blocked, Nchw, Nhwc};
     let square = |layout, shape: [usize; 4], k: usize, s: usize, p: usize| {
@@ -29,6 +29,8 @@ fn layers() -> Vec<Layer> {
         Layer::new(Op::Sum, Nchw, &[1, 2, 5, 7, 9], &[2, 3, 2]).stride(&[1, 2, 1]),
         Layer::new(Op::Sum, Nchw, &[1, 7, 1001], &[3]).stride(&[3]),
         Layer::global(Op::Sum, Nchw, &[3, 37, 9, 7]),
+        // Blocks of taps.
+        Layer::new(Op::Sum, Nhwc, &[1, 5, 1100, 3], &[1090, 2]),
         // Long planes, which threads share: of 2 and of 13 blocks.
         Layer::global(Op::Sum, Nchw, &[1, 3, 131, 127]),
         Layer::global(Op::Sum, Nchw, &[1, 1, 409, 503]),

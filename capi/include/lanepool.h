@@ -286,7 +286,7 @@ typedef struct lanepool_plan lanepool_plan;
 #define LANEPOOL_TIER_AVX2 4
 
 /**
- * x86-64 AVX-512 F, BW, DQ and VL.
+ * x86-64 AVX-512 F, BW, DQ, VL and VBMI.
  */
 #define LANEPOOL_TIER_AVX512 5
 

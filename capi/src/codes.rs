@@ -119,7 +119,7 @@ pub const LANEPOOL_TIER_PORTABLE: i32 = 2;
 pub const LANEPOOL_TIER_NEON: i32 = 3;
 /// x86-64 AVX2 and F16C.
 pub const LANEPOOL_TIER_AVX2: i32 = 4;
-/// x86-64 AVX-512 F, BW, DQ and VL.
+/// x86-64 AVX-512 F, BW, DQ, VL and VBMI.
 pub const LANEPOOL_TIER_AVX512: i32 = 5;
 
 /// The largest number of spatial axes.

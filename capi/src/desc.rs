@@ -332,6 +332,17 @@ pub(crate) struct Layer {
     pub strides: Option<[Axes<5>; 2]>,
 }
 
+impl Layer {
+    pub fn shape(&self) -> &[usize] {
+        self.shape.as_ref()
+    }
+
+    /// The strides of input and output, if there are any.
+    pub fn strides(&self) -> Option<[&[usize]; 2]> {
+        self.strides.as_ref().map(|both| both.each_ref().map(|axes| axes.as_ref()))
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Pad {
     Explicit(Axes<3>, Axes<3>),

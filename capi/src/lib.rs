@@ -95,6 +95,17 @@ const ANY: usize = 1;
 /// # Safety
 /// `error` is null, or promise 1 holds for it and for its memory.
 unsafe fn boundary(error: *mut lanepool_text, body: impl FnOnce() -> Result<(), Failure>) -> lanepool_status {
+    let mut body = Some(body);
+    let mut once = || body.take().map_or_else(|| Err(Failure::internal("a call that ran twice")), |body| body());
+    // SAFETY: the same contract.
+    unsafe { framed(error, &mut once) }
+}
+
+/// [`boundary`], compiled once for all calls.
+///
+/// # Safety
+/// The same.
+unsafe fn framed(error: *mut lanepool_text, body: &mut dyn FnMut() -> Result<(), Failure>) -> lanepool_status {
     // SAFETY: the same contract.
     let text = match unsafe { Text::new(error) } {
         Ok(text) => text,

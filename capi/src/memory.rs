@@ -5,7 +5,6 @@ use core::marker::PhantomData;
 use core::ops::Range;
 use core::ptr;
 
-use bytemuck::Pod;
 use lanepool::Error;
 
 use crate::status::{Failure, LANEPOOL_MISALIGNED, LANEPOOL_NULL_POINTER, LANEPOOL_OVERLAP, LANEPOOL_SIZE_OVERFLOW};
@@ -102,33 +101,18 @@ pub(crate) fn apart(outputs: &[Span<'_>], inputs: &[Span<'_>]) -> Result<(), Fai
     Ok(())
 }
 
-/// What is wrong with bytes that are to be `need` elements.
-fn wrong<T>(what: &'static str, got: usize, need: usize) -> Failure {
-    let need = need.saturating_mul(size_of::<T>());
-    if got == need { Failure::misaligned(what, align_of::<T>()) } else { Error::BytesLen { what, need, got }.into() }
-}
-
-/// Bytes as the elements that they are, if there are `need` of them.
-pub(crate) fn elements<'a, T: Pod>(what: &'static str, bytes: &'a [u8], need: usize) -> Result<&'a [T], Failure> {
-    if bytes.is_empty() && need == 0 {
-        return Ok(&[]);
+/// Whether bytes are `need` elements of `size` bytes, at a multiple of their alignment.
+pub(crate) fn check_elements(what: &'static str, bytes: &[u8], need: usize, size: usize) -> Result<(), Failure> {
+    // That of a float: on some 32-bit machines less than its size.
+    let align = if size == size_of::<f64>() { align_of::<f64>() } else { size };
+    let (need, got) = (need.saturating_mul(size), bytes.len());
+    if got != need {
+        return Err(Error::BytesLen { what, need, got }.into());
     }
-    let elements = bytemuck::try_cast_slice(bytes).ok().filter(|elements: &&[T]| elements.len() == need);
-    elements.ok_or_else(|| wrong::<T>(what, bytes.len(), need))
-}
-
-/// The same to write to.
-pub(crate) fn elements_mut<'a, T: Pod>(
-    what: &'static str,
-    bytes: &'a mut [u8],
-    need: usize,
-) -> Result<&'a mut [T], Failure> {
-    if bytes.is_empty() && need == 0 {
-        return Ok(&mut []);
+    if got > 0 && bytes.as_ptr().addr().checked_rem(align) != Some(0) {
+        return Err(Failure::misaligned(what, align));
     }
-    let got = bytes.len();
-    let elements = bytemuck::try_cast_slice_mut(bytes).ok().filter(|elements: &&mut [T]| elements.len() == need);
-    elements.ok_or_else(|| wrong::<T>(what, got, need))
+    Ok(())
 }
 
 /// Memory for a text, of the caller's: a sentence about an error, or a description.

@@ -6,7 +6,7 @@ use lanepool::Layout;
 
 use crate::codes::{self, LANEPOOL_MAX_AXES, Order};
 use crate::desc::Versioned;
-use crate::layer::{Facts, Layer};
+use crate::layer::{self, Call, Facts, Layer};
 use crate::status::{Failure, LANEPOOL_BAD_PLAN};
 
 /// A layer planned for tensors of one shape: made by `lanepool_plan_create`, run many times, by many threads at a time.
@@ -20,6 +20,13 @@ pub struct lanepool_plan {
 pub(crate) struct Shared {
     pub layer: Box<dyn Layer>,
     pub facts: Facts,
+}
+
+impl Shared {
+    /// Runs the plan, after a look at what it is given.
+    pub fn run(&self, call: Call<'_>) -> Result<(), Failure> {
+        layer::run(&*self.layer, &self.facts, call)
+    }
 }
 
 /// `lanepool` in ASCII: a pointer to something else is found out, though never with certainty.

@@ -25,7 +25,7 @@ pub unsafe extern "C" fn lanepool_plan_run(
             let src = tensor(plan, buffer::INPUT, src, src_bytes)?;
             let dst = tensor(plan, buffer::OUTPUT, dst, dst_bytes)?;
             apart(&[dst], &[src])?;
-            plan.layer.run(Call::Values { part: None, src: src.read(), dst: dst.write() })
+            plan.run(Call::Values { part: None, src: src.read(), dst: dst.write() })
         })
     }
 }
@@ -51,7 +51,7 @@ pub unsafe extern "C" fn lanepool_plan_run_with_indices(
             let indices = indices_of(plan, indices, indices_bytes)?;
             apart(&[dst, indices], &[src])?;
             let (src, dst, indices) = (src.read(), dst.write(), indices.write());
-            plan.layer.run(Call::Indexed { part: None, src, dst: Some(dst), indices })
+            plan.run(Call::Indexed { part: None, src, dst: Some(dst), indices })
         })
     }
 }
@@ -73,7 +73,7 @@ pub unsafe extern "C" fn lanepool_plan_run_indices(
             let src = tensor(plan, buffer::INPUT, src, src_bytes)?;
             let indices = indices_of(plan, indices, indices_bytes)?;
             apart(&[indices], &[src])?;
-            plan.layer.run(Call::Indexed { part: None, src: src.read(), dst: None, indices: indices.write() })
+            plan.run(Call::Indexed { part: None, src: src.read(), dst: None, indices: indices.write() })
         })
     }
 }
@@ -105,7 +105,7 @@ pub unsafe extern "C" fn lanepool_plan_run_fractional(
             let indices = indices_of(plan, indices, indices_bytes)?;
             apart(&[dst, indices], &[src, samples])?;
             let wants_none = indices.is_absent() && plan.facts.index.is_none();
-            plan.layer.run(Call::Sampled {
+            plan.run(Call::Sampled {
                 src: src.read(),
                 samples: samples.read(),
                 dst: dst.write(),
@@ -136,7 +136,7 @@ pub unsafe extern "C" fn lanepool_plan_unpool(
             let indices = indices_of(plan, indices, indices_bytes)?;
             let dst = tensor(plan, buffer::OUTPUT, dst, dst_bytes)?;
             apart(&[dst], &[src, indices])?;
-            plan.layer.run(Call::Unpool { src: src.read(), indices: indices.read(), dst: dst.write() })
+            plan.run(Call::Unpool { src: src.read(), indices: indices.read(), dst: dst.write() })
         })
     }
 }
@@ -158,7 +158,7 @@ pub unsafe extern "C" fn lanepool_plan_backward(
             let grad_output = tensor(plan, buffer::GRAD_OUTPUT, grad_output, grad_output_bytes)?;
             let grad_input = tensor(plan, buffer::GRAD_INPUT, grad_input, grad_input_bytes)?;
             apart(&[grad_input], &[grad_output])?;
-            plan.layer.run(Call::Gradient { grad_output: grad_output.read(), grad_input: grad_input.write() })
+            plan.run(Call::Gradient { grad_output: grad_output.read(), grad_input: grad_input.write() })
         })
     }
 }
@@ -184,7 +184,7 @@ pub unsafe extern "C" fn lanepool_plan_backward_max(
             let grad_input = tensor(plan, buffer::GRAD_INPUT, grad_input, grad_input_bytes)?;
             apart(&[grad_input], &[grad_output, indices])?;
             let (grad_output, indices, grad_input) = (grad_output.read(), indices.read(), grad_input.write());
-            plan.layer.run(Call::MaxGradient { grad_output, indices, grad_input })
+            plan.run(Call::MaxGradient { grad_output, indices, grad_input })
         })
     }
 }
@@ -212,7 +212,7 @@ pub unsafe extern "C" fn lanepool_plan_backward_max_from_input(
             let indices = indices_of(plan, indices, indices_bytes)?;
             let grad_input = tensor(plan, buffer::GRAD_INPUT, grad_input, grad_input_bytes)?;
             apart(&[indices, grad_input], &[input, grad_output])?;
-            plan.layer.run(Call::MaxGradientOfInput {
+            plan.run(Call::MaxGradientOfInput {
                 input: input.read(),
                 grad_output: grad_output.read(),
                 indices: indices.write(),
@@ -245,7 +245,7 @@ pub unsafe extern "C" fn lanepool_plan_backward_lp(
             let grad_output = tensor(plan, buffer::GRAD_OUTPUT, grad_output, grad_output_bytes)?;
             let grad_input = tensor(plan, buffer::GRAD_INPUT, grad_input, grad_input_bytes)?;
             apart(&[grad_input], &[input, output, grad_output])?;
-            plan.layer.run(Call::LpGradient {
+            plan.run(Call::LpGradient {
                 input: input.read(),
                 output: output.read(),
                 grad_output: grad_output.read(),

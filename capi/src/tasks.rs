@@ -73,7 +73,7 @@ impl<'a> Buffers<'a> {
         // SAFETY: parts of the outputs that are this task's alone, by the contract; they share no memory with the input or with each
         // other, as `new` has found of the wholes.
         let (dst, indices) = unsafe { (dst.map(|dst| dst.write()), indices.map(|indices| indices.write())) };
-        plan.layer.run(match (dst, indices) {
+        plan.run(match (dst, indices) {
             (dst, Some(indices)) => Call::Indexed { part, src, dst, indices },
             (Some(dst), None) => Call::Values { part, src, dst },
             (None, None) => return Err(Failure::internal("a run without an output")),

@@ -3,7 +3,7 @@
 use core::arch::x86_64::*;
 
 use super::MAGIC_64;
-use crate::kernels::simd::{Adds, FAR, Floats, Integers16, Integers32, Integers64, Lanes, Widen, dealt};
+use crate::kernels::simd::{Adds, FAR, Floats, Integers16, Integers32, Integers64, Lanes, Tables, Widen, dealt};
 use crate::kernels::token::Avx2;
 
 /// The mask of the first `n` lanes of 32 bits.
@@ -63,11 +63,6 @@ impl Lanes<f32> for Avx2 {
             let odd = _mm256_castps_pd(_mm256_shuffle_ps::<0b11_01_11_01>(a, b));
             let order = |v| _mm256_castpd_ps(_mm256_permute4x64_pd::<0b11_01_10_00>(v));
             (order(even), order(odd))
-        }}
-        fn third(self, a: __m256, b: __m256, c: __m256) -> __m256 {{
-            // Lanes 0 3 6 of `a`, 1 4 7 of `b`, 2 5 of `c`: no two in one place, so that one permutation sorts them.
-            let mixed = _mm256_blend_ps::<0b1001_0010>(_mm256_blend_ps::<0b0010_0100>(a, c), b);
-            _mm256_permutevar8x32_ps(mixed, _mm256_setr_epi32(0, 3, 6, 1, 4, 7, 2, 5))
         }}
         fn back(self, a: __m256, b: __m256) -> __m256 { _mm256_castsi256_ps(back::<4>(_mm256_castps_si256(a), _mm256_castps_si256(b))) }
         fn ahead(self, a: __m256, b: __m256) -> __m256 { _mm256_castsi256_ps(ahead::<4>(_mm256_castps_si256(a), _mm256_castps_si256(b))) }
@@ -289,6 +284,111 @@ integers! {
     i32, 8 of 4: _mm256_set1_epi32 as i32, first_32, unzip_32, _mm256_broadcastd_epi32, _mm256_max_epi32, _mm256_min_epi32, _mm256_cmpgt_epi32;
     i64, 4 of 8: _mm256_set1_epi64x as i64, first_64, unzip_64, _mm256_broadcastq_epi64, max_64, min_64, _mm256_cmpgt_epi64;
 }
+
+/// The 4-byte words of `a` and then of `b` that the table names.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn permute_two(a: __m256i, b: __m256i, t: __m256i) -> __m256i {
+    let (of_a, of_b) = (_mm256_permutevar8x32_epi32(a, t), _mm256_permutevar8x32_epi32(b, t));
+    // Bit 3 of an index says which of the two, and signs are what a blend looks at.
+    let which = _mm256_castsi256_ps(_mm256_slli_epi32::<28>(t));
+    _mm256_castps_si256(_mm256_blendv_ps(_mm256_castsi256_ps(of_a), _mm256_castsi256_ps(of_b), which))
+}
+
+/// What every table of the tier is: a vector in memory, beside masks that are vectors too.
+macro_rules! in_memory {
+    ($M:ty, $load_mask:ident) => {
+        type Table = __m256i;
+        const MASK_BYTES: usize = size_of::<$M>();
+        const MASK_BITS: bool = false;
+
+        #[inline(always)]
+        unsafe fn table(self, p: *const u8) -> __m256i {
+            // SAFETY: the token, and the trait's contract.
+            unsafe { _mm256_loadu_si256(p.cast()) }
+        }
+
+        #[inline(always)]
+        unsafe fn load_mask(self, p: *const u8) -> $M {
+            // SAFETY: the token, and the trait's contract: a mask is as many bytes as a vector.
+            unsafe { $load_mask(p.cast()) }
+        }
+    };
+}
+
+/// Lanes of one or two 4-byte words, and how they become words and are made of them.
+macro_rules! tables_of_words {
+    ($($A:ty as $V:ty, mask $M:ty, $load_mask:ident, |$v:ident| $words:expr, |$w:ident| $lanes:expr);+ $(;)?) => { $(
+        impl Tables<$A> for Avx2 {
+            const UNIT: usize = 4;
+            const TWO: bool = true;
+            in_memory!($M, $load_mask);
+
+            instructions! {
+                fn permute(self, $v: $V, t: __m256i) -> $V {{
+                    let $w = _mm256_permutevar8x32_epi32($words, t);
+                    $lanes
+                }}
+                fn permute_two(self, a: $V, b: $V, t: __m256i) -> $V {{
+                    let $w = permute_two({ let $v = a; $words }, { let $v = b; $words }, t);
+                    $lanes
+                }}
+            }
+        }
+    )+ };
+}
+
+tables_of_words! {
+    f32 as __m256, mask __m256, _mm256_loadu_ps, |v| _mm256_castps_si256(v), |w| _mm256_castsi256_ps(w);
+    f64 as __m256d, mask __m256d, _mm256_loadu_pd, |v| _mm256_castpd_si256(v), |w| _mm256_castsi256_pd(w);
+    i32 as __m256i, mask __m256i, _mm256_loadu_si256, |v| v, |w| w;
+    i64 as __m256i, mask __m256i, _mm256_loadu_si256, |v| v, |w| w;
+}
+
+/// Lanes of one or two bytes, which one instruction moves within 128-bit halves alone.
+macro_rules! tables_of_bytes {
+    ($($A:ty),+) => { $(
+        impl Tables<$A> for Avx2 {
+            const UNIT: usize = 1;
+            const HALVES: usize = 2;
+            const TWO: bool = false;
+            in_memory!(__m256i, _mm256_loadu_si256);
+
+            instructions! {
+                fn permute(self, v: __m256i, t: __m256i) -> __m256i { _mm256_shuffle_epi8(v, t) }
+            }
+
+            // Nothing short does it: through memory. The remainders keep every index in bounds.
+            #[inline(always)]
+            fn permute_two(self, a: __m256i, b: __m256i, t: __m256i) -> __m256i {
+                let both: [u8; 64] = bytemuck::cast([a, b]);
+                let t: [u8; 32] = bytemuck::cast(t);
+                let mut moved = [0; 32];
+                for i in 0..32 {
+                    moved[i] = both[t[i] as usize % 64];
+                }
+                bytemuck::cast(moved)
+            }
+
+            #[inline(always)]
+            unsafe fn spread(self, v: __m256i, p: *const u8) -> __m256i {
+                // SAFETY: the token, and the trait's contract: eight words are readable.
+                unsafe { _mm256_permutevar8x32_epi32(v, _mm256_loadu_si256(p.cast())) }
+            }
+
+            #[inline(always)]
+            unsafe fn store_halves(self, p: *mut $A, apart: usize, v: __m256i) {
+                // SAFETY: the token, and the trait's contract: both places take half a vector.
+                unsafe {
+                    _mm_storeu_si128(p.cast(), _mm256_castsi256_si128(v));
+                    _mm_storeu_si128(p.byte_add(apart).cast(), _mm256_extracti128_si256::<1>(v));
+                }
+            }
+        }
+    )+ };
+}
+
+tables_of_bytes!(i8, u8, i16);
 
 adds! { Avx2:
     f32 as __m256, _mm256_add_ps;

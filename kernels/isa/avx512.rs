@@ -1,8 +1,8 @@
-//! AVX-512 F, BW, DQ and VL: 512 bits, and a register of masks that loads and stores obey.
+//! AVX-512 F, BW, DQ, VL and VBMI: 512 bits, and a register of masks that loads and stores obey.
 
 use core::arch::x86_64::*;
 
-use crate::kernels::simd::{Adds, FAR, Floats, Integers16, Integers32, Integers64, Lanes, Widen, dealt};
+use crate::kernels::simd::{Adds, FAR, Floats, Integers16, Integers32, Integers64, Lanes, Tables, Widen, dealt};
 use crate::kernels::token::Avx512;
 
 /// Loads and stores, whole and masked. A masked one touches only the lanes of its mask, even beside an unmapped page.
@@ -61,12 +61,6 @@ impl Lanes<f32> for Avx512 {
             let odd = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
             (_mm512_permutex2var_ps(a, even, b), _mm512_permutex2var_ps(a, odd, b))
         }}
-        fn third(self, a: __m512, b: __m512, c: __m512) -> __m512 {{
-            // Eleven of `a` and `b`, five of `c`.
-            let of_both = _mm512_setr_epi32(0, 3, 6, 9, 12, 15, 18, 21, 24, 27, 30, 0, 0, 0, 0, 0);
-            let of_last = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 17, 20, 23, 26, 29);
-            _mm512_permutex2var_ps(_mm512_permutex2var_ps(a, of_both, b), of_last, c)
-        }}
         fn back(self, a: __m512, b: __m512) -> __m512 {
             _mm512_castsi512_ps(_mm512_alignr_epi32::<15>(_mm512_castps_si512(b), _mm512_castps_si512(a)))
         }
@@ -108,12 +102,6 @@ impl Lanes<f64> for Avx512 {
             let odd = _mm512_setr_epi64(1, 3, 5, 7, 9, 11, 13, 15);
             (_mm512_permutex2var_pd(a, even, b), _mm512_permutex2var_pd(a, odd, b))
         }}
-        fn third(self, a: __m512d, b: __m512d, c: __m512d) -> __m512d {{
-            // Six of `a` and `b`, two of `c`.
-            let of_both = _mm512_setr_epi64(0, 3, 6, 9, 12, 15, 0, 0);
-            let of_last = _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 10, 13);
-            _mm512_permutex2var_pd(_mm512_permutex2var_pd(a, of_both, b), of_last, c)
-        }}
         fn back(self, a: __m512d, b: __m512d) -> __m512d {
             _mm512_castsi512_pd(_mm512_alignr_epi64::<7>(_mm512_castpd_si512(b), _mm512_castpd_si512(a)))
         }
@@ -150,16 +138,24 @@ fn ahead<const BYTES: i32>(a: __m512i, b: __m512i) -> __m512i {
     _mm512_alignr_epi8::<BYTES>(_mm512_alignr_epi64::<2>(b, a), a)
 }
 
-// Bytes have no two-source permutation before VBMI: words are cut to bytes instead.
+/// The indices 0, 2, 4… of the even bytes of two vectors.
+const EVEN_8: [i8; 64] = {
+    let mut even = [0; 64];
+    let mut i = 0;
+    while i < 64 {
+        even[i] = 2 * i as i8;
+        i += 1;
+    }
+    even
+};
+
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
 fn unzip_8(a: __m512i, b: __m512i) -> (__m512i, __m512i) {
-    let join = |low, high| _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high);
-    let (odd_a, odd_b) = (_mm512_srli_epi16::<8>(a), _mm512_srli_epi16::<8>(b));
-    (
-        join(_mm512_cvtepi16_epi8(a), _mm512_cvtepi16_epi8(b)),
-        join(_mm512_cvtepi16_epi8(odd_a), _mm512_cvtepi16_epi8(odd_b)),
-    )
+    // SAFETY: the array holds a vector.
+    let even = unsafe { _mm512_loadu_si512(EVEN_8.as_ptr().cast()) };
+    let odd = _mm512_add_epi8(even, _mm512_set1_epi8(1));
+    (_mm512_permutex2var_epi8(a, even, b), _mm512_permutex2var_epi8(a, odd, b))
 }
 
 /// The indices 0, 2, 4… of the even words of two vectors.
@@ -274,6 +270,48 @@ integers! {
         _mm512_mask_blend_epi64, unzip_64, _mm512_broadcastq_epi64, _mm512_max_epi64, _mm512_min_epi64, _mm512_cmpgt_epi64_mask;
 }
 
+macro_rules! tables {
+    ($($A:ty as $V:ty, unit $UNIT:literal, mask $M:ty, two $TWO:literal: $permute:ident, $permute_two:ident);+ $(;)?) => { $(
+        impl Tables<$A> for Avx512 {
+            const UNIT: usize = $UNIT;
+            const TWO: bool = $TWO;
+            const PAIRS: bool = true;
+            type Table = __m512i;
+            const MASK_BYTES: usize = size_of::<$M>();
+            const MASK_BITS: bool = true;
+
+            #[inline(always)]
+            unsafe fn table(self, p: *const u8) -> __m512i {
+                // SAFETY: the token, and the trait's contract.
+                unsafe { _mm512_loadu_si512(p.cast()) }
+            }
+
+            #[inline(always)]
+            unsafe fn load_mask(self, p: *const u8) -> $M {
+                // SAFETY: the bytes of a mask are readable by the trait's contract.
+                unsafe { p.cast::<$M>().read_unaligned() }
+            }
+
+            instructions! {
+                fn permute(self, v: $V, t: __m512i) -> $V { $permute(t, v) }
+                fn permute_two(self, a: $V, b: $V, t: __m512i) -> $V { $permute_two(a, t, b) }
+            }
+        }
+    )+ };
+}
+
+// Words move as bytes, by the same tables: one vector of them costs the same. Two vectors of bytes
+// or words are several instructions' work to some CPUs.
+tables! {
+    f32 as __m512, unit 4, mask __mmask16, two true: _mm512_permutexvar_ps, _mm512_permutex2var_ps;
+    f64 as __m512d, unit 8, mask __mmask8, two true: _mm512_permutexvar_pd, _mm512_permutex2var_pd;
+    i8 as __m512i, unit 1, mask __mmask64, two true: _mm512_permutexvar_epi8, _mm512_permutex2var_epi8;
+    u8 as __m512i, unit 1, mask __mmask64, two true: _mm512_permutexvar_epi8, _mm512_permutex2var_epi8;
+    i16 as __m512i, unit 1, mask __mmask32, two true: _mm512_permutexvar_epi8, _mm512_permutex2var_epi8;
+    i32 as __m512i, unit 4, mask __mmask16, two true: _mm512_permutexvar_epi32, _mm512_permutex2var_epi32;
+    i64 as __m512i, unit 8, mask __mmask8, two true: _mm512_permutexvar_epi64, _mm512_permutex2var_epi64;
+}
+
 adds! { Avx512:
     f32 as __m512, _mm512_add_ps;
     f64 as __m512d, _mm512_add_pd;
@@ -303,6 +341,8 @@ impl Integers16 for Avx512 {
         fn sign(self, a: __m512i) -> __m512i { _mm512_srai_epi16::<15>(a) }
         fn equal(self, a: __m512i, b: __m512i) -> __mmask32 { _mm512_cmpeq_epi16_mask(a, b) }
         fn and(self, a: __m512i, b: __m512i) -> __m512i { _mm512_and_si512(a, b) }
+        // Spelt as two instructions, it becomes three, of which two wait for the one port that knows masks.
+        fn flip(self, a: __m512i, b: __m512i, c: __m512i) -> __m512i { _mm512_ternarylogic_epi32::<0x78>(a, b, c) }
     }
 }
 

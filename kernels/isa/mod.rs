@@ -114,7 +114,7 @@ const MAGIC_64: f64 = 6_755_399_441_055_744.0;
 const MAGIC_32: f32 = 12_582_912.0;
 
 /// One lane of a quotient by a positive divisor, rounded to nearest, in integers alone: ties to even, or away from zero.
-#[inline(always)]
+#[inline(never)]
 pub(crate) fn quotient(sum: i64, divisor: i64, away: bool) -> i64 {
     let (q, rest) = (sum / divisor, (sum % divisor).abs());
     let up = match rest.cmp(&(divisor - rest)) {
@@ -126,7 +126,7 @@ pub(crate) fn quotient(sum: i64, divisor: i64, away: bool) -> i64 {
 }
 
 /// One lane of [`Integers32::scaled`](super::simd::Integers32::scaled).
-#[inline(always)]
+#[inline(never)]
 pub(crate) fn scaled_32(sum: i32, multiplier: i32) -> i32 {
     let x = (sum as f32 * f32::from_bits(multiplier as u32)).clamp(-super::simd::FAR, super::simd::FAR);
     // Cut, so that the rest is exact, whatever the rounding mode.

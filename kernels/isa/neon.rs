@@ -4,7 +4,7 @@ use core::arch::aarch64::*;
 #[cfg(feature = "half")]
 use core::arch::asm;
 
-use crate::kernels::simd::{Adds, FAR, Floats, Integers16, Integers32, Integers64, Lanes, Widen, dealt};
+use crate::kernels::simd::{Adds, FAR, Floats, Integers16, Integers32, Integers64, Lanes, Tables, Widen, dealt};
 use crate::kernels::token::Neon;
 
 macro_rules! memory {
@@ -154,6 +154,52 @@ integers! {
         vdupq_laneq_s32, vmaxq_s32, vminq_s32, veorq_s32, vcgtq_s32, vorrq_u32, [0, 1, 2, 3];
     i64 as int64x2_t, 2, mask uint64x2_t: vld1q_s64, vst1q_s64, vdupq_n_s64, vbslq_s64, vuzp1q_s64, vuzp2q_s64, vextq_s64,
         vdupq_laneq_s64, max_64, min_64, veorq_s64, vcgtq_s64, vorrq_u64, [0, 1];
+}
+
+/// Lanes that bytes move, and how they become bytes and are made of them.
+macro_rules! tables {
+    ($($A:ty as $V:ty, mask $M:ty, $load_mask:ident, |$v:ident| $bytes:expr, |$w:ident| $lanes:expr);+ $(;)?) => { $(
+        impl Tables<$A> for Neon {
+            const UNIT: usize = 1;
+            const TWO: bool = true;
+            type Table = uint8x16_t;
+            const MASK_BYTES: usize = size_of::<$M>();
+            const MASK_BITS: bool = false;
+
+            #[inline(always)]
+            unsafe fn table(self, p: *const u8) -> uint8x16_t {
+                // SAFETY: the token, and the trait's contract.
+                unsafe { vld1q_u8(p) }
+            }
+
+            #[inline(always)]
+            unsafe fn load_mask(self, p: *const u8) -> $M {
+                // SAFETY: the token, and the trait's contract: a mask is as many bytes as a vector.
+                unsafe { $load_mask(p.cast()) }
+            }
+
+            instructions! {
+                fn permute(self, $v: $V, t: uint8x16_t) -> $V {{
+                    let $w = vqtbl1q_u8($bytes, t);
+                    $lanes
+                }}
+                fn permute_two(self, a: $V, b: $V, t: uint8x16_t) -> $V {{
+                    let $w = vqtbl2q_u8(uint8x16x2_t({ let $v = a; $bytes }, { let $v = b; $bytes }), t);
+                    $lanes
+                }}
+            }
+        }
+    )+ };
+}
+
+tables! {
+    f32 as float32x4_t, mask uint32x4_t, vld1q_u32, |v| vreinterpretq_u8_f32(v), |w| vreinterpretq_f32_u8(w);
+    f64 as float64x2_t, mask uint64x2_t, vld1q_u64, |v| vreinterpretq_u8_f64(v), |w| vreinterpretq_f64_u8(w);
+    i8 as int8x16_t, mask uint8x16_t, vld1q_u8, |v| vreinterpretq_u8_s8(v), |w| vreinterpretq_s8_u8(w);
+    u8 as uint8x16_t, mask uint8x16_t, vld1q_u8, |v| v, |w| w;
+    i16 as int16x8_t, mask uint16x8_t, vld1q_u16, |v| vreinterpretq_u8_s16(v), |w| vreinterpretq_s16_u8(w);
+    i32 as int32x4_t, mask uint32x4_t, vld1q_u32, |v| vreinterpretq_u8_s32(v), |w| vreinterpretq_s32_u8(w);
+    i64 as int64x2_t, mask uint64x2_t, vld1q_u64, |v| vreinterpretq_u8_s64(v), |w| vreinterpretq_s64_u8(w);
 }
 
 adds! { Neon:

@@ -6,7 +6,7 @@
 use wide::u32x8;
 use wide::{f32x8, f64x4, i8x32, i16x16, i32x8, i64x4, u8x32, u16x16};
 
-use crate::kernels::simd::{Adds, Floats, Integers16, Integers32, Integers64, Lanes, Widen, dealt};
+use crate::kernels::simd::{Adds, Floats, Integers16, Integers32, Integers64, Lanes, Tables, Widen, dealt};
 use crate::kernels::token::Portable;
 
 /// Whether `wide` takes square roots by an instruction, which rounds correctly; elsewhere it computes its own.
@@ -40,6 +40,22 @@ macro_rules! lanes {
             unsafe fn load(self, p: *const $A) -> $V {
                 // SAFETY: N elements are readable by the trait's contract.
                 <$V>::from(unsafe { p.cast::<[$A; $N]>().read_unaligned() })
+            }
+
+            #[inline(never)]
+            unsafe fn load_first(self, p: *const $A, n: usize, fill: $A) -> $V {
+                let mut whole = [fill; $N];
+                // SAFETY: n <= N elements are readable by the trait's contract.
+                unsafe {
+                    core::ptr::copy_nonoverlapping(p, whole.as_mut_ptr(), n);
+                    self.load(whole.as_ptr())
+                }
+            }
+
+            #[inline(never)]
+            unsafe fn store_first(self, p: *mut $A, n: usize, v: $V) {
+                // SAFETY: n <= N elements are writable by the trait's contract.
+                unsafe { core::ptr::copy_nonoverlapping(v.to_array().as_ptr(), p, n) };
             }
 
             #[inline(always)]
@@ -110,6 +126,52 @@ macro_rules! lanes {
     )+ };
 }
 
+/// Lanes that loops move, whose tables are arrays of indices `$I`.
+macro_rules! tables {
+    ($($A:ty as $V:ty, $N:literal by $I:ty);+ $(;)?) => { $(
+        impl Tables<$A> for Portable {
+            const UNIT: usize = size_of::<$A>();
+            const TWO: bool = false;
+            type Table = [$I; $N];
+            const MASK_BYTES: usize = size_of::<$V>();
+            const MASK_BITS: bool = false;
+
+            #[inline(always)]
+            unsafe fn table(self, p: *const u8) -> [$I; $N] {
+                // SAFETY: as many bytes as a vector has are readable by the trait's contract.
+                unsafe { p.cast::<[$I; $N]>().read_unaligned() }
+            }
+
+            // The remainders say to the compiler that no index is out of bounds.
+            #[inline(never)]
+            fn permute(self, v: $V, t: [$I; $N]) -> $V {
+                let v = v.to_array();
+                let mut moved = [<$A>::default(); $N];
+                for i in 0..$N {
+                    moved[i] = v[t[i] as usize % $N];
+                }
+                <$V>::from(moved)
+            }
+
+            #[inline(never)]
+            fn permute_two(self, a: $V, b: $V, t: [$I; $N]) -> $V {
+                let both = [a.to_array(), b.to_array()];
+                let mut moved = [<$A>::default(); $N];
+                for i in 0..$N {
+                    moved[i] = both[t[i] as usize / $N % 2][t[i] as usize % $N];
+                }
+                <$V>::from(moved)
+            }
+
+            #[inline(always)]
+            unsafe fn load_mask(self, p: *const u8) -> $V {
+                // SAFETY: a mask is a vector, and its bytes are readable by the trait's contract.
+                unsafe { self.load(p.cast::<$A>()) }
+            }
+        }
+    )+ };
+}
+
 macro_rules! floats {
     ($($A:ty as $V:ty);+ $(;)?) => { $(
         impl Adds<$A> for Portable {
@@ -167,6 +229,15 @@ lanes! {
     i16 as i16x16, 16, max, min, -1;
     i32 as i32x8, 8, max, min, -1;
     i64 as i64x4, 4, max, min, -1;
+}
+tables! {
+    f32 as f32x8, 8 by u32;
+    f64 as f64x4, 4 by u64;
+    i8 as i8x32, 32 by u8;
+    u8 as u8x32, 32 by u8;
+    i16 as i16x16, 16 by u16;
+    i32 as i32x8, 8 by u32;
+    i64 as i64x4, 4 by u64;
 }
 floats! {
     f32 as f32x8;
@@ -229,7 +300,7 @@ impl Integers32 for Portable {
         quotient_32(sum, divisor, away)
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn long_quotient(self, sum: i32x8, divisor: i32x8, away: bool) -> i32x8 {
         let (sum, divisor) = (sum.to_array(), divisor.to_array());
         let half = |v: [i32; 8], from: usize| i64x4::from(each::<i64, 4>(|i| v[from + i].into()));
@@ -238,7 +309,7 @@ impl Integers32 for Portable {
         i32x8::from(each::<i32, 8>(|i| if i < 4 { low[i] as i32 } else { high[i - 4] as i32 }))
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn scaled(self, sum: i32x8, multiplier: i32x8) -> i32x8 {
         let (sum, multiplier) = (sum.to_array(), multiplier.to_array());
         i32x8::from(each::<i32, 8>(|i| super::scaled_32(sum[i], multiplier[i])))
@@ -256,7 +327,8 @@ impl Integers64 for Portable {
 /// not depend on the thread's mode.
 macro_rules! quotients {
     ($($name:ident: $I:ty as $F:ty, $magic:expr);+ $(;)?) => { $(
-        #[inline(always)]
+        // Not inlined, as all that is long: the tier is to be right everywhere and small.
+        #[inline(never)]
         fn $name(sum: $I, divisor: $I, away: bool) -> $I {
             let (magic, one) = (<$F>::splat($magic), <$I>::splat(1));
             let bits = |v: $F| bytemuck::cast::<$F, $I>(v);
@@ -323,7 +395,6 @@ widen! {
 macro_rules! half {
     ($($T:ty: $widen:ident, $narrow:ident);+ $(;)?) => { $(
         impl Widen<$T, f32> for Portable {
-            const SLOW: bool = true;
 
             #[inline(always)]
             unsafe fn load_wide(self, p: *const $T) -> f32x8 {
@@ -352,7 +423,7 @@ half! {
 /// but for the exponent's bias, which a multiplication makes up for, subnormals included; infinities and NaN get the
 /// exponent that says so.
 #[cfg(feature = "half")]
-#[inline(always)]
+#[inline(never)]
 fn widen_f16(bits: u32x8) -> u32x8 {
     let magnitude: u32x8 = (bits & u32x8::splat(0x7fff)) << 13;
     let scaled: f32x8 = bytemuck::cast::<_, f32x8>(magnitude) * f32x8::splat(f32::from_bits((127 + 127 - 15) << 23));
@@ -363,7 +434,7 @@ fn widen_f16(bits: u32x8) -> u32x8 {
 
 /// The bits of the `f16`s nearest to `f32`s with these bits, ties to even. NaN becomes a quiet one without payload.
 #[cfg(feature = "half")]
-#[inline(always)]
+#[inline(never)]
 fn narrow_f16(bits: u32x8) -> u32x8 {
     let magnitude = bits & u32x8::splat(0x7fff_ffff);
     // Normal: the bias is exchanged, and the 13 bits that go are rounded; a carry into the exponent is as it should be.
@@ -388,7 +459,7 @@ fn widen_bf16(bits: u32x8) -> u32x8 {
 
 /// The bits of the nearest `bf16`s, ties to even: the upper half, rounded. A quiet NaN without payload stays one.
 #[cfg(feature = "half")]
-#[inline(always)]
+#[inline(never)]
 fn narrow_bf16(bits: u32x8) -> u32x8 {
     let odd = (bits >> 16) & u32x8::splat(1);
     (bits + u32x8::splat(0x7fff) + odd) >> 16

@@ -1,6 +1,6 @@
 //! The scalar tier: a vector is one element. The plainest reading of every walk, and the reference of every other tier.
 
-use crate::kernels::simd::{Adds, Floats, Integers16, Integers32, Integers64, Lanes, Widen, dealt};
+use crate::kernels::simd::{Adds, Floats, Integers16, Integers32, Integers64, Lanes, Tables, Widen, dealt};
 use crate::kernels::token::Scalar;
 
 macro_rules! lanes {
@@ -87,6 +87,41 @@ macro_rules! lanes {
     )+ };
 }
 
+macro_rules! tables {
+    ($($A:ty),+) => { $(
+        impl Tables<$A> for Scalar {
+            const UNIT: usize = size_of::<$A>();
+            const TWO: bool = false;
+            type Table = [u8; size_of::<$A>()];
+            const MASK_BYTES: usize = 1;
+            const MASK_BITS: bool = true;
+
+            #[inline(always)]
+            unsafe fn table(self, p: *const u8) -> Self::Table {
+                // SAFETY: as many bytes as an element has are readable by the trait's contract.
+                unsafe { p.cast::<Self::Table>().read_unaligned() }
+            }
+
+            #[inline(always)]
+            fn permute(self, v: $A, _t: Self::Table) -> $A {
+                v
+            }
+
+            // Two lanes: index 0 is the first, index 1 the second.
+            #[inline(always)]
+            fn permute_two(self, a: $A, b: $A, t: Self::Table) -> $A {
+                if t == [0; size_of::<$A>()] { a } else { b }
+            }
+
+            #[inline(always)]
+            unsafe fn load_mask(self, p: *const u8) -> bool {
+                // SAFETY: one byte is readable by the trait's contract.
+                unsafe { p.read() & 1 != 0 }
+            }
+        }
+    )+ };
+}
+
 macro_rules! floats {
     ($($A:ty),+) => { $(
         impl Adds<$A> for Scalar {
@@ -131,6 +166,7 @@ macro_rules! floats {
 }
 
 lanes!(f32, f64, i8, u8, i16, i32, i64);
+tables!(f32, f64, i8, u8, i16, i32, i64);
 floats!(f32, f64);
 
 macro_rules! adds {

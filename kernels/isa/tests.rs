@@ -8,7 +8,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::quotient;
-use crate::kernels::simd::{DOUBLE, Integers32, Integers64, Lane, Lanes, MOST_LANES, SINGLE, Widen};
+use crate::kernels::simd::{DOUBLE, Integers32, Integers64, Lane, Lanes, MOST_LANES, SINGLE, Tables, Widen};
 use crate::kernels::token::*;
 use control::{MODES, Mode};
 
@@ -28,13 +28,18 @@ macro_rules! each_tier {
     };
 }
 
-/// Sums and divisors below `bound`: all small ones; sums beside whole and half quotients, of any size; and any.
-fn cases(bound: i64) -> Vec<(i64, i64)> {
+/// The same numbers in every run.
+fn randoms() -> impl FnMut() -> i64 {
     let mut state = 1_u64;
-    let mut random = || {
+    move || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 13) as i64
-    };
+    }
+}
+
+/// Sums and divisors below `bound`: all small ones; sums beside whole and half quotients, of any size; and any.
+fn cases(bound: i64) -> Vec<(i64, i64)> {
+    let mut random = randoms();
     let mut cases = Vec::new();
     for c in 1..=50 {
         cases.extend((-300..=300).map(|sum| (sum, c)));
@@ -151,4 +156,119 @@ where
 #[test]
 fn stores_of_64_bits_saturate() {
     each_tier!(|s| compare_stores(s));
+}
+
+/// The bytes of a table that names a lane for each lane, one byte on: nothing is aligned.
+fn table<A: Lane, S: Tables<A>>(from: &[usize]) -> Vec<u8> {
+    let units = size_of::<A>() / S::UNIT;
+    let mut bytes = vec![0];
+    for index in from.iter().flat_map(|from| (0..units).map(move |j| from * units + j)) {
+        match S::UNIT {
+            1 => bytes.extend((index as u8).to_ne_bytes()),
+            2 => bytes.extend((index as u16).to_ne_bytes()),
+            4 => bytes.extend((index as u32).to_ne_bytes()),
+            _ => bytes.extend((index as u64).to_ne_bytes()),
+        }
+    }
+    assert_eq!(bytes.len(), 1 + S::N * size_of::<A>());
+    bytes
+}
+
+/// The bytes of a mask, one byte on.
+fn mask<A: Lane, S: Tables<A>>(yes: &[bool]) -> Vec<u8> {
+    let mut bytes = vec![0];
+    if S::MASK_BITS {
+        bytes.extend(yes.chunks(8).map(|lanes| lanes.iter().rfold(0, |bits, yes| bits << 1 | u8::from(*yes))));
+    } else {
+        bytes.extend(yes.iter().flat_map(|yes| vec![if *yes { 0xff } else { 0 }; size_of::<A>()]));
+    }
+    assert_eq!(bytes.len(), 1 + S::MASK_BYTES);
+    bytes
+}
+
+/// What tables and masks do to lanes of any bits, NaN of every kind among them.
+fn compare_tables<A: Lane, S: Tables<A>>(_detected: S) {
+    let what = (core::any::type_name::<S>(), core::any::type_name::<A>());
+    // SAFETY: there is a token already.
+    let s = unsafe { S::assume() };
+    let (n, size) = (S::N, size_of::<A>());
+    let vector = n * size;
+    let mut random = randoms();
+    for _ in 0..500 {
+        let bytes: Vec<u8> = (0..2 * vector).map(|_| random() as u8).collect();
+        let lane = |from: usize| &bytes[from * size..][..size];
+        let lanes = |from: &[usize]| from.iter().flat_map(|from| lane(*from).to_vec()).collect::<Vec<u8>>();
+        let (a, b) = (bytes.as_ptr().cast::<A>(), bytes[vector..].as_ptr().cast::<A>());
+        let mut put = vec![0_u8; vector];
+        let out = put.as_mut_ptr().cast::<A>();
+
+        let half = n / S::HALVES;
+        let from: Vec<_> = (0..n).map(|_| random() as usize % half).collect();
+        let t = table::<A, S>(&from);
+        // SAFETY: `bytes` holds two vectors, `t` one from its second byte on, and `put` one.
+        s.vectorize(|| unsafe { s.store(out, s.permute(s.load(a), s.table(t[1..].as_ptr()))) });
+        let want: Vec<_> = from.iter().enumerate().map(|(l, from)| l / half * half + from).collect();
+        assert_eq!(put, lanes(&want), "permute {from:?}, {what:?}");
+
+        let from: Vec<_> = (0..n).map(|_| random() as usize % (2 * n)).collect();
+        let t = table::<A, S>(&from);
+        // SAFETY: as before.
+        s.vectorize(|| unsafe { s.store(out, s.permute_two(s.load(a), s.load(b), s.table(t[1..].as_ptr()))) });
+        assert_eq!(put, lanes(&from), "permute_two {from:?}, {what:?}");
+
+        let yes: Vec<_> = (0..n).map(|_| random() & 1 != 0).collect();
+        let m = mask::<A, S>(&yes);
+        // SAFETY: as before, and `m` holds a mask from its second byte on.
+        s.vectorize(|| unsafe { s.store(out, s.pick(s.load_mask(m[1..].as_ptr()), s.load(a), s.load(b))) });
+        let want: Vec<_> = yes.iter().enumerate().map(|(l, yes)| if *yes { l } else { n + l }).collect();
+        assert_eq!(put, lanes(&want), "load_mask {yes:?}, {what:?}");
+
+        let words: Vec<_> = (0..8).map(|_| random() as usize % 8).collect();
+        let w: Vec<u8> = [0].into_iter().chain(words.iter().flat_map(|word| (*word as u32).to_ne_bytes())).collect();
+        // SAFETY: as before, and `w` holds eight words from its second byte on.
+        s.vectorize(|| unsafe { s.store(out, s.spread(s.load(a), w[1..].as_ptr())) });
+        let want = if S::HALVES == 1 {
+            bytes[..vector].to_vec()
+        } else {
+            words.iter().flat_map(|word| bytes[4 * word..][..4].to_vec()).collect()
+        };
+        assert_eq!(put, want, "spread {words:?}, {what:?}");
+
+        // Beyond the lower half, or right behind it, at any byte.
+        let (half, apart) = (vector / S::HALVES, vector / S::HALVES + random() as usize % 40);
+        let mut put = vec![0x5a_u8; vector + 48];
+        let mut want = put.clone();
+        let out = put[1..].as_mut_ptr().cast::<A>();
+        // SAFETY: `put` holds a vector from its second byte on, its halves at most 39 bytes apart.
+        s.vectorize(|| unsafe { s.store_halves(out, apart, s.load(a)) });
+        for part in 0..S::HALVES {
+            want[1 + part * apart..][..half].copy_from_slice(&bytes[part * half..][..half]);
+        }
+        assert_eq!(put, want, "store_halves {apart}, {what:?}");
+
+        // Not by a table on every tier, but a fixed one on some.
+        let (mut even, mut odd) = (vec![0_u8; vector], vec![0_u8; vector]);
+        let (evens, odds) = (even.as_mut_ptr().cast::<A>(), odd.as_mut_ptr().cast::<A>());
+        // SAFETY: each holds a vector.
+        s.vectorize(|| unsafe {
+            let (even, odd) = s.unzip(s.load(a), s.load(b));
+            s.store(evens, even);
+            s.store(odds, odd);
+        });
+        let want = [0, 1].map(|odd| lanes(&(0..n).map(|i| 2 * i + odd).collect::<Vec<_>>()));
+        assert_eq!([even, odd], want, "unzip, {what:?}");
+    }
+}
+
+#[test]
+fn tables_move_the_lanes_they_name() {
+    each_tier!(|s| {
+        compare_tables::<f32, _>(s);
+        compare_tables::<f64, _>(s);
+        compare_tables::<i8, _>(s);
+        compare_tables::<u8, _>(s);
+        compare_tables::<i16, _>(s);
+        compare_tables::<i32, _>(s);
+        compare_tables::<i64, _>(s);
+    });
 }

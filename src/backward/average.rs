@@ -2,11 +2,13 @@
 
 use core::marker::PhantomData;
 
-use super::axes::{Adjoint, Strides};
-use super::sealed::Sum as _;
-use super::{Float, channels};
-use crate::geometry::Count;
-use crate::{AvgPool, Error, Layout, Pool, PoolOperation, Result, SumPool};
+use alloc::sync::Arc;
+
+use super::axes::{Adjoint, Strides, Windows};
+use super::sealed::Sum;
+use super::{Float, Gives, LANES, Tap, channels};
+use crate::geometry::{Count, MAX_RANK, Window};
+use crate::{AvgPool, Error, Layout, Result, SumPool};
 
 /// The backward pass of [`AvgPool`], [`SumPool`] and adaptive average pooling.
 ///
@@ -25,7 +27,7 @@ use crate::{AvgPool, Error, Layout, Pool, PoolOperation, Result, SumPool};
 /// ```
 #[derive(Clone, Debug)]
 pub struct AvgBackward<T> {
-    pub(super) layer: Adjoint,
+    pub(super) layer: Arc<Adjoint>,
     count: Count,
     element: PhantomData<fn() -> T>,
 }
@@ -36,7 +38,7 @@ impl<T: Float> AvgPool<T> {
     /// # Errors
     /// Whatever is wrong with the window, the shape or the divisor, as for [`AvgPool::plan`](crate::Pool::plan).
     pub fn backward(&self, layout: Layout, shape: impl AsRef<[usize]>) -> Result<AvgBackward<T>> {
-        AvgBackward::of(self, layout, shape.as_ref(), None)
+        AvgBackward::of(self.window(), self.count(), layout, shape.as_ref(), None)
     }
 
     /// [`AvgPool::backward`] for tensors that are parts of larger ones, by the rules of
@@ -63,7 +65,7 @@ impl<T: Float> AvgPool<T> {
         input: impl AsRef<[usize]>,
         output: impl AsRef<[usize]>,
     ) -> Result<AvgBackward<T>> {
-        AvgBackward::of(self, layout, shape.as_ref(), Some([input.as_ref(), output.as_ref()]))
+        AvgBackward::of(self.window(), self.count(), layout, shape.as_ref(), Some([input.as_ref(), output.as_ref()]))
     }
 }
 
@@ -73,7 +75,7 @@ impl<T: Float> SumPool<T> {
     /// # Errors
     /// Whatever is wrong with the window or the shape, as for [`SumPool::plan`](crate::Pool::plan).
     pub fn backward(&self, layout: Layout, shape: impl AsRef<[usize]>) -> Result<AvgBackward<T>> {
-        AvgBackward::of(self, layout, shape.as_ref(), None)
+        AvgBackward::of(self.window(), self.count(), layout, shape.as_ref(), None)
     }
 
     /// [`SumPool::backward`] for tensors that are parts of larger ones, as [`AvgPool::backward_strided`].
@@ -87,26 +89,21 @@ impl<T: Float> SumPool<T> {
         input: impl AsRef<[usize]>,
         output: impl AsRef<[usize]>,
     ) -> Result<AvgBackward<T>> {
-        AvgBackward::of(self, layout, shape.as_ref(), Some([input.as_ref(), output.as_ref()]))
+        AvgBackward::of(self.window(), self.count(), layout, shape.as_ref(), Some([input.as_ref(), output.as_ref()]))
     }
 }
 
 impl<T: Float> AvgBackward<T> {
-    fn of<O: PoolOperation>(
-        pool: &Pool<O, T>,
-        layout: Layout,
-        shape: &[usize],
-        both: Option<[&[usize]; 2]>,
-    ) -> Result<Self> {
+    fn of(window: &Window, count: Count, layout: Layout, shape: &[usize], both: Option<[&[usize]; 2]>) -> Result<Self> {
         let strides = Strides { both, writes_indices: false };
-        Self::new(Adjoint::of_window(pool.window(), layout, shape, strides, size_of::<T>())?, pool.count())
+        Self::new(Adjoint::of_window(window, layout, shape, strides, size_of::<T>())?, count)
     }
 
     fn new(layer: Adjoint, count: Count) -> Result<Self> {
         if count == Count::Fixed(0) {
             return Err(Error::BadDivisor);
         }
-        Ok(Self { layer, count, element: PhantomData })
+        Ok(Self { layer: Arc::new(layer), count, element: PhantomData })
     }
 
     /// The backward pass of adaptive average pooling to `output` lengths, for an input of shape `N, C, spatial…`: output `o` of
@@ -154,18 +151,68 @@ impl<T: Float> AvgBackward<T> {
     /// [`Error::GradientLen`] where a slice is not exactly as long as the plan needs; nothing is written then.
     pub fn run(&self, grad_output: &[T], grad_input: &mut [T]) -> Result<()> {
         self.layer.check_gradients(grad_output, grad_input)?;
-        self.layer.gather(grad_input, |tap, sums| {
-            let axes = self.layer.axes.iter().zip(tap.window);
-            let count: usize = match self.count {
-                Count::Fixed(divisor) => divisor,
-                count => axes.map(|(axis, o)| axis.count(o, count)).fold(1, usize::saturating_mul),
-            };
-            let divisor = T::Acc::of(count);
-            let gradients = channels(grad_output, tap.output, sums.len());
-            for (sum, gradient) in sums.iter_mut().zip(gradients) {
-                *sum = sum.plus(gradient.widened().over(divisor));
-            }
-        });
+        let shares = Shares { layer: &self.layer, count: self.count, equal: self.layer.equal(self.count), grad_output };
+        self.layer.gather(grad_input, shares);
         Ok(())
+    }
+}
+
+/// Every tap gets its share of a window's gradient.
+struct Shares<'a, T> {
+    layer: &'a Adjoint,
+    count: Count,
+    /// The divisor, where all windows have the same.
+    equal: Option<usize>,
+    grad_output: &'a [T],
+}
+
+impl<T> Shares<'_, T> {
+    #[inline(always)]
+    fn divisor(&self, window: [usize; MAX_RANK]) -> usize {
+        self.equal.unwrap_or_else(|| self.layer.divisor(self.count, window))
+    }
+}
+
+impl<T: Float> Gives<T> for Shares<'_, T> {
+    type Known = ();
+
+    #[inline(always)]
+    fn known(&self, _plane: usize, _at: [usize; MAX_RANK]) {}
+
+    #[inline(always)]
+    fn one(&self, (): (), tap: &Tap, sum: T::Acc) -> T::Acc {
+        let divisor = T::Acc::of(self.divisor(tap.window));
+        self.grad_output.get(tap.output).map_or(sum, |gradient| sum.plus(gradient.widened().over(divisor)))
+    }
+
+    #[inline(always)]
+    fn many(&self, (): (), tap: &Tap, sums: &mut [T::Acc]) {
+        let divisor = T::Acc::of(self.divisor(tap.window));
+        let mut room = [T::Acc::ZERO; LANES];
+        add_shares(sums, T::widened_all(channels(self.grad_output, tap.output, sums.len()), &mut room), divisor);
+    }
+}
+
+#[inline(never)]
+fn add_shares<A: Sum>(sums: &mut [A], gradients: &[A], divisor: A) {
+    for (sum, gradient) in sums.iter_mut().zip(gradients) {
+        *sum = sum.plus(gradient.over(divisor));
+    }
+}
+
+impl Adjoint {
+    /// What all windows divide by, where that is one number.
+    fn equal(&self, count: Count) -> Option<usize> {
+        let is_equal = matches!(count, Count::Fixed(_)) || self.axes.iter().all(Windows::are_whole);
+        is_equal.then(|| self.divisor(count, [0; MAX_RANK]))
+    }
+
+    /// What the gradient of a window is divided by.
+    fn divisor(&self, count: Count, window: [usize; MAX_RANK]) -> usize {
+        if let Count::Fixed(divisor) = count {
+            return divisor;
+        }
+        let axes = self.axes.iter().zip(window);
+        axes.map(|(axis, o)| axis.count(o, count)).fold(1, usize::saturating_mul)
     }
 }

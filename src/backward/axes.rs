@@ -99,6 +99,14 @@ impl Windows {
         }
     }
 
+    /// Whether every window lies in the input, so that all have as many taps.
+    pub fn are_whole(&self) -> bool {
+        match self {
+            Self::Sliding { axis, .. } => axis.cut_windows() == (0, 0),
+            Self::Adaptive { input, output } => input.checked_rem(*output) == Some(0),
+        }
+    }
+
     /// The outputs whose windows have a tap at position `at`.
     pub fn covering(&self, at: usize) -> Covering {
         let (axis, period, common, inverse) = match *self {

@@ -2,9 +2,12 @@
 
 use core::marker::PhantomData;
 
+use alloc::sync::Arc;
+
 use super::axes::{Adjoint, Strides};
-use super::sealed::Sum as _;
-use super::{Float, channels};
+use super::sealed::Sum;
+use super::{Float, Gives, LANES, Tap, channels};
+use crate::geometry::MAX_RANK;
 use crate::{Error, Layout, LpPool, Result};
 
 /// The backward pass of Lp pooling with `p = 2`: of `y = √Σx²`.
@@ -23,7 +26,7 @@ use crate::{Error, Layout, LpPool, Result};
 /// ```
 #[derive(Clone, Debug)]
 pub struct LpBackward<T> {
-    pub(super) layer: Adjoint,
+    pub(super) layer: Arc<Adjoint>,
     element: PhantomData<fn() -> T>,
 }
 
@@ -59,7 +62,7 @@ impl<T: Float> LpPool<T> {
         }
         let strides = Strides { both, writes_indices: false };
         let layer = Adjoint::of_window(self.window(), layout, shape, strides, size_of::<T>())?;
-        Ok(LpBackward { layer, element: PhantomData })
+        Ok(LpBackward { layer: Arc::new(layer), element: PhantomData })
     }
 }
 
@@ -79,16 +82,54 @@ impl<T: Float> LpBackward<T> {
             return Err(Error::DstLen { need: need_dst, got: output.len() });
         }
         self.layer.check_gradients(grad_output, grad_input)?;
-        self.layer.gather(grad_input, |tap, sums| {
-            let lanes = sums.len();
-            let outputs = channels(output, tap.output, lanes).iter().zip(channels(grad_output, tap.output, lanes));
-            for ((sum, x), (y, gradient)) in sums.iter_mut().zip(channels(input, tap.input, lanes)).zip(outputs) {
-                let (x, y) = (x.widened(), y.widened());
-                let term = x.over(y).times(gradient.widened());
-                let term = if y == T::Acc::ZERO { T::Acc::ZERO } else { term };
-                *sum = sum.plus(term);
-            }
-        });
+        self.layer.gather(grad_input, Slopes { input, output, grad_output });
         Ok(())
+    }
+}
+
+/// Every tap gets the window's gradient by its share of the norm.
+struct Slopes<'a, T> {
+    input: &'a [T],
+    output: &'a [T],
+    grad_output: &'a [T],
+}
+
+impl<T: Float> Gives<T> for Slopes<'_, T> {
+    type Known = ();
+
+    #[inline(always)]
+    fn known(&self, _plane: usize, _at: [usize; MAX_RANK]) {}
+
+    #[inline(always)]
+    fn one(&self, (): (), tap: &Tap, sum: T::Acc) -> T::Acc {
+        let outputs = self.output.get(tap.output).zip(self.grad_output.get(tap.output));
+        match (self.input.get(tap.input), outputs) {
+            (Some(x), Some((y, gradient))) => sum.plus(term(x.widened(), y.widened(), gradient.widened())),
+            _ => sum,
+        }
+    }
+
+    #[inline(always)]
+    fn many(&self, (): (), tap: &Tap, sums: &mut [T::Acc]) {
+        let lanes = sums.len();
+        let (mut a, mut b, mut c) = ([T::Acc::ZERO; LANES], [T::Acc::ZERO; LANES], [T::Acc::ZERO; LANES]);
+        let x = T::widened_all(channels(self.input, tap.input, lanes), &mut a);
+        let y = T::widened_all(channels(self.output, tap.output, lanes), &mut b);
+        let gradient = T::widened_all(channels(self.grad_output, tap.output, lanes), &mut c);
+        add_terms(sums, x, y, gradient);
+    }
+}
+
+/// What one window of norm `y` gives to one of its elements.
+#[inline(always)]
+fn term<A: Sum>(x: A, y: A, gradient: A) -> A {
+    let term = x.over(y).times(gradient);
+    if y == A::ZERO { A::ZERO } else { term }
+}
+
+#[inline(never)]
+fn add_terms<A: Sum>(sums: &mut [A], x: &[A], y: &[A], gradients: &[A]) {
+    for ((sum, x), (y, gradient)) in sums.iter_mut().zip(x).zip(y.iter().zip(gradients)) {
+        *sum = sum.plus(term(*x, *y, *gradient));
     }
 }

@@ -3,12 +3,15 @@
 use core::cmp::Ordering;
 use core::marker::PhantomData;
 
+use alloc::sync::Arc;
+
 use super::axes::{Adjoint, Strides, Taps, Windows, offset};
-use super::sealed::Sum as _;
-use super::{Float, LANES, channels};
-use crate::geometry::MAX_RANK;
+use super::sealed::Sum;
+use super::{Float, Gives, LANES, Tap, channels};
+use crate::geometry::{MAX_RANK, Window};
+use crate::index::{IndexType, IndicesMut};
 use crate::strides::Split;
-use crate::{Error, Index, IndexKind, Layout, MaxPool, MinPool, NanPolicy, Pool, PoolOperation, Result};
+use crate::{Error, Index, IndexKind, Layout, MaxPool, MinPool, NanPolicy, Result};
 
 /// The backward pass of [`MaxPool`], [`MinPool`] and adaptive max pooling.
 ///
@@ -35,12 +38,25 @@ use crate::{Error, Index, IndexKind, Layout, MaxPool, MinPool, NanPolicy, Pool, 
 /// ```
 #[derive(Clone, Debug)]
 pub struct MaxBackward<T, I> {
-    pub(super) layer: Adjoint,
+    pub(super) layer: Arc<Adjoint>,
+    rule: Rule,
+    types: PhantomData<fn() -> (T, I)>,
+}
+
+/// Which tap wins, and how an index names it.
+#[derive(Clone, Copy, Debug)]
+struct Rule {
     kind: IndexKind,
     /// What a value must be, compared with the best so far, to take its place: greater for a maximum.
     wins: Ordering,
     nan: NanPolicy,
-    types: PhantomData<fn() -> (T, I)>,
+}
+
+/// A layer with its rule: what does not depend on types, and is compiled once.
+#[derive(Clone, Copy)]
+struct Maxima<'a> {
+    layer: &'a Adjoint,
+    rule: Rule,
 }
 
 impl<T: Float> MaxPool<T> {
@@ -56,7 +72,7 @@ impl<T: Float> MaxPool<T> {
         layout: Layout,
         shape: impl AsRef<[usize]>,
     ) -> Result<MaxBackward<T, I>> {
-        MaxBackward::of(self, Ordering::Greater, self.operation().nan, kind, layout, shape.as_ref(), None)
+        MaxBackward::of(self.window(), Ordering::Greater, self.operation().nan, kind, layout, shape.as_ref(), None)
     }
 
     /// [`MaxPool::backward`] for tensors that are parts of larger ones, by the rules of
@@ -87,7 +103,7 @@ impl<T: Float> MaxPool<T> {
         output: impl AsRef<[usize]>,
     ) -> Result<MaxBackward<T, I>> {
         let both = Some([input.as_ref(), output.as_ref()]);
-        MaxBackward::of(self, Ordering::Greater, self.operation().nan, kind, layout, shape.as_ref(), both)
+        MaxBackward::of(self.window(), Ordering::Greater, self.operation().nan, kind, layout, shape.as_ref(), both)
     }
 }
 
@@ -102,7 +118,7 @@ impl<T: Float> MinPool<T> {
         layout: Layout,
         shape: impl AsRef<[usize]>,
     ) -> Result<MaxBackward<T, I>> {
-        MaxBackward::of(self, Ordering::Less, self.operation().nan, kind, layout, shape.as_ref(), None)
+        MaxBackward::of(self.window(), Ordering::Less, self.operation().nan, kind, layout, shape.as_ref(), None)
     }
 
     /// As [`MaxPool::backward_strided`], for minima.
@@ -118,7 +134,7 @@ impl<T: Float> MinPool<T> {
         output: impl AsRef<[usize]>,
     ) -> Result<MaxBackward<T, I>> {
         let both = Some([input.as_ref(), output.as_ref()]);
-        MaxBackward::of(self, Ordering::Less, self.operation().nan, kind, layout, shape.as_ref(), both)
+        MaxBackward::of(self.window(), Ordering::Less, self.operation().nan, kind, layout, shape.as_ref(), both)
     }
 }
 
@@ -126,8 +142,8 @@ impl<T: Float, I: Index> MaxBackward<T, I> {
     /// The longest element of any of its slices.
     const BYTES: usize = if size_of::<T>() > size_of::<I>() { size_of::<T>() } else { size_of::<I>() };
 
-    fn of<O: PoolOperation>(
-        pool: &Pool<O, T>,
+    fn of(
+        window: &Window,
         wins: Ordering,
         nan: NanPolicy,
         kind: IndexKind,
@@ -136,20 +152,13 @@ impl<T: Float, I: Index> MaxBackward<T, I> {
         both: Option<[&[usize]; 2]>,
     ) -> Result<Self> {
         let strides = Strides { both, writes_indices: true };
-        Self::new(Adjoint::of_window(pool.window(), layout, shape, strides, Self::BYTES)?, kind, wins, nan)
+        Self::new(Adjoint::of_window(window, layout, shape, strides, Self::BYTES)?, kind, wins, nan)
     }
 
     fn new(layer: Adjoint, kind: IndexKind, wins: Ordering, nan: NanPolicy) -> Result<Self> {
-        let this = Self { layer, kind, wins, nan, types: PhantomData };
-        let places = match kind {
-            IndexKind::Tap => this.layer.axes.iter().map(Windows::most_taps).fold(1, usize::saturating_mul),
-            _ => this.places([0; MAX_RANK]),
-        };
-        let most = places.saturating_sub(1);
-        if most as u64 > I::MOST {
-            return Err(Error::IndexTooNarrow { index: I::NAME, most });
-        }
-        Ok(this)
+        let rule = Rule { kind, wins, nan };
+        Maxima { layer: &layer, rule }.check(IndexType::of::<I>())?;
+        Ok(Self { layer: Arc::new(layer), rule, types: PhantomData })
     }
 
     /// The backward pass of adaptive max pooling to `output` lengths, for an input of shape `N, C, spatial…`: output `o` of `m`
@@ -214,7 +223,7 @@ impl<T: Float, I: Index> MaxBackward<T, I> {
     pub fn run(&self, grad_output: &[T], indices: &[I], grad_input: &mut [T]) -> Result<()> {
         self.layer.check_gradients(grad_output, grad_input)?;
         self.check_index_len(indices)?;
-        self.check_indices(indices)?;
+        self.maxima().check_indices(indices)?;
         self.gather(grad_output, indices, grad_input);
         Ok(())
     }
@@ -231,13 +240,13 @@ impl<T: Float, I: Index> MaxBackward<T, I> {
         indices: &mut [I],
         grad_input: &mut [T],
     ) -> Result<()> {
-        let need = self.layer.input_len();
-        if input.len() != need {
-            return Err(Error::SrcLen { need, got: input.len() });
+        let (need, got) = (self.layer.input_len(), input.len());
+        if need != got {
+            return Err(Error::SrcLen { need, got });
         }
         self.layer.check_gradients(grad_output, grad_input)?;
         self.check_index_len(indices)?;
-        self.find(input, indices);
+        self.maxima().find(input, IndicesMut::new(indices));
         self.gather(grad_output, indices, grad_input);
         Ok(())
     }
@@ -247,9 +256,28 @@ impl<T: Float, I: Index> MaxBackward<T, I> {
         if need == got { Ok(()) } else { Err(Error::IndexLen { need, got }) }
     }
 
+    fn maxima(&self) -> Maxima<'_> {
+        Maxima { layer: &self.layer, rule: self.rule }
+    }
+
+    fn gather(&self, grad_output: &[T], indices: &[I], grad_input: &mut [T]) {
+        self.layer.gather(grad_input, Winners { maxima: self.maxima(), grad_output, indices });
+    }
+}
+
+impl Maxima<'_> {
+    /// Whether an index type holds every index that may occur.
+    fn check(&self, index: IndexType) -> Result<()> {
+        let places = match self.rule.kind {
+            IndexKind::Tap => self.layer.axes.iter().map(Windows::most_taps).fold(1, usize::saturating_mul),
+            _ => self.places([0; MAX_RANK]),
+        };
+        index.check(places.saturating_sub(1))
+    }
+
     /// How many places an index of this window can name.
     fn places(&self, window: [usize; MAX_RANK]) -> usize {
-        match self.kind {
+        match self.rule.kind {
             IndexKind::Plane => self.layer.input.plane_len(),
             IndexKind::Tensor | IndexKind::TensorColumnMajor => self.layer.input.count(),
             IndexKind::Tap => self.taps(window).iter().map(|taps| taps.kernel).fold(1, usize::saturating_mul),
@@ -267,14 +295,14 @@ impl<T: Float, I: Index> MaxBackward<T, I> {
         &self,
         plane: usize,
         at: [usize; MAX_RANK],
-        numbers: impl FnOnce() -> ([usize; MAX_RANK], [usize; MAX_RANK]),
+        numbers: &dyn Fn() -> ([usize; MAX_RANK], [usize; MAX_RANK]),
     ) -> (usize, usize) {
         let inputs @ [depth, height, _] = self.layer.axes.map(|axis| axis.input());
         let in_tensor = |place: usize| {
             let plane_len = self.layer.input.plane_len();
             (plane.saturating_mul(plane_len).saturating_add(place), plane_len)
         };
-        match self.kind {
+        match self.rule.kind {
             IndexKind::Plane => (offset(at, inputs), 0),
             IndexKind::Tensor => in_tensor(offset(at, inputs)),
             IndexKind::TensorColumnMajor => {
@@ -303,7 +331,7 @@ impl<T: Float, I: Index> MaxBackward<T, I> {
             [z, y, x]
         };
         let is_tap = |at: [usize; MAX_RANK]| taps.iter().zip(at).all(|(taps, at)| taps.number(at).is_some());
-        match self.kind {
+        match self.rule.kind {
             IndexKind::Plane => is_tap(row_major(index, height, width)),
             IndexKind::Tensor => in_plane(index).is_some_and(|offset| is_tap(row_major(offset, height, width))),
             IndexKind::TensorColumnMajor => in_plane(index).is_some_and(|offset| {
@@ -322,10 +350,7 @@ impl<T: Float, I: Index> MaxBackward<T, I> {
     }
 
     /// Calls `work` for every window, in the order of memory: its block, and which output of a plane it is.
-    fn each_window<E>(
-        &self,
-        mut work: impl FnMut(usize, [usize; MAX_RANK]) -> core::result::Result<(), E>,
-    ) -> core::result::Result<(), E> {
+    fn each_window(&self, work: &mut dyn FnMut(usize, [usize; MAX_RANK]) -> Result<()>) -> Result<()> {
         let [depth, height, width] = self.layer.output.lengths;
         for outer in 0..self.layer.split().outer {
             for z in 0..depth {
@@ -346,12 +371,12 @@ impl<T: Float, I: Index> MaxBackward<T, I> {
         start..start.saturating_add(output.split.inner)
     }
 
-    fn check_indices(&self, indices: &[I]) -> Result<()> {
+    fn check_indices<I: Index>(&self, indices: &[I]) -> Result<()> {
         if indices.is_empty() {
             return Ok(());
         }
         let Split { inner, .. } = self.layer.split();
-        self.each_window(|outer, window| {
+        self.each_window(&mut |outer, window| {
             let place = self.indices_of(outer, window);
             let (start, plane) = (place.start, outer.saturating_mul(inner));
             let indices = indices.get(place).unwrap_or(&[]);
@@ -374,42 +399,11 @@ impl<T: Float, I: Index> MaxBackward<T, I> {
         })
     }
 
-    /// Adds to each pixel the gradients of the windows that name it.
-    fn gather(&self, grad_output: &[T], indices: &[I], grad_input: &mut [T]) {
-        self.layer.gather(grad_input, |tap, sums| {
-            let numbers = || {
-                let taps = self.taps(tap.window);
-                let mut numbers = [0; MAX_RANK];
-                for (number, (taps, at)) in numbers.iter_mut().zip(taps.iter().zip(tap.at)) {
-                    *number = taps.number(at).unwrap_or(usize::MAX);
-                }
-                (numbers, taps.map(|taps| taps.kernel))
-            };
-            let (first, step) = self.index(tap.plane, tap.at, numbers);
-            let lanes = sums.len();
-            let outputs = channels(indices, tap.output, lanes).iter().zip(channels(grad_output, tap.output, lanes));
-            let add = |sum: &mut T::Acc, is_named: bool, gradient: &T| {
-                let more = sum.plus(gradient.widened());
-                *sum = if is_named { more } else { *sum };
-            };
-            if step == 0 {
-                let Some(here) = I::from_offset(first) else { return };
-                for (sum, (index, gradient)) in sums.iter_mut().zip(outputs) {
-                    add(sum, *index == here, gradient);
-                }
-            } else {
-                for (channel, (sum, (index, gradient))) in sums.iter_mut().zip(outputs).enumerate() {
-                    let here = I::from_offset(first.saturating_add(channel.saturating_mul(step)));
-                    add(sum, Some(*index) == here, gradient);
-                }
-            }
-        });
-    }
-
     /// Whether `value` takes the place of `best`, which came before it.
-    fn replaces(&self, value: T::Acc, best: T::Acc) -> bool {
-        let wins = value.partial_cmp(&best) == Some(self.wins);
-        match self.nan {
+    #[inline(always)]
+    fn replaces<A: Sum>(&self, value: A, best: A) -> bool {
+        let wins = value.partial_cmp(&best) == Some(self.rule.wins);
+        match self.rule.nan {
             // The last NaN: once there is one, nothing else is greater.
             NanPolicy::Propagate => wins || value.is_nan(),
             // Anything is better than NaN, and a later NaN takes the place of an earlier one.
@@ -418,49 +412,131 @@ impl<T: Float, I: Index> MaxBackward<T, I> {
     }
 
     /// Finds the index of every window, some neighbouring channels at a time.
-    fn find(&self, input: &[T], indices: &mut [I]) {
-        if indices.is_empty() {
+    fn find<T: Float>(&self, input: &[T], mut indices: IndicesMut<'_>) {
+        if self.layer.output_len() == 0 {
             return;
         }
         let Split { inner, .. } = self.layer.split();
-        let from = &self.layer.input;
-        let _: core::result::Result<(), core::convert::Infallible> = self.each_window(|outer, window| {
-            let indices = indices.get_mut(self.indices_of(outer, window)).unwrap_or_default();
-            let plane = outer.saturating_mul(inner);
+        // Never an error: the work has none.
+        let _ = self.each_window(&mut |outer, window| {
             let taps = self.taps(window);
-            let kernel = taps.map(|taps| taps.kernel);
-            let [depth, height, width] = taps;
-            let block = from.block(outer);
-            let mut channel = 0_usize;
-            for indices in indices.chunks_mut(LANES) {
-                indices.fill(I::NONE);
-                let mut best = [T::Acc::ZERO; LANES];
-                let mut is_first = true;
-                for (z, tz) in depth.iter() {
-                    for (y, ty) in height.iter() {
-                        for (x, tx) in width.iter() {
-                            let at = [z, y, x];
-                            let (first, step) =
-                                self.index(plane.saturating_add(channel), at, || ([tz, ty, tx], kernel));
-                            let place = block.saturating_add(from.pixel(at)).saturating_add(channel);
-                            let values = channels(input, place, indices.len());
-                            for (lane, ((index, best), value)) in
-                                indices.iter_mut().zip(&mut best).zip(values).enumerate()
-                            {
-                                let value = value.widened();
-                                if is_first || self.replaces(value, *best) {
-                                    *best = value;
-                                    let here = first.saturating_add(lane.saturating_mul(step));
-                                    *index = I::from_offset(here).unwrap_or(I::NONE);
-                                }
-                            }
-                            is_first = false;
-                        }
-                    }
+            let mut place = self.indices_of(outer, window).start;
+            for channel in (0..inner).step_by(LANES) {
+                let mut found = [usize::MAX; LANES];
+                let found = found.get_mut(..inner.saturating_sub(channel).min(LANES)).unwrap_or_default();
+                let step = self.find_some(input, (outer, channel), &taps, found);
+                for (lane, index) in found.iter().enumerate() {
+                    indices.set(place, index.saturating_add(lane.saturating_mul(step)));
+                    place = place.saturating_add(1);
                 }
-                channel = channel.saturating_add(LANES);
             }
             Ok(())
         });
+    }
+
+    /// Finds the maxima of one window for some neighbouring channels, from number `channel` of the block on: the index of each as it
+    /// would be in the first of them, `usize::MAX` where there is none, and what is to be added from one to the next.
+    #[inline(never)]
+    fn find_some<T: Float>(
+        &self,
+        input: &[T],
+        (outer, channel): (usize, usize),
+        taps: &[Taps; MAX_RANK],
+        found: &mut [usize],
+    ) -> usize {
+        let from = &self.layer.input;
+        let plane = outer.saturating_mul(from.split.inner).saturating_add(channel);
+        let block = from.block(outer).saturating_add(channel);
+        let kernel = taps.each_ref().map(|taps| taps.kernel);
+        let [depth, height, width] = taps;
+        let mut best = [T::Acc::ZERO; LANES];
+        let (mut is_first, mut step) = (true, 0);
+        for (z, tz) in depth.iter() {
+            for (y, ty) in height.iter() {
+                for (x, tx) in width.iter() {
+                    let at = [z, y, x];
+                    let first;
+                    (first, step) = self.index(plane, at, &|| ([tz, ty, tx], kernel));
+                    let values = channels(input, block.saturating_add(from.pixel(at)), found.len());
+                    for ((found, best), value) in found.iter_mut().zip(&mut best).zip(values) {
+                        let value = value.widened();
+                        if is_first || self.replaces(value, *best) {
+                            (*best, *found) = (value, first);
+                        }
+                    }
+                    is_first = false;
+                }
+            }
+        }
+        step
+    }
+}
+
+/// The gradient of a window goes to the tap that its index names.
+struct Winners<'a, T, I> {
+    maxima: Maxima<'a>,
+    grad_output: &'a [T],
+    indices: &'a [I],
+}
+
+impl<T: Float, I: Index> Gives<T> for Winners<'_, T, I> {
+    /// The index of the pixel in the first channel, and from one channel to the next; none where each window has its own.
+    type Known = Option<(usize, usize)>;
+
+    #[inline(always)]
+    fn known(&self, plane: usize, at: [usize; MAX_RANK]) -> Self::Known {
+        let is_own = self.maxima.rule.kind == IndexKind::Tap;
+        (!is_own).then(|| self.maxima.index(plane, at, &Default::default))
+    }
+
+    #[inline(always)]
+    fn one(&self, known: Self::Known, tap: &Tap, sum: T::Acc) -> T::Acc {
+        let (here, _) = known.unwrap_or_else(|| (self.maxima.number(tap), 0));
+        let outputs = self.indices.get(tap.output).zip(self.grad_output.get(tap.output));
+        let Some((index, gradient)) = outputs else { return sum };
+        let more = sum.plus(gradient.widened());
+        if I::from_offset(here) == Some(*index) { more } else { sum }
+    }
+
+    #[inline(always)]
+    fn many(&self, known: Self::Known, tap: &Tap, sums: &mut [T::Acc]) {
+        let (first, step) = known.unwrap_or_else(|| (self.maxima.number(tap), 0));
+        let lanes = sums.len();
+        let mut room = [T::Acc::ZERO; LANES];
+        let gradients = T::widened_all(channels(self.grad_output, tap.output, lanes), &mut room);
+        add_named(sums, channels(self.indices, tap.output, lanes), gradients, (first, step));
+    }
+}
+
+/// Adds the gradients whose index is `first` in the first lane, and `step` more from one to the next.
+#[inline(never)]
+fn add_named<A: Sum, I: Index>(sums: &mut [A], indices: &[I], gradients: &[A], (first, step): (usize, usize)) {
+    let outputs = sums.iter_mut().zip(indices.iter().zip(gradients));
+    let add = |sum: &mut A, is_named: bool, gradient: A| {
+        let more = sum.plus(gradient);
+        *sum = if is_named { more } else { *sum };
+    };
+    if step == 0 {
+        let Some(here) = I::from_offset(first) else { return };
+        for (sum, (index, gradient)) in outputs {
+            add(sum, *index == here, *gradient);
+        }
+    } else {
+        for (channel, (sum, (index, gradient))) in outputs.enumerate() {
+            let here = I::from_offset(first.saturating_add(channel.saturating_mul(step)));
+            add(sum, Some(*index) == here, *gradient);
+        }
+    }
+}
+
+impl Maxima<'_> {
+    /// The number of a tap in its window.
+    fn number(&self, tap: &Tap) -> usize {
+        let taps = self.taps(tap.window);
+        let mut numbers = [0; MAX_RANK];
+        for (number, (taps, at)) in numbers.iter_mut().zip(taps.iter().zip(tap.at)) {
+            *number = taps.number(at).unwrap_or(usize::MAX);
+        }
+        offset(numbers, taps.map(|taps| taps.kernel))
     }
 }

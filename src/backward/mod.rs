@@ -21,7 +21,7 @@ use alloc::vec::Vec;
 use crate::geometry::{Geometry, MAX_RANK, Window};
 use crate::strides::Split;
 use crate::{Element, Error, Layout, Result};
-use axes::{Adjoint, Strides};
+use axes::{Adjoint, Covering, Strides};
 
 /// An element type that gradients can have: `f32`, `f64`, and with the feature `half` `f16` and `bf16`. Sealed.
 pub trait Float: Element + sealed::Sealed {
@@ -30,6 +30,9 @@ pub trait Float: Element + sealed::Sealed {
     type Acc: sealed::Sum;
     #[doc(hidden)]
     fn widened(self) -> Self::Acc;
+    /// At most [`LANES`] elements, widened: `room` is for those that are not what they are summed in.
+    #[doc(hidden)]
+    fn widened_all<'a>(elements: &'a [Self], room: &'a mut [Self::Acc; LANES]) -> &'a [Self::Acc];
     /// To the nearest, ties to even; any NaN to the canonical one.
     #[doc(hidden)]
     fn narrowed(sum: Self::Acc) -> Self;
@@ -79,6 +82,9 @@ macro_rules! sums {
             fn widened(self) -> Self {
                 self
             }
+            fn widened_all<'a>(elements: &'a [Self], _room: &'a mut [Self; LANES]) -> &'a [Self] {
+                elements
+            }
             fn narrowed(sum: Self) -> Self {
                 if sum.is_nan() { Self::NAN } else { sum }
             }
@@ -97,6 +103,11 @@ macro_rules! halves {
             fn widened(self) -> f32 {
                 self.to_f32()
             }
+            #[inline(never)]
+            fn widened_all<'a>(elements: &'a [Self], room: &'a mut [f32; LANES]) -> &'a [f32] {
+                room.iter_mut().zip(elements).for_each(|(to, from)| *to = from.to_f32());
+                room.get(..elements.len()).unwrap_or_default()
+            }
             fn narrowed(sum: f32) -> Self {
                 if sum.is_nan() { Self::NAN } else { Self::from_f32(sum) }
             }
@@ -110,34 +121,57 @@ halves!(f16, bf16);
 /// Channels that are summed side by side, where they lie side by side.
 const LANES: usize = 32;
 
+/// A pixel of the input, and the windows that hold it.
+struct Pixel {
+    /// Where its first channel lies in the input.
+    place: usize,
+    /// Where the output's block begins.
+    output: usize,
+    /// The plane of the first channel.
+    plane: usize,
+    at: [usize; MAX_RANK],
+    windows: [Covering; MAX_RANK],
+}
+
 /// One window that holds one pixel of the input, for some neighbouring channels.
 #[derive(Clone, Copy, Debug)]
 struct Tap {
     /// Where in the input the first channel of the pixel lies, and the first channel of the window's output in the output.
     input: usize,
     output: usize,
-    /// The plane of that channel.
-    plane: usize,
     /// The pixel.
     at: [usize; MAX_RANK],
     /// The window.
     window: [usize; MAX_RANK],
 }
 
+/// What windows give back to the pixels that they hold.
+trait Gives<T: Float> {
+    /// What is the same for all windows of a pixel.
+    type Known: Copy;
+    /// For a pixel, of which the first channel belongs to plane `plane`.
+    fn known(&self, plane: usize, at: [usize; MAX_RANK]) -> Self::Known;
+    /// The sum with what one window gives.
+    fn one(&self, known: Self::Known, tap: &Tap, sum: T::Acc) -> T::Acc;
+    /// Adds what one window gives to the sums of some neighbouring channels, at most [`LANES`].
+    fn many(&self, known: Self::Known, tap: &Tap, sums: &mut [T::Acc]);
+}
+
 impl Adjoint {
-    /// Fills the gradient of the input. For every window that holds a pixel, in row-major order, `add` adds what it gives to
-    /// the sums of some neighbouring channels.
-    fn gather<T: Float>(&self, grad_input: &mut [T], add: impl Fn(&Tap, &mut [T::Acc])) {
+    /// Fills the gradient of the input. For every window that holds a pixel, in row-major order, something is added to the sums of
+    /// some neighbouring channels.
+    fn gather<T: Float>(&self, grad_input: &mut [T], gives: impl Gives<T>) {
         if grad_input.is_empty() {
             // No batch or no channels.
         } else if self.split().inner == 1 {
-            self.gather_by::<T, 1>(grad_input, add)
+            self.each_pixel(&mut |pixel| self.gather_one(pixel, grad_input, &gives));
         } else {
-            self.gather_by::<T, LANES>(grad_input, add)
+            self.each_pixel(&mut |pixel| self.gather_many(pixel, grad_input, &gives));
         }
     }
 
-    fn gather_by<T: Float, const LANES: usize>(&self, grad_input: &mut [T], add: impl Fn(&Tap, &mut [T::Acc])) {
+    /// Hands on the pixels of every block: compiled once.
+    fn each_pixel(&self, work: &mut dyn FnMut(&Pixel)) {
         let [depth, height, width] = &self.axes;
         let Split { outer, inner, .. } = self.split();
         for outer in 0..outer {
@@ -147,45 +181,70 @@ impl Adjoint {
                 for y in 0..height.input() {
                     let over_y = height.covering(y);
                     for x in 0..width.input() {
-                        let over_x = width.covering(x);
                         let at = [z, y, x];
-                        let pixel = input.saturating_add(self.input.pixel(at));
-                        let channels = grad_input.get_mut(pixel..pixel.saturating_add(inner)).unwrap_or_default();
-                        let mut channel = 0_usize;
-                        for block in channels.chunks_mut(LANES) {
-                            let mut sums = [T::Acc::ZERO; LANES];
-                            let sums = sums.get_mut(..block.len()).unwrap_or_default();
-                            for oz in over_z.outputs() {
-                                for oy in over_y.outputs() {
-                                    for ox in over_x.outputs() {
-                                        let window = [oz, oy, ox];
-                                        let output = output.saturating_add(self.output.pixel(window));
-                                        let tap = Tap {
-                                            input: pixel.saturating_add(channel),
-                                            output: output.saturating_add(channel),
-                                            plane: outer.saturating_mul(inner).saturating_add(channel),
-                                            at,
-                                            window,
-                                        };
-                                        add(&tap, sums);
-                                    }
-                                }
-                            }
-                            for (to, sum) in block.iter_mut().zip(sums) {
-                                *to = T::narrowed(*sum);
-                            }
-                            channel = channel.saturating_add(LANES);
-                        }
+                        work(&Pixel {
+                            place: input.saturating_add(self.input.pixel(at)),
+                            output,
+                            plane: outer.saturating_mul(inner),
+                            at,
+                            windows: [over_z, over_y, width.covering(x)],
+                        });
                     }
                 }
             }
         }
     }
 
+    /// Hands on the windows that hold a pixel, for its channels from number `channel` on.
+    #[inline(always)]
+    fn each_tap(&self, pixel: &Pixel, channel: usize, mut work: impl FnMut(&Tap)) {
+        let Pixel { place, output, at, windows: [over_z, over_y, over_x], .. } = *pixel;
+        let (input, output) = (place.saturating_add(channel), output.saturating_add(channel));
+        for oz in over_z.outputs() {
+            for oy in over_y.outputs() {
+                for ox in over_x.outputs() {
+                    let window = [oz, oy, ox];
+                    work(&Tap { input, output: output.saturating_add(self.output.pixel(window)), at, window });
+                }
+            }
+        }
+    }
+
+    /// Fills a pixel of one channel. Compiled for each element and operation, as is [`Adjoint::gather_many`].
+    #[inline(never)]
+    fn gather_one<T: Float>(&self, pixel: &Pixel, grad_input: &mut [T], gives: &impl Gives<T>) {
+        let known = gives.known(pixel.plane, pixel.at);
+        let mut sum = T::Acc::ZERO;
+        self.each_tap(pixel, 0, |tap| sum = gives.one(known, tap, sum));
+        if let Some(to) = grad_input.get_mut(pixel.place) {
+            *to = T::narrowed(sum);
+        }
+    }
+
+    /// Fills the channels of one pixel.
+    #[inline(never)]
+    fn gather_many<T: Float>(&self, pixel: &Pixel, grad_input: &mut [T], gives: &impl Gives<T>) {
+        let end = pixel.place.saturating_add(self.split().inner);
+        let channels = grad_input.get_mut(pixel.place..end).unwrap_or_default();
+        let mut channel = 0_usize;
+        for block in channels.chunks_mut(LANES) {
+            let known = gives.known(pixel.plane.saturating_add(channel), pixel.at);
+            let mut sums = [T::Acc::ZERO; LANES];
+            let sums = sums.get_mut(..block.len()).unwrap_or_default();
+            self.each_tap(pixel, channel, |tap| gives.many(known, tap, sums));
+            narrow(sums, block);
+            channel = channel.saturating_add(LANES);
+        }
+    }
+
     fn check_gradients<T>(&self, grad_output: &[T], grad_input: &[T]) -> Result<()> {
-        for (of, slice, need) in [("output", grad_output, self.output_len()), ("input", grad_input, self.input_len())] {
-            if slice.len() != need {
-                return Err(Error::GradientLen { of, need, got: slice.len() });
+        self.check_gradient_lens(grad_output.len(), grad_input.len())
+    }
+
+    fn check_gradient_lens(&self, output: usize, input: usize) -> Result<()> {
+        for (of, got, need) in [("output", output, self.output_len()), ("input", input, self.input_len())] {
+            if got != need {
+                return Err(Error::GradientLen { of, need, got });
             }
         }
         Ok(())
@@ -194,6 +253,14 @@ impl Adjoint {
     /// `bytes`: the longest element.
     fn of_window(window: &Window, layout: Layout, shape: &[usize], strides: Strides<'_>, bytes: usize) -> Result<Self> {
         Self::sliding(&Geometry::new(window, layout, shape, bytes)?, layout, strides, bytes)
+    }
+}
+
+/// The sums as elements, each rounded once.
+#[inline(never)]
+fn narrow<T: Float>(sums: &[T::Acc], to: &mut [T]) {
+    for (to, sum) in to.iter_mut().zip(sums) {
+        *to = T::narrowed(*sum);
     }
 }
 

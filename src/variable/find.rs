@@ -1,10 +1,22 @@
 //! Where a maximum is, once it is known: a second look at the window, which is still in cache.
 //!
 //! The first valid tap that equals the maximum, in row-major scan; where the maximum is NaN, the last NaN (PyTorch's rule).
+//!
+//! ```text
+//! for each block, for each row of outputs:                compiled once
+//!     for each window:
+//!         tap = the search of the element's type           compiled for each type of elements that are told apart
+//!         write the number of the tap
+//! ```
 
-use super::{Block, Extent, Ranges, Windows, each_row, outputs_mut, pixels_mut};
+use core::fmt;
+use core::ops::Range;
+
+use super::{Axes, Extent, Ranges, for_each_row};
+use crate::index::{IndexType, IndicesMut};
 use crate::strides::Tensor;
-use crate::{Element, Error, Index, IndexKind, Result};
+use crate::variable::scalar::Scalar;
+use crate::{Element, IndexKind, Result};
 
 /// Channels that are looked at at a time, on the stack.
 const CHANNELS: usize = 64;
@@ -21,7 +33,7 @@ pub(crate) struct Numbering {
 
 impl Numbering {
     /// `most_taps` is no less than any window has.
-    pub(crate) fn new<I: Index>(kind: IndexKind, extent: &Extent, most_taps: usize) -> Result<Self> {
+    pub(crate) fn of(index: IndexType, kind: IndexKind, extent: &Extent, most_taps: usize) -> Result<Self> {
         let [depth, height, width] = extent.input.lengths;
         let pixels = extent.input.plane_len();
         let row_major = [height.saturating_mul(width), width, 1];
@@ -32,10 +44,7 @@ impl Numbering {
             IndexKind::TensorColumnMajor => (Some(column_major), pixels, extent.input.count()),
             IndexKind::Tap => (None, 0, most_taps),
         };
-        let most = places.saturating_sub(1);
-        if most as u64 > I::MOST {
-            return Err(Error::IndexTooNarrow { index: I::NAME, most });
-        }
+        index.check(places.saturating_sub(1))?;
         Ok(Self { weights, plane, kind })
     }
 
@@ -43,126 +52,223 @@ impl Numbering {
         self.kind
     }
 
-    /// The index of tap `tap` of `window` in plane `plane`.
-    fn index<I: Index>(&self, plane: usize, window: &Ranges, tap: usize) -> I {
-        let offset = self.weights.map_or(tap, |weights| {
-            let mut rest = tap;
-            let mut offset = self.plane.saturating_mul(plane);
-            for (range, weight) in window.iter().zip(weights).rev() {
-                let at = rest.checked_rem(range.len()).unwrap_or(0).saturating_add(range.start);
-                rest = rest.checked_div(range.len()).unwrap_or(0);
-                offset = offset.saturating_add(at.saturating_mul(weight));
+    /// The index of tap `tap` of `window` in plane `plane`. It fits the indices: `new` has compared the largest with their type.
+    fn index(&self, plane: usize, window: &Ranges, tap: usize) -> usize {
+        let Some(weights) = self.weights else { return tap };
+        let mut rest = tap;
+        let mut offset = self.plane.saturating_mul(plane);
+        for (range, weight) in window.iter().zip(weights).rev() {
+            let at = rest.checked_rem(range.len()).unwrap_or(0).saturating_add(range.start);
+            rest = rest.checked_div(range.len()).unwrap_or(0);
+            offset = offset.saturating_add(at.saturating_mul(weight));
+        }
+        offset
+    }
+}
+
+/// Elements that a window's maximum is looked for among, and the maxima.
+trait Search {
+    /// The tap of a window that is the maximum at place `value`. `start` is where the plane begins.
+    fn one(&self, input: &Tensor, start: usize, window: &Ranges, value: usize) -> usize;
+
+    /// The same for as many neighbouring planes as `found` has places, at most [`CHANNELS`].
+    fn many(&self, input: &Tensor, start: usize, window: &Ranges, value: usize, found: &mut [usize]);
+}
+
+struct Elements<'a, T> {
+    src: &'a [T],
+    values: &'a [T],
+}
+
+impl<T> Elements<'_, T> {
+    /// Hands on the rows of a window, from where its first tap lies on.
+    #[inline(always)]
+    fn rows(input: &Tensor, start: usize, [slabs, rows, across]: &Ranges, mut work: impl FnMut(usize) -> bool) {
+        let across = start.saturating_add(across.start.saturating_mul(input.pixel_step()));
+        for slab in slabs.clone() {
+            for row in rows.clone() {
+                if work(input.row(slab, row).start.saturating_add(across)) {
+                    return;
+                }
             }
-            offset
+        }
+    }
+}
+
+impl<T: Scalar> Search for Elements<'_, T> {
+    fn one(&self, input: &Tensor, start: usize, window: &Ranges, value: usize) -> usize {
+        let Some(want) = self.values.get(value) else { return 0 };
+        let (want, step) = (T::key(*want), input.pixel_step());
+        let [_, _, across] = window;
+        let width = across.len();
+        let (mut found, mut number) = (0_usize, 0_usize);
+        if T::is_nan(want) {
+            Self::rows(input, start, window, |row| {
+                for x in 0..width {
+                    let tap = self.src.get(row.saturating_add(x.saturating_mul(step)));
+                    if tap.is_some_and(|tap| T::is_nan(T::key(*tap))) {
+                        found = number.saturating_add(x);
+                    }
+                }
+                number = number.saturating_add(width);
+                false
+            });
+            return found;
+        }
+        let is_it = |tap: &T| T::equals(T::key(*tap), want);
+        Self::rows(input, start, window, |row| {
+            let at = if step == 1 {
+                self.src.get(row..row.saturating_add(width)).unwrap_or(&[]).iter().position(is_it)
+            } else {
+                let place = |x: usize| row.saturating_add(x.saturating_mul(step));
+                (0..width).find(|x| self.src.get(place(*x)).is_some_and(is_it))
+            };
+            found = number.saturating_add(at.unwrap_or(0));
+            number = number.saturating_add(width);
+            at.is_some()
         });
-        // Every index fits: `new` has compared the largest with the type.
-        I::from_offset(offset).unwrap_or(I::NONE)
+        found
+    }
+
+    fn many(&self, input: &Tensor, start: usize, window: &Ranges, value: usize, found: &mut [usize]) {
+        let values = self.values.get(value..value.saturating_add(found.len())).unwrap_or(&[]);
+        let [_, _, across] = window;
+        found.fill(usize::MAX);
+        let mut number = 0_usize;
+        Self::rows(input, start, window, |mut at| {
+            for _ in across.clone() {
+                let taps = self.src.get(at..at.saturating_add(found.len())).unwrap_or(&[]);
+                for ((found, tap), value) in found.iter_mut().zip(taps).zip(values) {
+                    let (tap, want) = (T::key(*tap), T::key(*value));
+                    let is_first = T::equals(tap, want) && *found == usize::MAX;
+                    if is_first || (T::is_nan(tap) && T::is_nan(want)) {
+                        *found = number;
+                    }
+                }
+                number = number.saturating_add(1);
+                at = at.saturating_add(input.pixel_step());
+            }
+            false
+        });
+        for found in found {
+            *found = if *found == usize::MAX { 0 } else { *found };
+        }
+    }
+}
+
+/// Hands on the search among elements. Integers are told apart by their bits alone.
+fn with_search<T: Element>(src: &[T], values: &[T], work: &mut dyn FnMut(&dyn Search)) {
+    fn bits<T: Element, B: Scalar + bytemuck::Pod>(src: &[T], values: &[T], work: &mut dyn FnMut(&dyn Search)) {
+        let [src, values] = [src, values].map(|elements| bytemuck::try_cast_slice::<T, B>(elements).unwrap_or(&[]));
+        work(&Elements { src, values });
+    }
+    match (T::DTYPE.is_integer(), size_of::<T>()) {
+        (true, 1) => bits::<T, u8>(src, values, work),
+        (true, 2) => bits::<T, u16>(src, values, work),
+        _ => work(&Elements::<T> { src, values }),
     }
 }
 
 /// Finds the maxima `values` of a tensor whose planes all have the same windows.
-pub(crate) fn find<T: Element, I: Index, W: Windows>(
+pub(crate) fn find<T: Element>(
     numbering: Numbering,
     extent: &Extent,
-    axes: [W; 3],
-    src: &[T],
-    values: &[T],
-    indices: &mut [I],
+    axes: Axes<'_>,
+    (src, values): (&[T], &[T]),
+    indices: &mut IndicesMut<'_>,
 ) {
-    let Extent { split, output, .. } = extent;
-    for (outer, block, to) in extent.blocks(src) {
-        let (values, indices) = (values.get(to..).unwrap_or(&[]), indices.get_mut(to..).unwrap_or_default());
-        let first = outer.saturating_mul(split.inner);
-        if split.inner == 1 {
-            plane(numbering, axes, block, (0, first), output, values, indices);
+    with_search(src, values, &mut |search| find_all(numbering, extent, axes, search, indices));
+}
+
+fn find_all(numbering: Numbering, extent: &Extent, axes: Axes<'_>, search: &dyn Search, indices: &mut IndicesMut<'_>) {
+    for outer in 0..extent.block_count() {
+        if extent.split.inner == 1 {
+            plane(numbering, extent, axes, search, (outer, 0), indices);
         } else {
-            pixels(numbering, axes, block, first, output, values, indices);
+            pixels(numbering, extent, axes, search, outer, indices);
         }
     }
 }
 
-/// Finds the maxima of one plane: that of a channel of the block, and its number. `values` and `indices` begin with the output's
-/// block.
-pub(crate) fn plane<T: Element, I: Index, W: Windows>(
+/// Finds the maxima of one plane, whose number is that of its block and its own in the block.
+pub(crate) fn find_plane<T: Element>(
     numbering: Numbering,
-    axes: [W; 3],
-    block: Block<'_, T>,
-    (channel, number): (usize, usize),
-    output: &Tensor,
-    values: &[T],
-    indices: &mut [I],
+    extent: &Extent,
+    axes: Axes<'_>,
+    number: (usize, usize),
+    (src, values): (&[T], &[T]),
+    indices: &mut IndicesMut<'_>,
 ) {
-    let [_, _, width] = axes;
-    for (slabs, rows, at) in each_row(axes, *output) {
-        let values = values.get(at.clone()).unwrap_or(&[]).iter().skip(channel).step_by(output.pixel_step().max(1));
-        let outputs = outputs_mut(indices.get_mut(at).unwrap_or_default(), output, channel);
-        for ((index, value), across) in outputs.zip(values).zip(width.windows()) {
-            let want = T::key(*value);
-            let wants_nan = T::is_nan(want);
-            let is_it = |tap: &T| {
-                let tap = T::key(*tap);
-                if wants_nan { T::is_nan(tap) } else { T::equals(tap, want) }
-            };
-            let in_row = |(i, row): (usize, &[T])| {
-                let at = if block.has_whole_rows() {
-                    let mut taps = row.get(across.clone()).unwrap_or(&[]).iter();
-                    if wants_nan { taps.rposition(is_it) } else { taps.position(is_it) }
-                } else {
-                    let mut taps = across.clone();
-                    let is_there = |x: &usize| block.tap(row, *x, channel).is_some_and(is_it);
-                    let at = if wants_nan { taps.rfind(is_there) } else { taps.find(is_there) };
-                    at.map(|x| x.saturating_sub(across.start))
-                };
-                Some(i.saturating_mul(across.len()).saturating_add(at?))
-            };
-            let mut found = block.rows(slabs.clone(), rows.clone()).enumerate().filter_map(in_row);
-            let tap = if wants_nan { found.last() } else { found.next() };
-            let window = [slabs.clone(), rows.clone(), across.clone()];
-            *index = numbering.index(number, &window, tap.unwrap_or(0));
-        }
-    }
+    with_search(src, values, &mut |search| plane(numbering, extent, axes, search, number, indices));
 }
 
-/// Finds the maxima of the planes of a block, of which the first has the number `first`: many channels at a time. `values` and
-/// `indices` begin with the output's block.
-fn pixels<T: Element, I: Index, W: Windows>(
+/// Hands on each window of a block and where its output's pixel lies.
+fn each_window(extent: &Extent, axes: Axes<'_>, outer: usize, work: &mut dyn FnMut(&Ranges, usize)) {
+    let output = &extent.output;
+    let (block, [_, _, width]) = (output.block(outer), axes);
+    for_each_row(axes, output, &mut |slabs, rows, place: Range<usize>| {
+        let mut window = [slabs.clone(), rows.clone(), 0..0];
+        let mut to = block.saturating_add(place.start);
+        width.each(&mut |across| {
+            let [_, _, last] = &mut window;
+            *last = across;
+            work(&window, to);
+            to = to.saturating_add(output.pixel_step());
+        });
+    });
+}
+
+#[inline(never)]
+fn plane(
     numbering: Numbering,
-    axes: [W; 3],
-    block: Block<'_, T>,
-    first: usize,
-    output: &Tensor,
-    values: &[T],
-    indices: &mut [I],
+    extent: &Extent,
+    axes: Axes<'_>,
+    search: &dyn Search,
+    (outer, channel): (usize, usize),
+    indices: &mut IndicesMut<'_>,
 ) {
-    let [_, _, width] = axes;
-    for (slabs, rows, at) in each_row(axes, *output) {
-        let values = values.get(at.clone()).unwrap_or(&[]).chunks(output.pixel_step().max(1));
-        let outputs = pixels_mut(indices.get_mut(at).unwrap_or_default(), output);
-        for ((indices, values), across) in outputs.zip(values).zip(width.windows()) {
-            let window = [slabs.clone(), rows.clone(), across.clone()];
-            let parts = values.chunks(CHANNELS).zip(indices.chunks_mut(CHANNELS)).enumerate();
-            for (i, (values, indices)) in parts {
-                let from = i.saturating_mul(CHANNELS);
-                let mut found = [usize::MAX; CHANNELS];
-                let mut number = 0_usize;
-                for row in block.rows(slabs.clone(), rows.clone()) {
-                    for x in across.clone() {
-                        let taps = block.taps(row, x, from, indices.len());
-                        for ((found, tap), value) in found.iter_mut().zip(taps).zip(values) {
-                            let (tap, want) = (T::key(*tap), T::key(*value));
-                            let is_first = T::equals(tap, want) && *found == usize::MAX;
-                            if is_first || (T::is_nan(tap) && T::is_nan(want)) {
-                                *found = number;
-                            }
-                        }
-                        number = number.saturating_add(1);
-                    }
-                }
-                let planes = first.saturating_add(from)..;
-                for ((index, found), plane) in indices.iter_mut().zip(found).zip(planes) {
-                    *index = numbering.index(plane, &window, if found == usize::MAX { 0 } else { found });
-                }
+    let number = outer.saturating_mul(extent.split.inner).saturating_add(channel);
+    let start = extent.input.block(outer).saturating_add(channel);
+    each_window(extent, axes, outer, &mut |window, to| {
+        let to = to.saturating_add(channel);
+        let tap = search.one(&extent.input, start, window, to);
+        indices.set(to, numbering.index(number, window, tap));
+    });
+}
+
+/// Finds the maxima of the planes of a block, many channels at a time.
+#[inline(never)]
+fn pixels(
+    numbering: Numbering,
+    extent: &Extent,
+    axes: Axes<'_>,
+    search: &dyn Search,
+    outer: usize,
+    indices: &mut IndicesMut<'_>,
+) {
+    let inner = extent.split.inner;
+    let (first, start) = (outer.saturating_mul(inner), extent.input.block(outer));
+    each_window(extent, axes, outer, &mut |window, to| {
+        let mut found = [0; CHANNELS];
+        for from in (0..inner).step_by(CHANNELS) {
+            let found = found.get_mut(..inner.saturating_sub(from).min(CHANNELS)).unwrap_or_default();
+            let to = to.saturating_add(from);
+            search.many(&extent.input, start.saturating_add(from), window, to, found);
+            let plane = first.saturating_add(from);
+            for (i, tap) in found.iter().enumerate() {
+                indices.set(to.saturating_add(i), numbering.index(plane.saturating_add(i), window, *tap));
             }
         }
-    }
+    });
+}
+
+/// A plan of values and indices, for `Debug`.
+pub(crate) fn shown(
+    f: &mut fmt::Formatter<'_>,
+    name: &str,
+    values: &dyn fmt::Debug,
+    index: &str,
+    kind: IndexKind,
+) -> fmt::Result {
+    write!(f, "{name}({values:?} with {index} of {kind:?})")
 }

@@ -1,9 +1,16 @@
-//! Two walks over windows of any lengths. Both fold each column of a window in scan order and then the columns from left to
-//! right, which is the order of the contract; they differ in what lies side by side in memory.
+//! A walk over windows of any lengths. It folds each column of a window in scan order and then the columns from left to right,
+//! which is the order of the contract.
+//!
+//! ```text
+//! for each row of outputs:
+//!     for each window:
+//!         fold the columns that are not held yet, as many as there is room for     the inner loop runs along the row
+//!         fold the window's columns
+//! ```
 
 use core::ops::Range;
 
-use super::{Block, Extent, Ranges, Windows, each_row, outputs_mut, pixels_mut, taps};
+use super::{Axes, Block, Ranges, for_each_row, taps};
 use crate::Element;
 use crate::strides::Tensor;
 
@@ -21,141 +28,103 @@ pub(crate) trait Fold<T>: Copy {
 /// Columns that are folded at a time, on the stack.
 const COLUMNS: usize = 256;
 
-/// Channels that are folded at a time, on the stack.
-const CHANNELS: usize = 64;
-
-/// Pools a tensor whose planes all have the same windows.
-pub(crate) fn pool<T: Element, F: Fold<T>, W: Windows>(
-    fold: F,
-    extent: &Extent,
-    axes: [W; 3],
-    src: &[T],
-    dst: &mut [T],
-) {
-    for (_, block, to) in extent.blocks(src) {
-        let dst = dst.get_mut(to..).unwrap_or_default();
-        if extent.split.inner == 1 {
-            plane(fold, axes, block, 0, &extent.output, dst);
-        } else {
-            pixels(fold, axes, block, &extent.output, dst);
-        }
-    }
-}
-
 /// The columns of the rows that a window touches, each folded: a part of them, from where windows need them on.
-struct Columns<S> {
-    sums: [S; COLUMNS],
+struct Columns<'a, T, F: Fold<T>> {
+    fold: F,
+    block: Block<'a, T>,
+    /// The plane of the block.
+    channel: usize,
+    sums: [F::Sum; COLUMNS],
     held: Range<usize>,
 }
 
-impl<S: Copy> Columns<S> {
-    /// Folds the columns from `from` on, as many as there is room for. The inner loop runs along the row.
-    #[inline(always)]
-    fn fill<T: Element, F: Fold<T, Sum = S>>(
-        &mut self,
-        fold: F,
-        block: Block<'_, T>,
-        channel: usize,
-        window: &Ranges,
-        from: usize,
-    ) {
-        let [slabs, rows, _] = window;
+impl<T: Element, F: Fold<T>> Columns<'_, T, F> {
+    /// Folds the columns from `from` on, as many as there is room for.
+    #[inline(never)]
+    fn fill(&mut self, [slabs, rows, _]: &Ranges, from: usize) {
+        let Self { fold, block, channel, ref mut sums, .. } = *self;
         let [_, _, width] = block.tensor.lengths;
         let end = width.min(from.saturating_add(COLUMNS));
-        for (i, row) in block.rows(slabs.clone(), rows.clone()).enumerate() {
-            if block.has_whole_rows() {
-                fold_row(fold, i == 0, &mut self.sums, row.get(from..end).unwrap_or(&[]).iter());
-            } else {
-                fold_row(fold, i == 0, &mut self.sums, (from..end).filter_map(|x| block.tap(row, x, channel)));
+        let mut is_first = true;
+        let mut side_by_side = [T::zeroed(); COLUMNS];
+        for slab in slabs.clone() {
+            for row in rows.clone() {
+                let row = block.row(slab, row);
+                let taps = if block.has_whole_rows() {
+                    row.get(from..end).unwrap_or(&[])
+                } else {
+                    let taps = (from..end).filter_map(|x| block.tap(row, x, channel));
+                    side_by_side.iter_mut().zip(taps).for_each(|(to, tap)| *to = *tap);
+                    side_by_side.get(..end.saturating_sub(from)).unwrap_or(&[])
+                };
+                if is_first {
+                    sums.iter_mut().zip(taps).for_each(|(sum, tap)| *sum = fold.first(*tap));
+                } else {
+                    sums.iter_mut().zip(taps).for_each(|(sum, tap)| *sum = fold.then(*sum, *tap));
+                }
+                is_first = false;
             }
         }
         self.held = from..end;
     }
-}
 
-#[inline(always)]
-fn fold_row<'a, T: Element, F: Fold<T>>(
-    fold: F,
-    is_first: bool,
-    sums: &mut [F::Sum],
-    taps: impl Iterator<Item = &'a T>,
-) {
-    if is_first {
-        sums.iter_mut().zip(taps).for_each(|(sum, tap)| *sum = fold.first(*tap));
-    } else {
-        sums.iter_mut().zip(taps).for_each(|(sum, tap)| *sum = fold.then(*sum, *tap));
+    /// The output of a window, which has at least one column.
+    #[inline(never)]
+    fn window(&mut self, window: &Ranges) -> Option<T> {
+        let [_, _, across] = window;
+        let mut sum = None;
+        let mut at = across.start;
+        while at < across.end {
+            if !self.held.contains(&at) {
+                self.fill(window, at);
+            }
+            let Range { start, end } = self.held;
+            let part = at.saturating_sub(start)..across.end.min(end).saturating_sub(start);
+            let part = self.sums.get(part).unwrap_or(&[]);
+            for column in part {
+                sum = Some(sum.map_or(*column, |sum| self.fold.join(sum, *column)));
+            }
+            // At least one, since the columns held contain `at`; but a loop must end whatever happens.
+            at = at.saturating_add(part.len().max(1));
+        }
+        sum.map(|sum| self.fold.finish(sum, taps(window)))
     }
 }
 
-/// Pools one plane, `channel` of the block: columns are folded once for a row of outputs, many at a time, then each window folds
-/// its columns. `dst` begins with the output's block.
-pub(crate) fn plane<T: Element, F: Fold<T>, W: Windows>(
+/// Pools one plane, `channel` of the block. `dst` begins with the output's block.
+pub(crate) fn plane<T: Element, F: Fold<T>>(
     fold: F,
-    axes: [W; 3],
+    axes: Axes<'_>,
     block: Block<'_, T>,
     channel: usize,
     output: &Tensor,
     dst: &mut [T],
 ) {
-    let mut columns = Columns { sums: [fold.first(T::zeroed()); COLUMNS], held: 0..0 };
-    let [_, _, width] = axes;
-    for (slabs, rows, at) in each_row(axes, *output) {
-        columns.held = 0..0;
-        let outputs = outputs_mut(dst.get_mut(at).unwrap_or_default(), output, channel);
-        for (output, across) in outputs.zip(width.windows()) {
-            let window = [slabs.clone(), rows.clone(), across.clone()];
-            let mut sum = None;
-            let mut at = across.start;
-            while at < across.end {
-                if !columns.held.contains(&at) {
-                    columns.fill(fold, block, channel, &window, at);
-                }
-                let Range { start, end } = columns.held;
-                let part = at.saturating_sub(start)..across.end.min(end).saturating_sub(start);
-                let part = columns.sums.get(part).unwrap_or(&[]);
-                for column in part {
-                    sum = Some(sum.map_or(*column, |sum| fold.join(sum, *column)));
-                }
-                // At least one, since the columns held contain `at`; but a loop must end whatever happens.
-                at = at.saturating_add(part.len().max(1));
-            }
-            if let Some(sum) = sum {
-                *output = fold.finish(sum, taps(&window));
-            }
+    let sums = [fold.first(T::zeroed()); COLUMNS];
+    let mut columns = Columns { fold, block, channel, sums, held: 0..0 };
+    each_window(axes, output, &mut |window, is_new_row, to| {
+        if is_new_row {
+            columns.held = 0..0;
         }
-    }
+        let pooled = columns.window(window);
+        if let (Some(pooled), Some(to)) = (pooled, dst.get_mut(to.saturating_add(channel))) {
+            *to = pooled;
+        }
+    });
 }
 
-/// Pools the planes of a block, which lie side by side: each window for many channels at a time. `dst` begins with the output's
-/// block.
-fn pixels<T: Element, F: Fold<T>, W: Windows>(
-    fold: F,
-    axes: [W; 3],
-    block: Block<'_, T>,
-    output: &Tensor,
-    dst: &mut [T],
-) {
+/// Hands on each window, whether it is the first of its row, and where its output's pixel lies in the block: compiled once.
+fn each_window(axes: Axes<'_>, output: &Tensor, work: &mut dyn FnMut(&Ranges, bool, usize)) {
     let [_, _, width] = axes;
-    for (slabs, rows, at) in each_row(axes, *output) {
-        let outputs = pixels_mut(dst.get_mut(at).unwrap_or_default(), output);
-        for (pixel, across) in outputs.zip(width.windows()) {
-            let count = taps(&[slabs.clone(), rows.clone(), across.clone()]);
-            for (i, part) in pixel.chunks_mut(CHANNELS).enumerate() {
-                let from = i.saturating_mul(CHANNELS);
-                let mut sums = [fold.first(T::zeroed()); CHANNELS];
-                let mut column = sums;
-                for (j, x) in across.clone().enumerate() {
-                    for (k, row) in block.rows(slabs.clone(), rows.clone()).enumerate() {
-                        fold_row(fold, k == 0, &mut column, block.taps(row, x, from, part.len()).iter());
-                    }
-                    if j == 0 {
-                        sums = column;
-                    } else {
-                        sums.iter_mut().zip(&column).for_each(|(sum, column)| *sum = fold.join(*sum, *column));
-                    }
-                }
-                part.iter_mut().zip(&sums).for_each(|(output, sum)| *output = fold.finish(*sum, count));
-            }
-        }
-    }
+    for_each_row(axes, output, &mut |slabs, rows, place: Range<usize>| {
+        let mut window = [slabs.clone(), rows.clone(), 0..0];
+        let (mut is_new_row, mut to) = (true, place.start);
+        width.each(&mut |across| {
+            let [_, _, last] = &mut window;
+            *last = across;
+            work(&window, is_new_row, to);
+            is_new_row = false;
+            to = to.saturating_add(output.pixel_step());
+        });
+    });
 }

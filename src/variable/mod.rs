@@ -1,7 +1,7 @@
 //! Windows that differ from output to output: a start and an end for each output on each axis.
 //!
 //! The kernels know windows that move by a stride. Adaptive and fractional pooling have others ([`Windows`]), walked here in
-//! safe code that leaves the vectorising to the compiler: `fold.rs` has two walks whose inner loop is contiguous and free
+//! safe code that leaves the vectorising to the compiler: `fold.rs` has a walk whose inner loop is contiguous and free
 //! of windows, `find.rs` looks for a maximum where it was found, `scalar.rs` is the arithmetic on one element. No tier is
 //! asked for: every machine runs the same operations in the same order.
 
@@ -47,6 +47,37 @@ pub(crate) trait Windows: Copy {
     fn windows(self) -> impl Iterator<Item = Range<usize>>;
 }
 
+/// [`Windows`] of any kind, for code that is compiled once.
+pub(crate) trait EachWindow {
+    /// Hands on the taps of each output in turn.
+    fn each(&self, work: &mut dyn FnMut(Range<usize>));
+}
+
+impl<W: Windows> EachWindow for W {
+    fn each(&self, work: &mut dyn FnMut(Range<usize>)) {
+        self.windows().for_each(work);
+    }
+}
+
+/// The windows of three axes, whatever their kind.
+pub(crate) type Axes<'a> = [&'a dyn EachWindow; MAX_RANK];
+
+/// What is done with a row of outputs: the slabs and the rows that its windows have, and where it lies in its block.
+pub(crate) type RowWork<'a> = dyn FnMut(&Range<usize>, &Range<usize>, Range<usize>) + 'a;
+
+/// Hands on the rows of outputs of one block, each with its place in the block, in row-major order.
+pub(crate) fn for_each_row([depth, height, _]: Axes<'_>, output: &Tensor, work: &mut RowWork<'_>) {
+    let mut z = 0_usize;
+    depth.each(&mut |slabs| {
+        let mut y = 0_usize;
+        height.each(&mut |rows| {
+            work(&slabs, &rows, output.row(z, y));
+            y = y.saturating_add(1);
+        });
+        z = z.saturating_add(1);
+    });
+}
+
 /// One window, as a range on each axis.
 pub(crate) type Ranges = [Range<usize>; MAX_RANK];
 
@@ -55,20 +86,9 @@ pub(crate) fn taps(window: &Ranges) -> usize {
     window.iter().map(Range::len).fold(1, usize::saturating_mul)
 }
 
-/// The rows of outputs of one block: the slabs and the rows that the windows of each have, and where it lies in the block.
-pub(crate) fn each_row<W: Windows>(
-    [depth, height, _]: [W; MAX_RANK],
-    output: Tensor,
-) -> impl Iterator<Item = (Range<usize>, Range<usize>, Range<usize>)> {
-    depth.windows().enumerate().flat_map(move |(z, slabs)| {
-        let rows = height.windows().enumerate();
-        rows.map(move |(y, rows)| (slabs.clone(), rows, output.row(z, y)))
-    })
-}
-
 /// A layer that is given by its input's and its output's lengths: `outer × spatial × inner`, axes of length 1 in front.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Extent {
+pub struct Extent {
     pub(crate) split: Split,
     pub(crate) input: Tensor,
     pub(crate) output: Tensor,
@@ -137,34 +157,33 @@ impl Extent {
 
     /// Whether the slices of a run are as long as they must be.
     pub(crate) fn check<T>(&self, src: &[T], dst: &[T]) -> Result<()> {
-        let (need, got) = (self.input.extent(), src.len());
-        if need != got {
-            return Err(Error::SrcLen { need, got });
-        }
-        let (need, got) = (self.output.extent(), dst.len());
-        if need == got { Ok(()) } else { Err(Error::DstLen { need, got }) }
+        self.check_lens(src.len(), dst.len())
     }
 
-    /// The same for indices, which lie as the outputs do.
-    pub(crate) fn check_indices<I>(&self, indices: &[I]) -> Result<()> {
-        let (need, got) = (self.output.extent(), indices.len());
+    fn check_lens(&self, src: usize, dst: usize) -> Result<()> {
+        let need = self.input.extent();
+        if need != src {
+            return Err(Error::SrcLen { need, got: src });
+        }
+        let need = self.output.extent();
+        if need == dst { Ok(()) } else { Err(Error::DstLen { need, got: dst }) }
+    }
+
+    /// The same for so many indices, which lie as the outputs do.
+    pub(crate) fn check_indices(&self, got: usize) -> Result<()> {
+        let need = self.output.extent();
         if need == got { Ok(()) } else { Err(Error::IndexLen { need, got }) }
     }
 
-    /// Every block of the input: its number, its elements, and where the output's begins. None where there is no output.
-    pub(crate) fn blocks<'a, T>(&self, src: &'a [T]) -> impl Iterator<Item = (usize, Block<'a, T>, usize)> {
-        let Self { split, input, output } = *self;
-        let blocks = if output.count() == 0 { 0 } else { split.outer };
-        (0..blocks).map(move |outer| {
-            let elements = src.get(input.block(outer)..).unwrap_or(&[]);
-            (outer, Block { elements, tensor: input }, output.block(outer))
-        })
+    /// Blocks of the input that have an output.
+    pub(crate) fn block_count(&self) -> usize {
+        if self.output.count() == 0 { 0 } else { self.split.outer }
     }
 
     /// Does something to the outputs of `dst`, and leaves alone what lies between them.
     pub(crate) fn each_output<T>(&self, dst: &mut [T], work: impl Fn(&mut [T])) {
         let rows = self.output.rows();
-        rows.for_each_run(dst, 0..rows.rows(), |run, _| work(run));
+        rows.for_each_run(dst, 0..rows.rows(), &mut |run: &mut [T], _| work(run));
     }
 }
 
@@ -182,13 +201,6 @@ impl<'a, T: Copy> Block<'a, T> {
         self.elements.get(self.tensor.row(slab, row)).unwrap_or(&[])
     }
 
-    /// The rows that a window touches, in scan order.
-    #[inline(always)]
-    pub(crate) fn rows(&self, slabs: Range<usize>, rows: Range<usize>) -> impl DoubleEndedIterator<Item = &'a [T]> {
-        let block = *self;
-        slabs.flat_map(move |slab| rows.clone().map(move |row| block.row(slab, row)))
-    }
-
     /// Whether a plane's pixels lie side by side along a row.
     #[inline(always)]
     pub(crate) fn has_whole_rows(&self) -> bool {
@@ -200,24 +212,4 @@ impl<'a, T: Copy> Block<'a, T> {
     pub(crate) fn tap(&self, row: &'a [T], x: usize, channel: usize) -> Option<&'a T> {
         row.get(x.saturating_mul(self.tensor.pixel_step()).saturating_add(channel))
     }
-
-    /// The taps of a row at a pixel, in `count` planes of the block from `channel` on.
-    #[inline(always)]
-    pub(crate) fn taps(&self, row: &'a [T], x: usize, channel: usize, count: usize) -> &'a [T] {
-        let start = x.saturating_mul(self.tensor.pixel_step()).saturating_add(channel);
-        row.get(start..start.saturating_add(count)).unwrap_or(&[])
-    }
-}
-
-/// The pixels of an output row, `inner` elements each.
-#[inline(always)]
-pub(crate) fn pixels_mut<'a, T>(row: &'a mut [T], output: &Tensor) -> impl Iterator<Item = &'a mut [T]> {
-    let inner = output.split.inner;
-    row.chunks_mut(output.pixel_step().max(1)).map(move |pixel| pixel.get_mut(..inner).unwrap_or_default())
-}
-
-/// The outputs of a row in plane `channel` of the block.
-#[inline(always)]
-pub(crate) fn outputs_mut<'a, T>(row: &'a mut [T], output: &Tensor, channel: usize) -> impl Iterator<Item = &'a mut T> {
-    row.iter_mut().skip(channel).step_by(output.pixel_step().max(1))
 }

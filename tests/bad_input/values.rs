@@ -23,7 +23,7 @@ fn on_every_tier(layer: &Layer, src: &[f32]) -> Vec<u32> {
     all.unwrap_or_default()
 }
 
-/// Layers with one window of so many taps for each channel, by every walk that gives one.
+/// Layers with one window of so many taps for each channel, by every driver that gives one.
 fn layers_of_one_mean(taps: usize) -> Vec<Layer> {
     let mut layers = Vec::new();
     for op in [Op::Avg, Op::AvgAway] {

@@ -20,7 +20,6 @@ pub fn check<T: Sample>(layer: &Layer, src: &[T]) {
         return;
     }
     let want = oracle::pool(layer, src);
-    let mut walk = None;
     for tier in tiers::available() {
         let plan = match (layer.plan::<T>(Some(tier)), &want) {
             (Ok(plan), Some(_)) => plan,
@@ -33,12 +32,9 @@ pub fn check<T: Sample>(layer: &Layer, src: &[T]) {
         let Some(want) = &want else { continue };
         assert_eq!(plan.output_shape(), want.shape, "{layer}");
         assert_eq!(plan.tier(), tier, "{layer}");
-        let kernel = plan.kernel();
-        let first = *walk.get_or_insert(kernel);
-        assert!(is_same_walk(first, kernel), "{layer}: the walk may not depend on the tier, here {tier}: {kernel}");
         let mut got = vec![poison::<T>(); plan.output_len()];
         plan.run(src, &mut got).unwrap_or_else(|error| panic!("{plan}: {error}"));
-        compare(layer, tier, kernel, &want.shape, &got, &want.values);
+        compare(layer, tier, plan.kernel(), &want.shape, &got, &want.values);
         tiers::note(tier, got.len());
     }
 }
@@ -96,20 +92,6 @@ pub fn relatives_agree<T: Sample>(layer: &Layer, src: &[T]) {
         }
         assert_eq!(found(tier), first, "{} {layer} with indices on {tier}", T::NAME);
     }
-}
-
-/// Whether two walks give the same bits for the same layer: `flat` gives way to `rows` or `planes` where rows have gaps, they, `planes` and
-/// `columns` to `bands` where they have no loops, and `rows` to `pairs` where the order does not matter.
-pub fn is_same_walk(a: &str, b: &str) -> bool {
-    let gives_way = |a, b| {
-        matches!(
-            (a, b),
-            ("flat" | "pairs", "rows")
-                | ("flat", "planes")
-                | ("flat" | "rows" | "pairs" | "planes" | "columns", "bands")
-        )
-    };
-    a == b || gives_way(a, b) || gives_way(b, a)
 }
 
 /// Compares bits and says where the first difference is.

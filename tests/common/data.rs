@@ -57,15 +57,19 @@ pub enum Fill {
     Edges,
     /// The same with a NaN of some sign and payload here and there.
     Nans,
+    /// Numbers of like size, whose sums are rounded: another order of the taps is another sum.
+    Numbers,
+    /// The same, with NaN, infinities, zeros of both signs or the ends of an integer type among them.
+    Specials,
 }
 
 /// All of them.
-pub const FILLS: [Fill; 4] = [Fill::Pattern, Fill::Bits, Fill::Edges, Fill::Nans];
+pub const FILLS: [Fill; 6] = [Fill::Pattern, Fill::Bits, Fill::Edges, Fill::Nans, Fill::Numbers, Fill::Specials];
 
 impl Fill {
     pub fn tensor<T: Sample>(self, len: usize, rng: &mut Rng) -> Vec<T> {
         let start = rng.below(251);
-        let edges = T::edges();
+        let (edges, seven) = (T::edges(), T::seven());
         (0..len)
             .map(|i| match self {
                 Self::Pattern => T::pattern(start + i),
@@ -74,6 +78,8 @@ impl Fill {
                     let bits = rng.bits();
                     T::nan(bits & 1 == 1, bits >> 1).unwrap_or_else(|| T::from_bits(bits))
                 }
+                Self::Specials if rng.one_in(7) => *rng.pick(&seven),
+                Self::Numbers | Self::Specials => T::number(rng.bits()),
                 Self::Edges | Self::Nans => *rng.pick(&edges),
             })
             .collect()

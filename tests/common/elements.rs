@@ -35,6 +35,9 @@ pub struct Window<'a, T> {
 /// Elements of a block of a plane averaged whole.
 const BLOCK: usize = 1 << 14;
 
+/// Taps of a block of a window of thousands.
+const TERMS: usize = 256;
+
 /// The order in which floats are added.
 #[derive(Clone, Copy, Debug)]
 pub enum Order<'a> {
@@ -53,9 +56,9 @@ pub enum Order<'a> {
         /// right.
         powers: Option<(usize, &'a [usize])>,
     },
-    /// A window of thousands of columns, in a tile of such: its first `left` columns, the `core` that is in every window of the tile, and
-    /// the others; `valid` ones of `kernel`.
-    Spans { kernel: usize, valid: &'a [usize], left: usize, core: usize, piles: usize },
+    /// Thousands of taps: in the order of `Columns`, cut into blocks of 256, each added one after the other; then the blocks as
+    /// those of `WholePlane`.
+    Blocks,
 }
 
 impl<T: Copy> Window<'_, T> {
@@ -76,6 +79,9 @@ pub trait Sample: Element + PartialOrd {
 
     /// One of 251 values, a prime number of them: a kernel that reads the wrong element finds another value.
     fn pattern(i: usize) -> Self;
+
+    /// A number from the bits: in −1 … 1 and as precise as the type, so that the order of a sum is seen in it; an integer is any.
+    fn number(bits: u64) -> Self;
 
     /// Seven values whose order, signs or absence of one make trouble: for integers, their ends and the smallest steps.
     fn seven() -> [Self; 7];
@@ -135,6 +141,10 @@ macro_rules! float_sample {
 
             fn pattern(i: usize) -> Self {
                 ($narrow)(((i * 97 % 251) as $Acc - 125.0) * 0.375)
+            }
+
+            fn number(bits: u64) -> Self {
+                ($narrow)((bits >> 11) as $Acc / (1_u64 << 52) as $Acc - 1.0)
             }
 
             fn seven() -> [Self; 7] {
@@ -203,30 +213,14 @@ macro_rules! float_sample {
                             }
                             partial[0]
                         };
-                        let mut blocks: Vec<$Acc> = (0..window.taps.len()).step_by(BLOCK).map(block).collect();
-                        while blocks.len() > 1 {
-                            blocks = blocks.chunks(2).map(|pair| pair.iter().copied().reduce(add).unwrap_or(0.0)).collect();
-                        }
-                        blocks[0]
+                        neighbours(add, (0..window.taps.len()).step_by(BLOCK).map(block).collect())
                     }
-                    // "left, core, right: …"
-                    Order::Spans { kernel, valid, left, core, piles } => {
-                        let mut all = vec![None; kernel];
-                        for (column, taps) in valid.iter().zip(columns) {
-                            all[*column] = taps.into_iter().reduce(add);
-                        }
-                        let (left, rest) = all.split_at(left);
-                        let (core, right) = rest.split_at(core);
-                        let mut piled = vec![None; piles];
-                        for (i, column) in core.iter().enumerate() {
-                            piled[i % piles] = join(add, piled[i % piles], *column);
-                        }
-                        while piled.len() > 1 {
-                            let upper = piled.split_off(piled.len() / 2);
-                            piled.iter_mut().zip(upper).for_each(|(to, from)| *to = join(add, *to, from));
-                        }
-                        let sum = join(add, forward(add, left), piled[0]);
-                        join(add, sum, backward(add, right)).unwrap_or(0.0)
+                    // "the taps in the order of `Columns`, cut into blocks of 256, each added one after the other; then
+                    // neighbouring blocks, `2i` with `2i + 1`, an odd last one waiting, until one is left"
+                    Order::Blocks => {
+                        let blocks = window.taps.chunks(TERMS);
+                        let blocks = blocks.filter_map(|block| block.iter().map(|tap| widen(*tap)).reduce(add));
+                        neighbours(add, blocks.collect())
                     }
                     Order::Long { cut, powers } => {
                         let columns = columns.map(|column| {
@@ -269,6 +263,14 @@ fn join<A: Copy>(add: impl Fn(A, A) -> A, a: Option<A>, b: Option<A>) -> Option<
     }
 }
 
+/// Neighbours, `2i` with `2i + 1`, an odd last one waiting, until one is left.
+fn neighbours<A: Copy>(add: impl Fn(A, A) -> A, mut sums: Vec<A>) -> A {
+    while sums.len() > 1 {
+        sums = sums.chunks(2).map(|pair| pair[1..].iter().fold(pair[0], |sum, other| add(sum, *other))).collect();
+    }
+    sums[0]
+}
+
 /// A balanced tree over a power of two of neighbours.
 fn tree<A: Copy>(add: impl Fn(A, A) -> A + Copy, all: &[Option<A>]) -> Option<A> {
     match all {
@@ -289,30 +291,6 @@ fn powers_of_two<A: Copy>(add: impl Fn(A, A) -> A + Copy, mut all: &[Option<A>])
         all = rest;
     }
     sum
-}
-
-/// The greatest power of two below the length, a tree; and the rest in the same way.
-fn forward<A: Copy>(add: impl Fn(A, A) -> A + Copy, all: &[Option<A>]) -> Option<A> {
-    match all {
-        [] => None,
-        [one] => *one,
-        _ => {
-            let (power, rest) = all.split_at(all.len().next_power_of_two() / 2);
-            join(add, tree(add, power), forward(add, rest))
-        }
-    }
-}
-
-/// The same from the end on: the greatest power of two is the last columns.
-fn backward<A: Copy>(add: impl Fn(A, A) -> A + Copy, all: &[Option<A>]) -> Option<A> {
-    match all {
-        [] => None,
-        [one] => *one,
-        _ => {
-            let (rest, power) = all.split_at(all.len() - all.len().next_power_of_two() / 2);
-            join(add, backward(add, rest), tree(add, power))
-        }
-    }
 }
 
 pub trait CanonicalNan {
@@ -356,6 +334,10 @@ macro_rules! integer_sample {
                 // Spread over the whole range, so that sums of a few of them leave the type.
                 let step = (<$Bits>::MAX / 251).max(1);
                 ((i * 97 % 251) as $Bits).wrapping_mul(step).wrapping_add(<$T>::MIN as $Bits) as $T
+            }
+
+            fn number(bits: u64) -> Self {
+                <Self as Sample>::from_bits(bits)
             }
 
             fn seven() -> [Self; 7] {

@@ -69,6 +69,9 @@ pub const OPS: [(&str, Op); 10] = [
     ("sum", Op::Sum),
 ];
 
+/// How many relatives a layer has at most: see [`Layer::relatives`].
+pub const RELATIVES: usize = 7;
+
 /// The layouts under test, by the number of inner elements they give: planar, whole channels, blocks.
 pub const LAYOUTS: [(&str, Layout); 5] = [
     ("nchw", Layout::Nchw),
@@ -101,6 +104,8 @@ pub struct Layer {
     pub allow_empty: bool,
     /// Of input and output, where there may be gaps.
     pub strides: Option<[Vec<usize>; 2]>,
+    /// The driver that a plan must have, by name.
+    pub driver: Option<&'static str>,
 }
 
 impl Layer {
@@ -118,6 +123,7 @@ impl Layer {
             ceil: false,
             allow_empty: false,
             strides: None,
+            driver: None,
         }
     }
 
@@ -237,20 +243,26 @@ impl Layer {
 
     /// Plans on this layer's window of what not every element has, norms and quantised bytes; and of a bounded maximum.
     pub fn relatives<T: Element>(&self, tier: Option<Tier>) -> Vec<Plan<T>> {
+        (0..RELATIVES).filter_map(|which| self.relative(which, tier).ok()).collect()
+    }
+
+    /// One of them.
+    ///
+    /// # Panics
+    /// Where `which` is not below [`RELATIVES`].
+    pub fn relative<T: Element>(&self, which: usize, tier: Option<Tier>) -> Result<Plan<T>, Error> {
         let norm = |p| self.plan_of((self.base() as LpPool<T>).p(p), tier);
         let (from, to) = (Quantization::new(0.5, 3), Quantization::new(0.75, 60));
-        [
-            norm(1.0),
-            norm(2.0),
-            norm(3.0),
-            norm(f64::INFINITY),
-            self.plan_of((self.base() as QuantizedAvgPool<T>).quantization(from, to), tier),
-            self.plan_of((self.base() as QuantizedMaxPool<T>).quantization(from, to), tier),
-            self.plan_of((self.base() as MaxPool<T>).relu6(), tier),
-        ]
-        .into_iter()
-        .filter_map(Result::ok)
-        .collect()
+        match which {
+            0 => norm(1.0),
+            1 => norm(2.0),
+            2 => norm(3.0),
+            3 => norm(f64::INFINITY),
+            4 => self.plan_of((self.base() as QuantizedAvgPool<T>).quantization(from, to), tier),
+            5 => self.plan_of((self.base() as QuantizedMaxPool<T>).quantization(from, to), tier),
+            6 => self.plan_of((self.base() as MaxPool<T>).relu6(), tier),
+            _ => panic!("there are {RELATIVES} relatives"),
+        }
     }
 
     /// Its window without its attributes.
@@ -290,6 +302,9 @@ impl Layer {
         if let Some(tier) = tier {
             pool = pool.tier(tier);
         }
+        if let Some(driver) = self.driver {
+            pool = pool.driver(driver);
+        }
         pool
     }
 }
@@ -309,8 +324,11 @@ impl fmt::Display for Layer {
             if self.ceil { ", ceil" } else { "" },
             if self.allow_empty { ", empty windows allowed" } else { "" }
         )?;
-        match &self.strides {
-            Some([input, output]) => write!(f, ", strides {input:?} and {output:?}"),
+        if let Some([input, output]) = &self.strides {
+            write!(f, ", strides {input:?} and {output:?}")?;
+        }
+        match self.driver {
+            Some(driver) => write!(f, ", by {driver}"),
             None => Ok(()),
         }
     }

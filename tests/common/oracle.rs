@@ -3,7 +3,7 @@
 //! Written from the contract, not from the library: it shares no code with it, and where the two disagree one of them
 //! is wrong. All arithmetic is in `i128`, so that nothing can wrap before it is compared.
 
-use lanepool::{Layout, Tier};
+use lanepool::Layout;
 
 use super::elements::{Order, Sample, Window};
 use super::layer::{Layer, Op, Pad};
@@ -127,17 +127,51 @@ pub fn offset(layout: Layout, channels: usize, pixels: usize, n: usize, c: usize
 /// Taps from which a window is long on an axis.
 const LONG: i128 = 8;
 
-/// On which axes (height, width) the windows of a layer are long, so that a float sum is added in blocks.
-///
-/// The only thing asked of the library here is the walk's name: the contract leaves the choice of the order to it ("which
-/// of the three applies depends on the geometry alone") and says what each order is. That every tier names the same walk
-/// is checked beside every result.
-fn long<T: Sample>(layer: &Layer, axes: &[Axis; 3]) -> (bool, bool) {
-    let [depth, height, width] = axes;
-    if !layer.plan::<T>(Some(Tier::Scalar)).is_ok_and(|plan| plan.kernel() == "bands") {
-        return (false, false);
+/// The most columns of inner elements, of which 8 at most are counted, that an output of a long window may be made of.
+const MOST_SHARED: i128 = 2900;
+
+/// The most terms that are added one after the other.
+const LONGEST_CHAIN: i128 = 1 << 10;
+
+/// In which order a layer's sums are added: see `elements::Order`, which is of one window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    Columns,
+    /// "Columns that are long down (`rows`), or rows of columns that are long across (`columns`), or both."
+    Long {
+        rows: bool,
+        columns: bool,
+    },
+    WholePlane,
+    Blocks,
+}
+
+impl Rule {
+    /// "It is decided by geometry and layout alone; it never depends on the tier, the element, the thread, the task or the
+    /// position in the batch."
+    pub fn of(layer: &Layer, axes: &[Axis; 3]) -> Self {
+        let [depth, height, width] = axes;
+        let inner = layer.inner() as i128;
+        // "A planar plane pooled whole": one window, and every pixel is in it.
+        if inner == 1 && axes.iter().all(|axis| axis.out == 1 && axis.valid(0).len() as i128 == axis.n) {
+            return Self::WholePlane;
+        }
+        // "Thousands of taps": no window has more valid ones than its axis has elements.
+        let most = |axis: &Axis| axis.k.min(axis.n);
+        if most(depth) * most(height) > LONGEST_CHAIN {
+            return Self::Blocks;
+        }
+        // "8 taps and more on an axis", where there is a neighbour to share them with.
+        let is_shared = |axis: &Axis| axis.k >= LONG && axis.out > 1;
+        let span = width.d * (width.k - 1) + 1;
+        let fits = span * inner.min(8) <= MOST_SHARED;
+        let rows = is_shared(height) && height.s == 1 && height.d == 1 && depth.k == 1 && fits;
+        let columns = is_shared(width) && fits;
+        if !columns && most(width) > LONGEST_CHAIN {
+            return Self::Blocks;
+        }
+        if rows || columns { Self::Long { rows, columns } } else { Self::Columns }
     }
-    (height.k >= LONG && height.s == 1 && height.d == 1 && depth.k == 1, width.k >= LONG)
 }
 
 /// What the contract says of a whole layer.
@@ -163,12 +197,7 @@ pub fn pool<T: Sample>(layer: &Layer, src: &[T]) -> Option<Pooled<T>> {
     let valid = axes.map(|axis| (0..axis.out).map(|o| axis.valid(o)).collect::<Vec<_>>());
     let padded = axes.map(|axis| (0..axis.out).map(|o| axis.padded(o)).collect::<Vec<_>>());
     let numbers = (0..width.out).map(|o| width.valid_numbers(o)).collect::<Vec<_>>();
-    // A plane averaged whole: one window, every pixel in it, pixels side by side in memory.
-    let whole_plane =
-        layer.inner() == 1 && outputs == 1 && valid.iter().map(|taps| taps[0].len()).product::<usize>() == pixels;
-    let (long_columns, long_rows) = long::<T>(layer, &axes);
-    // The walk's name again: see `long`.
-    let spans = layer.plan::<T>(Some(Tier::Scalar)).is_ok_and(|plan| plan.kernel() == "spans");
+    let rule = Rule::of(layer, &axes);
 
     let mut values = vec![T::from_bits(0); batch * channels * outputs];
     let mut taps = Vec::new();
@@ -188,25 +217,16 @@ pub fn pool<T: Sample>(layer: &Layer, src: &[T]) -> Option<Pooled<T>> {
                     }
                 }
                 let column = valid[0][z].len() * valid[1][y].len();
-                let order = match (whole_plane, long_columns, long_rows) {
-                    _ if spans => {
-                        // "parts of at most 16 inner elements, tiles of T = min(⌊1632/part⌋, k − 1)/s + 1 outputs"
-                        let part = layer.inner().min(16);
-                        let (k, s) = (width.k as usize, width.s as usize);
-                        let tile = (1632 / part).min(k - 1) / s + 1;
-                        let in_tile = x % tile;
-                        let side = ((width.out as usize - (x - in_tile)).min(tile) - 1) * s;
-                        let (left, piles) = (side - in_tile * s, 256 / part.next_power_of_two());
-                        Order::Spans { kernel: k, valid: &numbers[x], left, core: k - side, piles }
-                    }
-                    (true, ..) => Order::WholePlane,
-                    (false, false, false) => Order::Columns,
-                    _ => {
+                let order = match rule {
+                    Rule::Columns => Order::Columns,
+                    Rule::WholePlane => Order::WholePlane,
+                    Rule::Blocks => Order::Blocks,
+                    Rule::Long { rows, columns } => {
                         // Rows are cut at multiples of the kernel, counted from the first padded row.
                         let cut = ceil_div(y as i128, height.k) * height.k - height.b;
                         let before = valid[1][y].iter().filter(|row| (**row as i128) < cut).count();
-                        let powers = long_rows.then(|| (width.k as usize, &numbers[x][..]));
-                        Order::Long { cut: long_columns.then_some(before), powers }
+                        let powers = columns.then(|| (width.k as usize, &numbers[x][..]));
+                        Order::Long { cut: rows.then_some(before), powers }
                     }
                 };
                 let window = Window { taps: &taps, column, order };

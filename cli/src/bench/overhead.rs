@@ -2,14 +2,15 @@
 
 use std::hint::black_box;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use comfy_table::{Cell, CellAlignment, Table, presets};
-use lanepool::{AvgPool, Layout, MaxPool, Plan, Tier};
+use lanepool::{AvgPool, Element, ElementVisitor, Layout, MaxPool, Plan, Tier};
 use serde::Serialize;
 
+use super::cases;
 use crate::info;
 use crate::report::{self, say};
-use crate::timing::{in_turn, median};
+use crate::timing::{Layer, in_turn, median};
 
 /// A layer that is planned.
 struct Case {
@@ -67,6 +68,54 @@ struct Record {
     /// One run of the plan, where that is all call.
     call_ns: Option<f64>,
     plan_ns: f64,
+    /// What the plan holds.
+    plan_bytes: usize,
+}
+
+/// What planning a layer of the built-in list costs, as `--json` prints it.
+#[derive(Serialize)]
+struct Planned {
+    name: String,
+    layout: String,
+    element: &'static str,
+    tier: &'static str,
+    driver: &'static str,
+    plan_ns: f64,
+    plan_bytes: usize,
+}
+
+/// A layer that is planned for one tier, over and over.
+struct Planning<'a> {
+    layer: &'a Layer,
+    tier: Tier,
+    rounds: Option<usize>,
+}
+
+impl ElementVisitor for Planning<'_> {
+    type Output = Result<Planned>;
+
+    fn visit<T: Element>(self) -> Result<Planned> {
+        let Self { layer, tier, rounds } = self;
+        let make = || layer.window.plan::<T>(layer.layout, &layer.shape, Some(black_box(tier)));
+        let plan = make()?;
+        let [mut plans] = in_turn(&mut (), [&mut |()| drop(black_box(make()))], rounds);
+        Ok(Planned {
+            name: layer.name.clone(),
+            layout: layer.layout.to_string(),
+            element: T::NAME,
+            tier: tier.name(),
+            driver: plan.kernel(),
+            plan_ns: median(&mut plans),
+            plan_bytes: plan.held_bytes(),
+        })
+    }
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Report {
+    calls: Vec<Record>,
+    plans: Vec<Planned>,
 }
 
 pub fn run(tiers: &[Tier], rounds: Option<usize>, json: bool) -> Result<()> {
@@ -76,12 +125,21 @@ pub fn run(tiers: &[Tier], rounds: Option<usize>, json: bool) -> Result<()> {
             records.push(measure(case, tier, rounds)?);
         }
     }
+    let mut plans = Vec::new();
+    for layer in &cases::built_in()? {
+        for &tier in tiers {
+            let planning = Planning { layer, tier, rounds: Some(rounds.unwrap_or(PLANNING_ROUNDS)) };
+            let element = layer.element;
+            plans.push(element.visit(planning).with_context(|| format!("this build has no kernels for {element}"))??);
+        }
+    }
     if json {
-        say(serde_json::to_string_pretty(&records)?);
+        say(serde_json::to_string_pretty(&Report { calls: records, plans })?);
         return Ok(());
     }
     say(info::cpu_name());
     say(table(&records));
+    say(planning_table(&plans));
     let [mut choices] = in_turn(&mut (), [&mut |()| _ = black_box(Tier::best())], rounds);
     say(format!("A plan without a tier of its own chooses one in {:.0} ns more.", median(&mut choices)));
     Ok(())
@@ -104,14 +162,45 @@ fn measure(case: &Case, tier: Tier, rounds: Option<usize>) -> Result<Record> {
         let [mut plans] = in_turn(&mut dst, [&mut make], rounds);
         (None, median(&mut plans))
     };
-    Ok(Record { name: case.name, tier: tier.name(), call_ns, plan_ns })
+    Ok(Record { name: case.name, tier: tier.name(), call_ns, plan_ns, plan_bytes: plan.held_bytes() })
+}
+
+/// Rounds for each layer of the list: there are hundreds, and a median of few is enough to tell microseconds.
+const PLANNING_ROUNDS: usize = 5;
+
+/// For each tier and driver: how many layers of the built-in list it takes, and the costliest of their plans.
+fn planning_table(plans: &[Planned]) -> Table {
+    let mut kinds: Vec<(&str, &str)> = plans.iter().map(|planned| (planned.tier, planned.driver)).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_FULL_CONDENSED);
+    table.set_header(["tier", "driver", "layers", "longest to plan", "", "most bytes held", ""]);
+    for (tier, driver) in kinds {
+        let own = || plans.iter().filter(|planned| (planned.tier, planned.driver) == (tier, driver));
+        let of = |planned: &Planned| format!("{} {} {}", planned.name, planned.element, planned.layout);
+        let longest = own().max_by(|a, b| a.plan_ns.total_cmp(&b.plan_ns));
+        let largest = own().max_by_key(|planned| planned.plan_bytes);
+        if let (Some(longest), Some(largest)) = (longest, largest) {
+            table.add_row([
+                Cell::new(tier),
+                Cell::new(driver),
+                Cell::new(own().count()),
+                Cell::new(report::duration(longest.plan_ns)),
+                Cell::new(of(longest)),
+                Cell::new(largest.plan_bytes),
+                Cell::new(of(largest)),
+            ]);
+        }
+    }
+    table
 }
 
 fn table(records: &[Record]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_FULL_CONDENSED);
-    table.set_header(["layer", "tier", "a call", "a plan, made and dropped"]);
-    for column in [2, 3] {
+    table.set_header(["layer", "tier", "a call", "a plan, made and dropped", "bytes held"]);
+    for column in [2, 3, 4] {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
         }
@@ -122,6 +211,7 @@ fn table(records: &[Record]) -> Table {
             Cell::new(record.tier),
             Cell::new(record.call_ns.map(report::duration).unwrap_or_default()),
             Cell::new(report::duration(record.plan_ns)),
+            Cell::new(record.plan_bytes),
         ]);
     }
     table

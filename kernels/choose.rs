@@ -1,0 +1,121 @@
+//! Which driver visits the windows of a layer: an ordered list, of which the first that accepts wins.
+//!
+//! The choice may depend on everything that is known: it decides speed and no bit of a result, since the order of a sum is the
+//! layer's own (`src/order.rs`), and each driver keeps it or declines.
+
+use alloc::boxed::Box;
+
+use super::driver::bands::Bands;
+use super::driver::chunks::Chunks;
+use super::driver::columns::Columns;
+use super::driver::direct::Direct;
+use super::driver::flat::Flat;
+use super::driver::global::Global;
+use super::driver::piles::Piles;
+use super::driver::rows::Rows;
+use super::driver::{Core, Driver};
+
+/// Plans a layer, or declines it.
+type Plan = fn(&Core) -> Option<Box<dyn Driver>>;
+
+fn boxed<D: Driver + 'static>(driver: Option<D>) -> Option<Box<dyn Driver>> {
+    driver.map(|driver| Box::new(driver) as Box<dyn Driver>)
+}
+
+/// Every driver: its name, where it is best, and for what it can do at all.
+const DRIVERS: &[(&str, Plan, Plan)] = &[
+    ("global", |core| boxed(Global::new(core)), |core| boxed(Global::new(core))),
+    ("flat", |core| boxed(if has_small_planes(core) { Flat::new(core) } else { None }), |core| boxed(Flat::new(core))),
+    (
+        "chunks",
+        |core| boxed(if has_short_rows(core) { Chunks::new(core) } else { None }),
+        |core| boxed(Chunks::new(core)),
+    ),
+    ("rows", |core| boxed(Rows::new(core).filter(|rows| fits_often(core, rows))), |core| boxed(Rows::new(core))),
+    ("piles", |core| boxed(many_taps(core).then(|| Piles::new(core)).flatten()), |core| boxed(Piles::new(core))),
+    ("columns", |core| boxed(Columns::new(core)), |core| boxed(Columns::new(core))),
+    (
+        "direct",
+        |core| boxed(few_taps(core).then(|| Direct::new(core))),
+        |core| boxed(takes_order(core).then(|| Direct::new(core))),
+    ),
+    ("bands", |core| boxed(Bands::new(core)), |core| boxed(Bands::new(core))),
+];
+
+/// The names of all drivers.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    DRIVERS.iter().map(|(name, ..)| *name)
+}
+
+/// The driver of a layer; of this name, if one is given and takes the layer.
+pub(crate) fn driver(core: &Core, name: Option<&str>) -> Option<Box<dyn Driver>> {
+    let geometry = &core.layer.geometry;
+    if geometry.outer == 0 || geometry.inner == 0 {
+        // Nothing to compute: no driver is asked about pixels without elements.
+        return boxed(Some(Direct::of_nothing()));
+    }
+    match name {
+        Some(name) => DRIVERS.iter().find(|(own, ..)| *own == name).and_then(|(_, _, able)| able(core)),
+        // The last that is asked takes everything that is left.
+        None => DRIVERS.iter().find_map(|(_, best, _)| best(core)).or_else(|| boxed(Some(Direct::new(core)))),
+    }
+}
+
+/// Whether the sums of a layer are those of a fold tap by tap, or need none.
+fn takes_order(core: &Core) -> bool {
+    use crate::order::Order;
+    core.facts().any_order || matches!(core.order, Order::Columns | Order::Blocks)
+}
+
+/// Windows whose taps are loaded one by one in less time than rows wait in scratch.
+fn few_taps(core: &Core) -> bool {
+    let geometry = &core.layer.geometry;
+    let [depth, height, width] = geometry.axes.each_ref();
+    let rows = depth.kernel.min(depth.input).saturating_mul(height.kernel.min(height.input));
+    let columns = width.kernel.min(width.input);
+    let shares = width.output > 1 && width.stride < width.kernel;
+    let is_few = rows.saturating_mul(columns) <= rows.saturating_add(columns).saturating_add(2);
+    takes_order(core)
+        && core.order == crate::order::Order::Columns
+        && (is_few || !shares && geometry.inner >= core.facts().lanes)
+}
+
+/// Windows of not too many taps for one permutation each.
+fn fits_often(core: &Core, rows: &Rows) -> bool {
+    let [depth, height, width] = core.layer.geometry.axes.each_ref();
+    let taps = depth.kernel.saturating_mul(height.kernel).saturating_mul(width.kernel);
+    taps <= 36 && (rows.outputs() >= 2 || core.layer.geometry.inner > 1)
+}
+
+/// Windows of many long pixels, none of which two windows have.
+fn many_taps(core: &Core) -> bool {
+    let geometry = &core.layer.geometry;
+    let shares = geometry.axes.iter().any(|axis| axis.output > 1 && axis.stride < axis.kernel);
+    let taps = geometry.axes.iter().fold(1, |taps: usize, axis| taps.saturating_mul(axis.kernel));
+    !shares && taps >= 24 && geometry.inner.saturating_mul(core.facts().memory) >= 1024
+}
+
+/// Planes whose rows are too short for a loop of their own, or windows that span several of them.
+fn has_small_planes(core: &Core) -> bool {
+    let geometry = &core.layer.geometry;
+    let [depth, height, width] = &geometry.axes;
+    let row_bytes = width.input.saturating_mul(geometry.inner).saturating_mul(core.facts().memory);
+    depth.kernel > 1 || height.kernel > 1 || row_bytes <= 512
+}
+
+/// Rows of a few registers at most, of which one or two hold many windows, and windows of few taps, or of many where bands of rows
+/// would be shorter than what is done for each.
+fn has_short_rows(core: &Core) -> bool {
+    let (facts, geometry) = (core.facts(), &core.layer.geometry);
+    let [depth, height, width] = &geometry.axes;
+    let (rows, columns) = (depth.kernel.saturating_mul(height.kernel), width.kernel);
+    let row = width.input.saturating_mul(geometry.inner);
+    let n = facts.lanes;
+    let most = match (facts.halves, facts.lane) {
+        // A half takes from half a register.
+        (2, _) => (n + 2).saturating_sub(columns),
+        (_, 4..) if rows.max(columns) > 3 => n,
+        _ => (n * 5 / 2).min(80),
+    };
+    row <= most && (rows.saturating_add(columns) <= 12 || facts.any_order)
+}

@@ -1,0 +1,498 @@
+//! Down the window's columns into scratch rows, then across them.
+//!
+//! ```text
+//! for each band of output rows, each block of inner elements, each tile of outputs:
+//!     down:   scratch[y][x] = the fold of the rows that window y has in column x        (1)
+//!     across: out[y][x] = the fold of the columns that window x has in scratch row y    (2)
+//! ```
+//!
+//! 1. Columns in the padding are identities, so across knows no border. Long columns share what they fold
+//!    (`leaf/long.rs`): then a band has several rows.
+//! 2. Neighbouring outputs are neighbouring lanes where the stride is 1; a table takes every `s`-th pixel
+//!    where it is more. Long rows are doubled along first, and two taps are left of each window.
+//!
+//! The driver takes every window whose columns fit the scratch, and every layer with long axes.
+
+use core::ops::Range;
+
+use super::careful::Caution;
+use super::divisors::Block;
+use super::ends::Ends;
+use super::program::{Compaction, OutputRun, RowTaps, run_from};
+use super::{Core, Driver, Io, Position, SCRATCH, Scratch, Twin, fill};
+use crate::geometry::Axis;
+use crate::kernels::leaf::Facts;
+use crate::kernels::leaf::fold::{Fold, Taps};
+use crate::kernels::leaf::long::{Shared, Stage};
+use crate::order::{LONG, Order};
+
+#[derive(Debug)]
+pub(crate) struct Bands {
+    /// Whether the windows are long down and across.
+    long: [bool; 2],
+    /// Output rows of a band, outputs of a tile, inner elements of a block.
+    rows: usize,
+    outputs: usize,
+    inner: usize,
+    /// Bytes of a scratch row, and lanes of it that long rows are doubled along.
+    pitch: usize,
+    lanes: usize,
+    compaction: Option<Compaction>,
+    /// What the outputs at the ends of a row divide by, where they are lanes beside each other.
+    ends: Option<Ends>,
+}
+
+/// Scratch that a layer without long axes uses, so that what streams through stays in the first-level cache.
+const SHORT: usize = 24 << 10;
+
+impl Bands {
+    /// `None` where the columns of one window do not fit the scratch.
+    pub(crate) fn new(core: &Core) -> Option<Self> {
+        let geometry = &core.layer.geometry;
+        let [depth, height, width] = &geometry.axes;
+        let facts = core.facts();
+        let long = match core.order {
+            Order::Long { rows, columns } => [rows, columns],
+            // What has no order shares what it can.
+            Order::Blocks if facts.any_order => {
+                let is_long = |axis: &Axis| axis.kernel >= LONG && axis.output > 1 && axis.slides();
+                let is_near = height.stride == 1 && height.dilation == 1 && depth.kernel == 1;
+                [is_long(height) && is_near, is_long(width)]
+            }
+            Order::Columns => [false; 2],
+            Order::Lanes16 | Order::Blocks => return None,
+        };
+        let span = |outputs: usize| span(width, outputs);
+        // A register may be read behind the last lane, and doubling goes over two more.
+        let pitch = |inner: usize, outputs: usize| {
+            let lanes = span(outputs).saturating_mul(inner).saturating_add(3 * facts.lanes);
+            lanes.checked_mul(facts.lane).map(|bytes| bytes.next_multiple_of(64))
+        };
+        let areas = if long[1] && !facts.idempotent { 2 } else { 1 };
+        let room = if long[0] || long[1] { SCRATCH } else { SHORT };
+        let fits = |rows: usize, inner: usize, outputs: usize, room: usize| {
+            pitch(inner, outputs).and_then(|p| p.checked_mul(rows * areas)).is_some_and(|all| all <= room)
+        };
+        // As much of a pixel as leaves room for a few outputs.
+        let mut inner = geometry.inner;
+        let few = width.output.min(4);
+        if !fits(1, inner, few, room) && inner > facts.lanes {
+            let per_lane = span(few).saturating_mul(facts.lane * areas).max(1);
+            inner = (room.saturating_sub(areas * 4 * facts.register()) / per_lane / facts.lanes * facts.lanes)
+                .clamp(facts.lanes, inner);
+        }
+        let room = if fits(1, inner, 1, room) { room } else { SCRATCH };
+        if !fits(1, inner, 1, room) {
+            return None;
+        }
+        // The widest tile for so many rows.
+        let widest = |rows: usize| {
+            let (mut least, mut most) = (1, width.output);
+            while least < most {
+                let middle = least + (most - least).div_ceil(2);
+                if fits(rows, inner, middle, room) { least = middle } else { most = middle - 1 }
+            }
+            least
+        };
+        let mut best = (1, widest(1));
+        if long[0] {
+            // What an output costs: rows that are loaded, and passes across, for each column of the tile.
+            let cost = |(rows, outputs): (usize, usize)| {
+                let loads = (rows + height.kernel - 1) as f64 / rows as f64;
+                let across = if long[1] { 1.0 + f64::from(width.kernel.ilog2()) } else { width.kernel as f64 };
+                (loads + across) * span(outputs) as f64 / outputs as f64 * if outputs * inner < 64 { 1.5 } else { 1.0 }
+            };
+            let halves =
+                core::iter::successors(Some(2 * height.kernel), |rows| Some(rows / 2).filter(|rows| *rows > 1));
+            for rows in halves.map(|rows| rows.min(height.output)) {
+                if fits(rows, inner, 1, room) {
+                    let next = (rows, widest(rows));
+                    if cost(next) < cost(best) {
+                        best = next;
+                    }
+                }
+            }
+        }
+        let (rows, outputs) = best;
+        let takes = width.slides() && core.layer.has_whole_rows() && inner == geometry.inner;
+        let compaction = if takes { Compaction::new(facts, inner, width.stride) } else { None };
+        let pitch = pitch(inner, outputs)?;
+        let are_beside = width.stride == 1 || compaction.is_some() && facts.halves == 1;
+        let is_whole = core.layer.has_whole_rows() && inner == geometry.inner;
+        let ends = if are_beside && is_whole { Ends::new(core, inner) } else { None };
+        Some(Self {
+            long,
+            rows,
+            outputs,
+            inner,
+            pitch,
+            lanes: span(outputs) * inner + 2 * facts.lanes,
+            compaction,
+            ends,
+        })
+    }
+
+    /// One tile by one of the twins; whether it met what it watches for.
+    ///
+    /// # Safety
+    /// As for `run`, of `tile`; `scratch` has its rows.
+    unsafe fn tile(&self, core: &Core, twin: &Twin, io: &Io, tile: &Tile, scratch: *mut u8) -> bool {
+        let layer = &core.layer;
+        let [_, _, width] = &layer.geometry.axes;
+        let facts = core.facts();
+        let first = first_tap(width, tile.outputs.start);
+        let last = end_tap(width, tile.outputs.end - 1);
+        // Columns in the input, none of which where all are in the padding.
+        let start = first.max(0).min(last);
+        let end = last.min(width.input as isize).max(start);
+        let (before, inside) = ((start - first) as usize, (end - start) as usize);
+        let all = (last - first) as usize;
+        let lanes = tile.len;
+        let pixel = lanes * facts.lane;
+        // SAFETY: the scratch has `self.rows` rows of `self.pitch` bytes, which take the columns of a tile and registers behind.
+        unsafe {
+            for row in 0..tile.rows {
+                fill(scratch.add(row * self.pitch), &twin.fill, facts.lane, before * lanes);
+            }
+            let src = io.src.wrapping_add(
+                (start as usize)
+                    .wrapping_mul(layer.places.input.pixel)
+                    .wrapping_add(tile.channel)
+                    .wrapping_mul(facts.memory),
+            );
+            let met = self.down(core, twin, io, tile, src, scratch.add(before * pixel), inside);
+            // What is behind the row comes last: the last register of a row may have been stored over it. And a register more,
+            // which may be read.
+            let used = (before + inside) * lanes;
+            let behind = if self.long[1] { self.lanes - used } else { all * lanes - used } + facts.lanes;
+            for row in 0..tile.rows {
+                let to = scratch.add(row * self.pitch + (before + inside) * pixel);
+                fill(to, &twin.fill, facts.lane, behind);
+            }
+            self.across(core, twin, io, tile, scratch);
+            met
+        }
+    }
+
+    /// Folds the rows of the windows into scratch rows from `dst` on, for `columns` columns of the input from `src` on.
+    ///
+    /// # Safety
+    /// As for `tile`.
+    #[allow(clippy::too_many_arguments, reason = "one step of a tile, cut out so that it can be read")]
+    unsafe fn down(
+        &self,
+        core: &Core,
+        twin: &Twin,
+        io: &Io,
+        tile: &Tile,
+        src: *const u8,
+        dst: *mut u8,
+        columns: usize,
+    ) -> bool {
+        let layer = &core.layer;
+        let [depth, height, _] = &layer.geometry.axes;
+        let (facts, at) = (core.facts(), &tile.at);
+        let pixel = layer.places.input.pixel;
+        // Pixels that follow each other are one run.
+        let (outer, len) = if pixel == tile.len { (1, columns * tile.len) } else { (columns, tile.len) };
+        let (outer_in, outer_out) = (pixel.wrapping_mul(facts.memory), tile.len * facts.lane);
+        let mut met = false;
+        if columns == 0 {
+            return false;
+        }
+        if self.long[0] {
+            let slabs = depth.taps(at.z);
+            let row_bytes = layer.places.input.row.wrapping_mul(facts.memory);
+            let plane = core.input_row(at.outer, slabs.start, 0).wrapping_sub(height.begin.wrapping_mul(row_bytes));
+            let mut first = 0;
+            while first < tile.rows {
+                // The windows that share the cut `m`: those that begin in (m − k, m].
+                let y = at.y + first;
+                let cut = y.div_ceil(height.kernel) * height.kernel;
+                let windows = (cut + 1 - y).min(tile.rows - first);
+                let shared = Shared {
+                    src: src.wrapping_add(plane),
+                    row_bytes,
+                    dst: dst.wrapping_add(first * self.pitch),
+                    pitch: self.pitch,
+                    rows: y..y + windows + height.kernel - 1,
+                    cut,
+                    windows,
+                    kernel: height.kernel,
+                    valid: if slabs.count == 0 { 0..0 } else { height.begin..height.begin + height.input },
+                    len,
+                    outer,
+                    outer_in,
+                    outer_out,
+                    readable: io.src_end,
+                };
+                // SAFETY: valid rows of the plane, and scratch rows of the tile.
+                met |= unsafe { twin.leaves.shared.call(&twin.constants, &shared) };
+                first += windows;
+            }
+            return met;
+        }
+        for row in 0..tile.rows {
+            let taps = RowTaps::new(core, at.outer, at.z, at.y + row);
+            let fold = Fold {
+                src: src.wrapping_add(taps.first),
+                dst: dst.wrapping_add(row * self.pitch),
+                taps: Taps {
+                    columns: usize::from(!taps.is_empty()),
+                    column_bytes: 0,
+                    slabs: taps.slabs,
+                    slab_bytes: taps.slab_bytes,
+                    rows: taps.rows,
+                    row_bytes: taps.row_bytes,
+                },
+                outer,
+                outer_in,
+                outer_out,
+                len,
+                divisors: core::ptr::null(),
+                word_bytes: 0,
+                lane_bytes: 0,
+                chunk: None,
+                readable: io.src_end,
+                writable: dst,
+            };
+            // SAFETY: rows of the window in columns of the input, and a scratch row of the tile.
+            met |= unsafe { twin.leaves.down.call(&twin.constants, &fold) };
+        }
+        met
+    }
+
+    /// Folds the columns of the windows in scratch rows, and stores the outputs.
+    ///
+    /// # Safety
+    /// As for `tile`.
+    unsafe fn across(&self, core: &Core, twin: &Twin, io: &Io, tile: &Tile, scratch: *mut u8) {
+        let layer = &core.layer;
+        let [depth, height, width] = &layer.geometry.axes;
+        let (facts, at) = (core.facts(), &tile.at);
+        let (divisors, pixel_out) = (&core.divisors, layer.places.output.pixel);
+        let pixel = tile.len * facts.lane;
+        // Of a window: where its columns begin, how many, and how many bytes apart.
+        let mut window = Window { begin: 0, columns: width.kernel, step: width.dilation.wrapping_mul(pixel) };
+        if self.long[1] {
+            // SAFETY: the tile's scratch rows, and for sums as many behind them.
+            window = unsafe { self.double(twin, tile, scratch, facts) };
+        }
+        let mut block = Block::new();
+        for row in 0..tile.rows {
+            let class = divisors.factor(depth, at.z).saturating_mul(divisors.factor(height, at.y + row));
+            let dst = tile.dst.wrapping_add(tile.row_out.wrapping_mul(row));
+            // A register may be stored over the end of its outputs where the run writes again later: not behind a part of the inner
+            // elements, and not over the next row of the band, where an earlier tile may have been.
+            let row_end = dst.wrapping_add(layer.geometry.row_len() * facts.memory);
+            let writable = match layer.end(io, at, at.y + row, dst, facts.memory) {
+                _ if tile.len < layer.geometry.inner => dst,
+                end if tile.outputs.start > 0 && row + 1 < tile.rows => end.min(row_end),
+                end => end,
+            };
+            let mut x = tile.outputs.start;
+            while x < tile.outputs.end {
+                let OutputRun { len, taps } = run_from(width, x, tile.outputs.end);
+                // Where nothing is divided by, padding is identities.
+                let at_end = self.ends.as_ref().and_then(|ends| ends.words(class, x, tile.outputs.end));
+                let n = match at_end {
+                    Some((_, n)) => n,
+                    None if width.slides() && divisors.are_equal() => tile.outputs.end - x,
+                    None => len,
+                };
+                let divisor = class.saturating_mul(divisors.factor(width, x));
+                let from = (first_tap(width, x) - first_tap(width, tile.outputs.start)) as usize;
+                let mut fold = Fold {
+                    src: scratch.wrapping_add(row * self.pitch + from * pixel + window.begin),
+                    dst: dst.wrapping_add((x * pixel_out + tile.channel) * facts.memory),
+                    taps: Taps { columns: window.columns, column_bytes: window.step, ..Taps::ONE },
+                    outer: 1,
+                    outer_in: 0,
+                    outer_out: 0,
+                    len: tile.len,
+                    divisors: divisors.words(twin.leaves, &twin.constants, divisor, &mut block),
+                    word_bytes: facts.register(),
+                    lane_bytes: 0,
+                    chunk: None,
+                    readable: core::ptr::null(),
+                    writable,
+                };
+                if let (Some(ends), Some((words, _))) = (&self.ends, at_end) {
+                    (fold.divisors, fold.word_bytes, fold.lane_bytes) = (words, ends.pitch, facts.lane);
+                }
+                if !width.slides() {
+                    fold.taps.columns = taps.count;
+                }
+                if n > 1 && width.stride == 1 && pixel_out == tile.len {
+                    fold.len = n * tile.len;
+                } else if n > 1
+                    && let Some(compaction) = &self.compaction
+                {
+                    fold.len = n * tile.len;
+                    fold.chunk = Some(compaction.chunk(fold.len));
+                } else {
+                    fold.outer = n;
+                    fold.outer_in = width.stride.wrapping_mul(pixel);
+                    fold.outer_out = pixel_out * facts.memory;
+                }
+                // SAFETY: the windows' columns in a scratch row, and outputs of the tile.
+                unsafe { twin.leaves.across.call(&twin.constants, &fold) };
+                x += n;
+            }
+        }
+    }
+
+    /// Folds along the scratch rows by doubling: after half as many passes as the kernel has binary digits, which fold four elements
+    /// each, every element is the fold of a power of two of elements from itself on.
+    ///
+    /// An operation that may count a tap twice covers the window by two overlapping powers. A sum adds up the powers of the
+    /// kernel's binary digits, the smallest first and from left to right: all but the highest in the second area, in the passes
+    /// that make the next ones.
+    ///
+    /// # Safety
+    /// As for `tile`.
+    unsafe fn double(&self, twin: &Twin, tile: &Tile, scratch: *mut u8, facts: &Facts) -> Window {
+        let area = self.rows * self.pitch;
+        let step = tile.len * tile.dilation;
+        let (mut power, mut done) = (1, 0);
+        let stage = |digit: usize, power: usize, by: usize, done: usize| {
+            let stage = Stage {
+                rows: scratch,
+                sums: scratch.wrapping_add(if facts.idempotent { 0 } else { area }),
+                len: self.lanes,
+                outer: tile.rows,
+                pitch: self.pitch,
+                digit,
+                done: done * step,
+                shift: power * step,
+                by,
+            };
+            // SAFETY: both areas hold the tile's rows, and what a pass reads is part of a window.
+            unsafe { twin.leaves.stage.call(&twin.constants, &stage) };
+        };
+        let taps = tile.kernel;
+        while 4 * power <= taps {
+            let digit = if facts.idempotent { 0 } else { taps / power % 4 };
+            stage(digit, power, 4, done);
+            done += digit * power;
+            power *= 4;
+        }
+        if taps / power >= 2 {
+            let digit = usize::from(!facts.idempotent && taps / power == 3);
+            stage(digit, power, 2, done);
+            done += digit * power;
+            power *= 2;
+        }
+        let bytes = step * facts.lane;
+        if facts.idempotent {
+            let rest = taps - power;
+            Window { begin: 0, columns: if rest == 0 { 1 } else { 2 }, step: rest * bytes }
+        } else if done == 0 {
+            Window { begin: 0, columns: 1, step: 0 }
+        } else {
+            // The highest power is left, beside the sums of the others.
+            Window { begin: area, columns: 2, step: (done * bytes).wrapping_sub(area) }
+        }
+    }
+}
+
+/// The columns of a window in its scratch row.
+struct Window {
+    begin: usize,
+    columns: usize,
+    step: usize,
+}
+
+/// Outputs that are computed together.
+struct Tile {
+    at: Position,
+    rows: usize,
+    outputs: Range<usize>,
+    /// The first inner element, and how many.
+    channel: usize,
+    len: usize,
+    /// Where the first output row begins, and bytes to the next.
+    dst: *mut u8,
+    row_out: usize,
+    kernel: usize,
+    dilation: usize,
+}
+
+/// Columns that so many neighbouring outputs span. (Windows that follow a rule of their own are as long as the longest.)
+fn span(width: &Axis, outputs: usize) -> usize {
+    if width.slides() {
+        (outputs - 1).saturating_mul(width.stride).saturating_add(width.span())
+    } else {
+        // So many windows of an adaptive axis reach over at most so many columns.
+        (outputs.saturating_mul(width.input) / width.output).saturating_add(2).min(width.input)
+    }
+}
+
+/// Where the first tap of an output is, counted from the first column of the input.
+fn first_tap(width: &Axis, o: usize) -> isize {
+    if width.slides() { (o * width.stride) as isize - width.begin as isize } else { width.taps(o).start as isize }
+}
+
+/// Where the taps of an output end, likewise.
+fn end_tap(width: &Axis, o: usize) -> isize {
+    if width.slides() {
+        first_tap(width, o) + width.span() as isize
+    } else {
+        let taps = width.taps(o);
+        (taps.start + taps.count) as isize
+    }
+}
+
+impl Driver for Bands {
+    fn name(&self) -> &'static str {
+        "bands"
+    }
+
+    unsafe fn run(&self, core: &Core, io: &Io, rows: Range<usize>) {
+        let layer = &core.layer;
+        let geometry = &layer.geometry;
+        let [_, height, width] = &geometry.axes;
+        let mut scratch = Scratch::new();
+        let scratch = scratch.start();
+        let mut caution = Caution::default();
+        let mut at = Position::of(geometry, rows.start);
+        let base = core.output_row(&at);
+        let mut left = rows.len();
+        while left > 0 {
+            let count = self.rows.min(left).min(height.output - at.y);
+            let dst = io.dst.wrapping_add(core.output_row(&at).wrapping_sub(base));
+            let mut x = 0;
+            while x < width.output {
+                let mut channel = 0;
+                loop {
+                    // The last block overlaps the one before, so that no register passes the end of a pixel.
+                    channel = channel.min(geometry.inner - self.inner);
+                    let tile = Tile {
+                        at,
+                        rows: count,
+                        outputs: x..(x + self.outputs).min(width.output),
+                        channel,
+                        len: self.inner,
+                        dst,
+                        row_out: layer.places.output.row.wrapping_mul(core.facts().memory),
+                        kernel: width.kernel,
+                        dilation: width.dilation,
+                    };
+                    // SAFETY: a tile of the run, which fits the scratch.
+                    caution.run(core, |twin| unsafe { self.tile(core, twin, io, &tile, scratch) });
+                    channel += self.inner;
+                    if channel >= geometry.inner {
+                        break;
+                    }
+                }
+                x += self.outputs;
+            }
+            at.advance(geometry, count);
+            left -= count;
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.compaction.as_ref().map_or(0, Compaction::bytes) + self.ends.as_ref().map_or(0, Ends::bytes)
+    }
+}
