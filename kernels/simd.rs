@@ -1,17 +1,17 @@
 //! The traits: read this first.
 //!
-//! A kernel is `tier + element + operation + walk`, each written once, and only `table.rs` puts them together:
+//! A kernel is `tier + element + operation + leaf`, each written once, and only `table.rs` puts them together:
 //!
 //! - a **tier** is a token, [`Simd`], that exists only on a CPU that can run it;
 //! - a **lane** type is what one lane of a vector holds while windows are folded, [`Lanes`]; it may differ from the
 //!   element in memory: an average of `u8` folds in `u16` lanes, a maximum of `f16` in ordered `i16` keys;
 //! - an **operation**, [`LaneOp`], loads elements into lanes, joins two vectors, and finishes a folded window;
-//! - a **walk** (`walk/`) visits the windows. It knows where they are and nothing else.
+//! - a **leaf** (`leaf/`) is an inner loop over registers. Which windows it serves its driver knows (`driver/`), and it alone.
 //!
 //! Every lane holds another output, so the order in which a window is folded never depends on the vector's width, and
-//! every tier gives the same bits by construction. The one exception is stated in `walk/global.rs`.
+//! every tier gives the same bits by construction. The one exception is stated in `leaf/lanes16.rs`.
 //!
-//! Every method of these traits must be inlined into the walk that calls it, up to the one `#[target_feature]`
+//! Every method of these traits must be inlined into the leaf that calls it, up to the one `#[target_feature]`
 //! function that [`Simd::vectorize`] enters: a call that survives costs five times the kernel's time. That is why all
 //! are `#[inline(always)]`, and why `scripts/codegen` looks for such calls.
 
@@ -88,7 +88,7 @@ pub(crate) const fn dealt(lanes: usize) -> usize {
     if lanes < VIRTUAL { VIRTUAL / lanes } else { 1 }
 }
 
-/// An array of as many vectors as hold the virtual lanes. As a type of the tier's, not a number that a walk is compiled for: so that
+/// An array of as many vectors as hold the virtual lanes. As a type of the tier's, not a number that a leaf is compiled for: so that
 /// nothing is compiled for the numbers of other tiers.
 pub(crate) trait Dealt<V>: Copy {
     const LEN: usize;
@@ -119,7 +119,7 @@ pub(crate) trait Lanes<A: Lane>: Simd {
     type M: Copy + Send + Sync + 'static;
     /// Lanes of a vector.
     const N: usize;
-    /// The vectors that the elements of a run are dealt to: see `walk/global.rs`.
+    /// The vectors that the elements of a run are dealt to: see `leaf/lanes16.rs`.
     type Dealt: Dealt<Self::V>;
 
     fn splat(self, x: A) -> Self::V;
@@ -446,7 +446,7 @@ pub(crate) trait Widen<T: bytemuck::Pod, A: Lane>: Tables<A> {
 
 /// An operation, with no opinion on where the window is.
 ///
-/// A walk folds each window in the order of the contract, column by column and each column in scan order, with
+/// A leaf folds each window in the order of the contract, column by column and each column in scan order, with
 /// [`LaneOp::join`]; taps outside the input are [`LaneOp::fill`], the identity of `join`, so that no edge needs a code of
 /// its own. The accumulator is an ordinary vector of lanes, so it can wait in a scratch row between two passes.
 pub(crate) trait LaneOp<A: Lane, S: Lanes<A>>: Copy + Send + Sync + 'static {

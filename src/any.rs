@@ -229,7 +229,7 @@ impl AnyPlan {
         self.plan.tier()
     }
 
-    /// The walk that visits the windows: see [`Plan::kernel`].
+    /// The driver that visits the windows: see [`Plan::kernel`].
     pub fn kernel(&self) -> &'static str {
         self.plan.kernel()
     }

@@ -560,7 +560,7 @@ impl<T> Shared<T> {
 
 impl<T: Element> fmt::Display for Plan<T> {
     /// `max f32 nchw 3x3/2+1 → rows, avx2`: operation, element, layout, kernel, then `/stride`, `*dilation`, `+padding`
-    /// where they are not the default (`+begin:end` where the two differ), the walk and the tier.
+    /// where they are not the default (`+begin:end` where the two differ), the driver and the tier.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.shared.about().describe(f, T::NAME)
     }

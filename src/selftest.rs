@@ -35,7 +35,7 @@ impl Digest {
 /// machine gives the bits that this version of the crate promises. One digest for each element type; takes about a tenth of a
 /// second and a few hundred kilobytes.
 ///
-/// The layers cover every operation, layout and walk (but the one for spans of thousands of elements), over numbers of like size, edges of the type and random bits.
+/// The layers cover every operation, layout and driver, over numbers of like size, edges of the type and random bits.
 /// A digest that differs means that the CPU, the compiler or the calling thread's floating-point state is not what the crate
 /// counts on.
 ///
@@ -384,7 +384,7 @@ impl Layer {
     }
 }
 
-/// Every walk, with the windows that each has loops of its own for; rows that are shorter and longer than the widest
+/// Every driver, with the windows that each has loops of its own for; rows that are shorter and longer than the widest
 /// vectors, of 64 lanes, and no multiple of them.
 static LAYERS: &[Layer] = {
     const PLANAR: Layout = Layout::Nchw;

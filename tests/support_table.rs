@@ -40,7 +40,7 @@ const ROWS: [(&str, &[Plans], Code); 9] = [
     (
         "adaptive max (with indices) and average",
         &[adaptive_max, adaptive_average],
-        Code::Safe("kernels where the output divides the input, else portable code"),
+        Code::Safe("kernels; with indices, where the output does not divide the input, portable code"),
     ),
     ("fractional max, with indices", &[fractional], Code::Safe("portable code")),
     ("max unpooling", &[unpool], Code::Safe("portable code")),

@@ -732,7 +732,7 @@ lanepool_status lanepool_plan_describe(const lanepool_plan *plan,
                                        struct lanepool_text *text);
 
 /**
- * Writes the name of the walk that visits a plan's windows, such as "rows". Null for `text` is an error.
+ * Writes the name of the driver that visits a plan's windows, such as "rows". Null for `text` is an error.
  */
 lanepool_status lanepool_plan_kernel(const lanepool_plan *plan, struct lanepool_text *text);
 

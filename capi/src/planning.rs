@@ -118,7 +118,7 @@ pub unsafe extern "C" fn lanepool_plan_describe(
     unsafe { tell(text, || Ok(&*lanepool_plan::look(plan)?.facts.description)) }
 }
 
-/// Writes the name of the walk that visits a plan's windows, such as "rows". Null for `text` is an error.
+/// Writes the name of the driver that visits a plan's windows, such as "rows". Null for `text` is an error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lanepool_plan_kernel(plan: *const lanepool_plan, text: *mut lanepool_text) -> lanepool_status {
     // SAFETY: promise 3 for `plan`, promise 1 for `text`.

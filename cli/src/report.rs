@@ -37,7 +37,7 @@ pub fn table<'a>(rows: impl IntoIterator<Item = (&'a Layer, &'a [Measurement])>)
         "shape and window",
         "tier",
         "threads",
-        "walk",
+        "driver",
         "time",
         "GB/s",
         "× bound",

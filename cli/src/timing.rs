@@ -68,7 +68,7 @@ pub struct Measurement {
     pub tier: Tier,
     /// Threads that the kernel ran on. The bound is always one thread's.
     pub threads: usize,
-    /// The walk of the plan.
+    /// The driver of the plan.
     pub kernel: &'static str,
     /// Medians of the samples, for one call.
     pub kernel_ns: f64,

@@ -1,4 +1,4 @@
-//! The scalar tier: a vector is one element. The plainest reading of every walk, and the reference of every other tier.
+//! The scalar tier: a vector is one element. The plainest reading of every leaf, and the reference of every other tier.
 
 use crate::kernels::simd::{Adds, Floats, Integers16, Integers32, Integers64, Lanes, Tables, Widen, dealt};
 use crate::kernels::token::Scalar;

@@ -1,4 +1,4 @@
-//! A walk over windows of any lengths. It folds each column of a window in scan order and then the columns from left to right,
+//! A loop nest over windows of any lengths. It folds each column of a window in scan order and then the columns from left to right,
 //! which is the order of the contract.
 //!
 //! ```text
