@@ -212,7 +212,7 @@ pub(crate) trait Lanes<A: Lane>: Simd {
     fn max(self, a: Self::V, b: Self::V) -> Self::V;
 
     /// The smaller, likewise.
-    #[cfg_attr(not(feature = "half"), allow(dead_code))]
+    #[cfg_attr(not(feature = "half"), allow(dead_code, reason = "for the ordered keys of 16-bit floats"))]
     fn min(self, a: Self::V, b: Self::V) -> Self::V;
 
     /// Where `a` is the larger; nowhere where either is NaN.
@@ -324,7 +324,7 @@ pub(crate) trait Integers16: Adds<i16> {
     fn and(self, a: Self::V, b: Self::V) -> Self::V;
 
     /// `a`, with the bits flipped that are set in both `b` and `c`.
-    #[cfg_attr(not(feature = "half"), allow(dead_code))]
+    #[cfg_attr(not(feature = "half"), allow(dead_code, reason = "for the ordered keys of 16-bit floats"))]
     #[inline(always)]
     fn flip(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
         self.xor(a, self.and(b, c))
