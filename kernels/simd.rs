@@ -157,6 +157,7 @@ pub(crate) trait Lanes<A: Lane>: Simd {
     ///
     /// # Safety
     /// `p .. p + readable` is readable, and `n` is at most `N` and `readable`.
+    #[cfg_attr(not(any(lanepool_x86, lanepool_neon)), allow(dead_code, reason = "for tiers of intrinsics"))]
     #[inline(always)]
     unsafe fn load_part(self, p: *const A, n: usize, readable: usize, fill: A) -> Self::V {
         // SAFETY: by this function's contract.
