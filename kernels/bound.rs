@@ -77,7 +77,8 @@ impl<T> Bound<T> {
         self.run_over(src, dst.as_mut_ptr_range(), dst.len(), rows, 1)
     }
 
-    /// The same on the threads of the calling thread's pool, each long row in up to `pieces` pieces where the driver can do that.
+    /// The same on the threads of the calling thread's pool, each long row in up to `pieces` pieces where the driver
+    /// can do that.
     #[cfg(feature = "rayon")]
     pub(crate) fn run_shared(&self, src: &[T], dst: &mut [T], rows: Range<usize>, pieces: usize) -> Option<()> {
         self.run_over(src, dst.as_mut_ptr_range(), dst.len(), rows, pieces)

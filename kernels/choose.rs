@@ -1,7 +1,7 @@
 //! Which driver visits the windows of a layer: an ordered list, of which the first that accepts wins.
 //!
-//! The choice may depend on everything that is known: it decides speed and no bit of a result, since the order of a sum is the
-//! layer's own (`src/order.rs`), and each driver keeps it or declines.
+//! The choice may depend on everything that is known: it decides speed and no bit of a result, since the order of a sum
+//! is the layer's own (`src/order.rs`), and each driver keeps it or declines.
 
 use alloc::boxed::Box;
 
@@ -103,8 +103,8 @@ fn has_small_planes(core: &Core) -> bool {
     depth.kernel > 1 || height.kernel > 1 || row_bytes <= 512
 }
 
-/// Rows of a few registers at most, of which one or two hold many windows, and windows of few taps, or of many where bands of rows
-/// would be shorter than what is done for each.
+/// Rows of a few registers at most, of which one or two hold many windows, and windows of few taps, or of many where
+/// bands of rows would be shorter than what is done for each.
 fn has_short_rows(core: &Core) -> bool {
     let (facts, geometry) = (core.facts(), &core.layer.geometry);
     let [depth, height, width] = &geometry.axes;

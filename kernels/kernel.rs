@@ -21,8 +21,8 @@ pub(crate) struct Kernel {
 }
 
 impl Kernel {
-    /// An operation on a layer, by the first driver that takes it, or by the one of this name if it does. What depends on the lane
-    /// operation's type is this little, and its leaves.
+    /// An operation on a layer, by the first driver that takes it, or by the one of this name if it does. What depends
+    /// on the lane operation's type is this little, and its leaves.
     pub(crate) fn new<A: Lane, S: Tables<A>, O: LaneOp<A, S>>(
         _token: S,
         op: O,

@@ -7,8 +7,8 @@ use std::sync::{Mutex, PoisonError};
 
 use alloc::collections::BTreeMap;
 
-/// A tier's token and an element in memory, as the compiler names their types, and between them the driver's name. (f16 and bf16
-/// share kernels, which see `i16`.)
+/// A tier's token and an element in memory, as the compiler names their types, and between them the driver's name. (f16
+/// and bf16 share kernels, which see `i16`.)
 pub type Types = [&'static str; 3];
 
 /// Off until it is asked for: a note allocates, and runs do not.

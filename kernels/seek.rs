@@ -1,7 +1,7 @@
 //! Maxima with where they are: which taps the lanes of a register share, and what their numbers mean to the caller.
 //!
-//! `leaf/seek.rs` keeps, beside the best element of each lane, the number of its tap. What a number means, an offset in the plane
-//! or the tensor, is linear in the tap's coordinates: a table. Compiled once for all elements and tiers.
+//! `leaf/seek.rs` keeps, beside the best element of each lane, the number of its tap. What a number means, an offset in
+//! the plane or the tensor, is linear in the tap's coordinates: a table. Compiled once for all elements and tiers.
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -152,8 +152,8 @@ impl Finder {
     }
 
     /// # Safety
-    /// `io.src .. io.src_end` is the whole input, from its first element to its last; the output of `rows`, which end at or before
-    /// the layer's, begins at `indices` and, where values are wanted, at `io.dst`.
+    /// `io.src .. io.src_end` is the whole input, from its first element to its last; the output of `rows`, which end
+    /// at or before the layer's, begins at `indices` and, where values are wanted, at `io.dst`.
     pub(crate) unsafe fn run(&self, io: &Io, wants_values: bool, indices: Indices, rows: Range<usize>) {
         #[cfg(feature = "count-runs")]
         super::runs::note([self.types[0], "seek", self.types[1]]);
@@ -176,8 +176,8 @@ impl Finder {
         }
     }
 
-    /// A row whose lanes are neighbouring outputs. Outputs whose windows padding cuts have taps of their own and are found one
-    /// by one.
+    /// A row whose lanes are neighbouring outputs. Outputs whose windows padding cuts have taps of their own and are
+    /// found one by one.
     ///
     /// # Safety
     /// As for `run`, of the row at `at`.
@@ -191,7 +191,8 @@ impl Finder {
         while x < width.output {
             let left = if whole.contains(&x) { whole.end - x } else { 1 };
             let n = left.min(self.lanes);
-            // SAFETY: the windows of `n` outputs from `x` on have the same taps: one window, or windows that are not cut.
+            // SAFETY: the windows of `n` outputs from `x` on have the same taps: one window, or windows that are not
+            // cut.
             unsafe { self.find(io, at, row, (x, 0), n, x * pixel, pixel, step) };
             x += n;
         }
@@ -214,8 +215,8 @@ impl Finder {
         }
     }
 
-    /// `n` lanes from output `x`, inner element `c` on, whose windows have the same taps: their outputs lie from `to` on, `apart`
-    /// elements apart, and the indices of their first taps are `step` apart.
+    /// `n` lanes from output `x`, inner element `c` on, whose windows have the same taps: their outputs lie from `to`
+    /// on, `apart` elements apart, and the indices of their first taps are `step` apart.
     ///
     /// # Safety
     /// As for `run`: outputs of the row at `at`.

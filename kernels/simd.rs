@@ -6,7 +6,8 @@
 //! - a **lane** type is what one lane of a vector holds while windows are folded, [`Lanes`]; it may differ from the
 //!   element in memory: an average of `u8` folds in `u16` lanes, a maximum of `f16` in ordered `i16` keys;
 //! - an **operation**, [`LaneOp`], loads elements into lanes, joins two vectors, and finishes a folded window;
-//! - a **leaf** (`leaf/`) is an inner loop over registers. Which windows it serves its driver knows (`driver/`), and it alone.
+//! - a **leaf** (`leaf/`) is an inner loop over registers. Which windows it serves its driver knows (`driver/`), and it
+//!   alone.
 //!
 //! Every lane holds another output, so the order in which a window is folded never depends on the vector's width, and
 //! every tier gives the same bits by construction. The one exception is stated in `leaf/lanes16.rs`.
@@ -19,7 +20,8 @@
 /// `token.rs` alone, after it has checked every feature that the tier's functions enable; or, where
 /// a token cannot be handed on, by [`Simd::assume`].
 pub(crate) trait Simd: Copy + Send + Sync + 'static {
-    /// Whether leaves fold several registers side by side. Not where a vector is many instructions: there it is code and no speed.
+    /// Whether leaves fold several registers side by side. Not where a vector is many instructions: there it is code
+    /// and no speed.
     const BLOCKS: bool = true;
 
     /// Whether the tier has the leaves of the drivers that are for speed alone.
@@ -53,8 +55,8 @@ impl Lane for i64 {}
 /// The longest vector of any tier, in lanes: the size of a stack buffer that holds one.
 pub(crate) const MOST_LANES: usize = 64;
 
-/// Copies the first `n` of a vector's `most` elements: two moves that overlap, of the largest size that fits. Not inlined: it
-/// serves the ends of runs alone, and in every leaf it would be most of the code.
+/// Copies the first `n` of a vector's `most` elements: two moves that overlap, of the largest size that fits. Not
+/// inlined: it serves the ends of runs alone, and in every leaf it would be most of the code.
 ///
 /// # Safety
 /// `n <= most` elements, of 64 bytes together at most, can be read at `from` and written at `to`, and they do not overlap.
@@ -88,8 +90,8 @@ pub(crate) const fn dealt(lanes: usize) -> usize {
     if lanes < VIRTUAL { VIRTUAL / lanes } else { 1 }
 }
 
-/// An array of as many vectors as hold the virtual lanes. As a type of the tier's, not a number that a leaf is compiled for: so that
-/// nothing is compiled for the numbers of other tiers.
+/// An array of as many vectors as hold the virtual lanes. As a type of the tier's, not a number that a leaf is compiled
+/// for: so that nothing is compiled for the numbers of other tiers.
 pub(crate) trait Dealt<V>: Copy {
     const LEN: usize;
     fn splat(v: V) -> Self;
@@ -448,8 +450,8 @@ pub(crate) trait Widen<T: bytemuck::Pod, A: Lane>: Tables<A> {
 /// An operation, with no opinion on where the window is.
 ///
 /// A leaf folds each window in the order of the contract, column by column and each column in scan order, with
-/// [`LaneOp::join`]; taps outside the input are [`LaneOp::fill`], the identity of `join`, so that no edge needs a code of
-/// its own. The accumulator is an ordinary vector of lanes, so it can wait in a scratch row between two passes.
+/// [`LaneOp::join`]; taps outside the input are [`LaneOp::fill`], the identity of `join`, so that no edge needs a code
+/// of its own. The accumulator is an ordinary vector of lanes, so it can wait in a scratch row between two passes.
 pub(crate) trait LaneOp<A: Lane, S: Lanes<A>>: Copy + Send + Sync + 'static {
     /// The element in memory.
     type T: bytemuck::Pod + Send + Sync;
@@ -462,14 +464,15 @@ pub(crate) trait LaneOp<A: Lane, S: Lanes<A>>: Copy + Send + Sync + 'static {
     /// Whether it has the leaves of the drivers that are for speed alone. Others run through the general ones.
     const TABLED: bool = Self::FUSED;
 
-    /// Whether it has leaves without tables for windows of two and three columns: a fused operation, and its careful twin.
+    /// Whether it has leaves without tables for windows of two and three columns: a fused operation, and its careful
+    /// twin.
     const SHIFTED: bool = Self::FUSED;
 
     /// Whether loading and storing takes so long that what is loaded several times should wait in lanes.
     const CONVERTS: bool = false;
 
-    /// Whether it has fused leaves, with loops of constant length for the most common windows: for operations that a measurement
-    /// asked for. Others run through the general leaves.
+    /// Whether it has fused leaves, with loops of constant length for the most common windows: for operations that a
+    /// measurement asked for. Others run through the general leaves.
     const FUSED: bool = false;
 
     /// Whether it has loops for the most common windows along a row of pixels, and several registers side by side.
@@ -550,8 +553,8 @@ pub(crate) trait LaneOp<A: Lane, S: Lanes<A>>: Copy + Send + Sync + 'static {
     /// `p .. p + n` is writable and `n <= N`.
     unsafe fn store_first(self, s: S, p: *mut Self::T, n: usize, v: S::V);
 
-    /// Stores the lower half of a vector's lanes at `p` and the upper half `apart` elements on, in this order: for tables that put
-    /// out halves, see [`Tables::HALVES`].
+    /// Stores the lower half of a vector's lanes at `p` and the upper half `apart` elements on, in this order: for
+    /// tables that put out halves, see [`Tables::HALVES`].
     ///
     /// # Safety
     /// `p .. p + N/2`, and as much `apart` elements on, is writable.
@@ -566,9 +569,9 @@ pub(crate) trait LaneOp<A: Lane, S: Lanes<A>>: Copy + Send + Sync + 'static {
         }
     }
 
-    /// Whether inputs must be watched: `join` is only right while [`LaneOp::dirty`] has not become true, and a tile that
-    /// became dirty is done again by [`LaneOp::careful`]. It keeps NaN out of the hot loops: one compare for two fresh
-    /// vectors instead of two instructions for every tap.
+    /// Whether inputs must be watched: `join` is only right while [`LaneOp::dirty`] has not become true, and a tile
+    /// that became dirty is done again by [`LaneOp::careful`]. It keeps NaN out of the hot loops: one compare for two
+    /// fresh vectors instead of two instructions for every tap.
     const WATCH: bool = false;
     /// What watching remembers.
     type Flag: Copy;

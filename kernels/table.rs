@@ -65,9 +65,9 @@ pub type Clamp<T> = Box<dyn Fn(&mut [T]) + Send + Sync>;
 
 /// Elements that have kernels. Sealed: implemented below.
 ///
-/// A kernel is bound by the operation's own function, so that a program which plans maxima alone has no other leaves. `None` where
-/// this build has no kernels for the tier, no lane holds the sums, the operation is none of this element or not the function's own,
-/// or the driver that was asked for declines.
+/// A kernel is bound by the operation's own function, so that a program which plans maxima alone has no other leaves.
+/// `None` where this build has no kernels for the tier, no lane holds the sums, the operation is none of this element
+/// or not the function's own, or the driver that was asked for declines.
 pub trait Pooled: Sized {
     #[doc(hidden)]
     fn bind_max(tier: Tier, operation: Operation, layer: &Layer, driver: Option<&str>) -> Option<Bound<Self>>;
@@ -393,8 +393,8 @@ macro_rules! means_of_words {
 
 means_of_words!(i8, u8, i16, u16);
 
-/// Integers: an extreme is the largest of lanes `$lane` after flipping bits, those of `$max` or `$min`. The maximum of `u8`,
-/// which quantised networks are full of, has leaves of its own, which flip nothing.
+/// Integers: an extreme is the largest of lanes `$lane` after flipping bits, those of `$max` or `$min`. The maximum of
+/// `u8`, which quantised networks are full of, has leaves of its own, which flip nothing.
 macro_rules! integers {
     ($($type:ty: max $max:expr, min $min:expr, find $seek:expr, in $lane:ty, mean by $mean:ident);+ $(;)?) => { $(
         impl Pooled for $type {

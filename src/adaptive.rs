@@ -85,8 +85,8 @@ pub struct AdaptiveMaxPool<T> {
 /// `3d`. The windows are those of [`AdaptiveMaxPool`].
 ///
 /// - **Divisor**: the elements of the window.
-/// - **Order**: that of [`AvgPool`], where no window is long: columns are summed one by one, each in scan order, and then added from
-///   left to right; a planar plane averaged whole in 16 partial sums; thousands of taps in blocks.
+/// - **Order**: that of [`AvgPool`], where no window is long: columns are summed one by one, each in scan order, and
+///   then added from left to right; a planar plane averaged whole in 16 partial sums; thousands of taps in blocks.
 /// - **Rounding**: once, at the end; integers by [`Rounding`].
 ///
 /// ```
@@ -293,7 +293,8 @@ impl<T: Element> AdaptiveAvgPool<T> {
     /// Checks the output's lengths against a tensor of shape `N, C, spatial…`, in any layout.
     ///
     /// # Errors
-    /// As for [`AdaptiveMaxPool::plan`]; [`Error::SumOverflow`]; those of [`QuantizedAvgPool`](crate::QuantizedAvgPool) where elements are quantised.
+    /// As for [`AdaptiveMaxPool::plan`]; [`Error::SumOverflow`]; those of [`QuantizedAvgPool`](crate::QuantizedAvgPool)
+    /// where elements are quantised.
     pub fn plan(&self, layout: Layout, shape: impl AsRef<[usize]>) -> Result<AdaptivePlan<T>> {
         self.plan_at(layout, shape.as_ref(), None)
     }

@@ -122,8 +122,8 @@ pub struct Axis {
 pub(crate) enum Windows {
     /// Output `o` has taps at `o·s − b + i·d`, for `i = 0..k`.
     Sliding,
-    /// Output `o` of `m` covers `[⌊o·n/m⌋, ⌈(o+1)·n/m⌉)`: see [`adaptive_window`]. The kernel is the longest window; stride and
-    /// dilation are 1, and there is no padding.
+    /// Output `o` of `m` covers
+    /// `[⌊o·n/m⌋, ⌈(o+1)·n/m⌉)`: see [`adaptive_window`]. The kernel is the longest window; stride and dilation are 1, and there is no padding.
     Adaptive,
 }
 
@@ -408,8 +408,8 @@ impl Geometry {
     }
 
     /// Whether some window may have no valid tap. Cheap, and true for some layers that have none.
-    /// Windows that follow from the lengths of input and output, of a layer whose lengths were validated. `outer` and `inner` are
-    /// those of its layout.
+    /// Windows that follow from the lengths of input and output, of a layer whose lengths were validated. `outer` and
+    /// `inner` are those of its layout.
     pub(crate) fn adaptive(
         lengths: [(usize, usize); MAX_RANK],
         (outer, inner): (usize, usize),

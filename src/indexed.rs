@@ -68,8 +68,8 @@ fn largest(kind: IndexKind, geometry: &Geometry) -> usize {
     places.saturating_sub(1)
 }
 
-/// Everything that is checked before a kernel is chosen: code that is compiled once, not for each element. `bytes` are those of an
-/// element or an index, the longer of the two: the slice of indices has a length in bytes too.
+/// Everything that is checked before a kernel is chosen: code that is compiled once, not for each element. `bytes` are
+/// those of an element or an index, the longer of the two: the slice of indices has a length in bytes too.
 fn check_layer(
     parts: &Parts<'_>,
     kind: IndexKind,
@@ -235,7 +235,8 @@ impl<T: Element, I: Index> IndexPlan<T, I> {
     }
 }
 
-/// The rows of the whole or of a task. The lengths are those of the input and the indices, and of the values if there are any.
+/// The rows of the whole or of a task. The lengths are those of the input and the indices, and of the values if there
+/// are any.
 fn check_part(
     output: &Output,
     need: usize,

@@ -1,11 +1,11 @@
 //! In which order the taps of a float's sum are added: data, from geometry and layout alone.
 //!
-//! Floating-point addition is not associative, so the order is part of every result. It is decided here, once, and asked by the
-//! drivers; it never depends on the tier, the element, the thread, the task or the position in the batch. Integers and extremes
-//! have the same result in any order.
+//! Floating-point addition is not associative, so the order is part of every result. It is decided here, once, and
+//! asked by the drivers; it never depends on the tier, the element, the thread, the task or the position in the batch.
+//! Integers and extremes have the same result in any order.
 //!
-//! A window is `K` columns (taps on the last spatial axis), each of `R` taps: its rows in every slab, in scan order. Taps
-//! outside the input are left out.
+//! A window is `K` columns (taps on the last spatial axis), each of `R` taps: its rows in every slab, in scan order.
+//! Taps outside the input are left out.
 //!
 //! | order | the sum | for |
 //! |---|---|---|
@@ -24,8 +24,8 @@ pub(crate) const LONG: usize = 8;
 /// The most terms that are added one after the other.
 pub(crate) const LONGEST_CHAIN: usize = 1 << 10;
 
-/// Columns of inner elements that the sums of a window with a long axis are made of, at most: two rows of them fit every driver's scratch, in the
-/// longest lanes.
+/// Columns of inner elements that the sums of a window with a long axis are made of, at most: two rows of them fit
+/// every driver's scratch, in the longest lanes.
 const MOST_SHARED: usize = 2900;
 
 /// The order of a layer's sums.
@@ -41,20 +41,20 @@ pub(crate) enum Order {
     Columns,
     /// Columns that are long down (`rows`), or rows of columns that are long across (`columns`), or both.
     ///
-    /// Down, rows are cut at multiples of the kernel, counted from the first padded row. Of a window, `m` is the cut that lies
-    /// in it or at its begin:
+    /// Down, rows are cut at multiples of the kernel, counted from the first padded row. Of a window, `m` is the cut
+    /// that lies in it or at its begin:
     /// ```text
     /// column = (x[m−1] + x[m−2] + … + x[first]) + (x[m] + x[m+1] + … + x[last])
     /// ```
-    /// Across, the kernel is a sum of powers of two. Its columns are taken in that many groups, the smallest power first, from
-    /// left to right; each group is a tree of pairs of neighbours, and the groups are added from left to right. (Columns in the
-    /// padding are zeros of the tree.)
+    /// Across, the kernel is a sum of powers of two. Its columns are taken in that many groups, the smallest power
+    /// first, from left to right; each group is a tree of pairs of neighbours, and the groups are added from left to
+    /// right. (Columns in the padding are zeros of the tree.)
     Long { rows: bool, columns: bool },
-    /// A plane is cut into blocks of 2¹⁴ elements. In each, element `i` is added to sum `i mod 16`; then neighbours are added,
-    /// `2i` with `2i + 1`, until one sum is left; then the blocks in the same way, an odd last one waiting.
+    /// A plane is cut into blocks of 2¹⁴ elements. In each, element `i` is added to sum `i mod 16`; then neighbours are
+    /// added, `2i` with `2i + 1`, until one sum is left; then the blocks in the same way, an odd last one waiting.
     Lanes16,
-    /// The taps in the order of `Columns`, cut into blocks of 256, each added one after the other; then neighbouring blocks,
-    /// `2i` with `2i + 1`, an odd last one waiting, until one is left.
+    /// The taps in the order of `Columns`, cut into blocks of 256, each added one after the other; then neighbouring
+    /// blocks, `2i` with `2i + 1`, an odd last one waiting, until one is left.
     Blocks,
 }
 

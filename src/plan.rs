@@ -30,8 +30,8 @@ pub(crate) fn clamp_between<T: Element>(bounds: Option<[f64; 2]>, tier: Tier) ->
     T::bind_clamp(tier, least, most).ok_or_else(|| no_kernel(tier, None)).map(Some)
 }
 
-/// Everything that is checked before a kernel is chosen: code that is compiled once, not for each element. Windows that were
-/// validated by another rule than a [`Window`](crate::geometry::Window)'s are given as a geometry.
+/// Everything that is checked before a kernel is chosen: code that is compiled once, not for each element. Windows that
+/// were validated by another rule than a [`Window`](crate::geometry::Window)'s are given as a geometry.
 fn check_layer(
     parts: &Parts<'_>,
     geometry: Option<Geometry>,
@@ -98,8 +98,8 @@ pub(crate) type Bind<T> = fn(Tier, Operation, &Layer, Option<&str>) -> Option<Bo
 
 /// Makes plans for one type of elements.
 ///
-/// It is implemented for each type by itself, so that what plans is compiled in this crate, once, and not again in every crate that
-/// asks for a plan.
+/// It is implemented for each type by itself, so that what plans is compiled in this crate, once, and not again in
+/// every crate that asks for a plan.
 pub trait Planned: Sized {
     #[doc(hidden)]
     fn plan(
@@ -504,8 +504,8 @@ impl<T> Plan<T> {
         size_of::<Shared<T>>().saturating_add(self.shared.kernel.bytes())
     }
 
-    /// The driver that visits the windows, as named in the folder `kernels/driver`: for logs and tests. It decides how fast the layer
-    /// is, and no bit of its result.
+    /// The driver that visits the windows, as named in the folder `kernels/driver`: for logs and tests. It decides how
+    /// fast the layer is, and no bit of its result.
     pub fn kernel(&self) -> &'static str {
         self.shared.kernel.driver()
     }

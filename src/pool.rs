@@ -105,16 +105,17 @@ pub type MinPool<T> = Pool<Min, T>;
 ///
 /// - **Divisor**: the number of valid taps, or with [`AvgPool::count_include_pad`] the taps inside the declared padding,
 ///   or [`AvgPool::divisor`]. A window without a valid tap averages to 0.
-/// - **Order**: a window's columns are summed one by one, each in scan order, and then added from left to right, but for three kinds
-///   of layers. A planar plane averaged whole is cut into blocks of 2¹⁴ elements; each is dealt to 16 partial sums (element `i` to
-///   sum `i mod 16`) of which neighbours are added until one is left: `2i` with `2i + 1`; then the blocks in the same way, an odd
-///   last one waiting. Windows of `k >= 8` taps on an axis that has several outputs share what they add: columns are grouped as the
-///   powers of two that `k` is made of, the smallest first and from left to right, each a tree of pairs; rows that move by 1
-///   without dilation are cut at multiples of `k` padded rows, summed backward up to the cut and forward from it. (Not where a
-///   window spans more than 2900 columns, the channels of up to 8 counted where they lie between columns.) What would else be a
-///   chain of more than 1024 additions is cut into blocks of 256 taps, of which neighbours are added until one is left. The
-///   order depends on the geometry and the layout, never on the tier, the thread or the position in the batch, so
-///   every tier gives the same bits.
+/// - **Order**: a window's columns are summed one by one, each in scan order, and then added from left to right, but
+///   for three kinds of layers. A planar plane averaged whole is cut into blocks of 2¹⁴ elements; each is dealt to 16
+///   partial sums (element `i` to sum `i mod 16`) of which neighbours are added until one is left: `2i` with `2i + 1`;
+///   then the blocks in the same way, an odd last one waiting. Windows of `k >= 8` taps on an axis that has several
+///   outputs share what they add: columns are grouped as the powers of two that `k` is made of, the smallest first and
+///   from left to right, each a tree of pairs; rows that move by 1 without dilation are cut at multiples of `k` padded
+///   rows, summed backward up to the cut and forward from it. (Not where a window spans more than 2900 columns, the
+///   channels of up to 8 counted where they lie between columns.) What would else be a chain of more than 1024
+///   additions is cut into blocks of 256 taps, of which neighbours are added until one is left. The order depends on
+///   the geometry and the layout, never on the tier, the thread or the position in the batch, so every tier gives the
+///   same bits.
 /// - **Precision**: `f64` is summed in `f64`; `f32`, `f16` and `bf16` in `f32`, and rounded once, at the end.
 /// - **Integers** are summed exactly, and the exact quotient is rounded once, see [`Rounding`], and cut to the type's range,
 ///   which only a divisor of the caller's can make it leave. A layer whose sums could leave 2⁶² is an
@@ -437,7 +438,8 @@ impl<O: PoolOperation, T> Pool<O, T> {
         self
     }
 
-    /// Runs by this driver, or makes [`Pool::plan`] fail where it does not take the layer: for tests, and no part of the interface.
+    /// Runs by this driver, or makes [`Pool::plan`] fail where it does not take the layer: for tests, and no part of
+    /// the interface.
     #[doc(hidden)]
     pub fn driver(mut self, name: &'static str) -> Self {
         self.driver = Some(name);

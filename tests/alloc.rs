@@ -115,8 +115,8 @@ fn relatives_do_not_allocate<T: Sample>(layer: &Layer, tier: Tier, rng: &mut Rng
     assert_eq!((made, result), (0, Ok(())), "{layer} as {finder:?}");
 }
 
-/// A plan is a kernel, a shape, what its clones share, its driver and what that has tabled: divisors, where lanes go, and masks by
-/// the column.
+/// A plan is a kernel, a shape, what its clones share, its driver and what that has tabled: divisors, where lanes go,
+/// and masks by the column.
 /// Lists that are sorted out before they are kept are few and short: an allocation or two.
 fn plan_allocates_little<T: Sample>() {
     let square = |op, k: usize, s: usize, p: usize| {

@@ -12,7 +12,8 @@ fn kernel(layer: &Layer, tier: Tier) -> &'static str {
     layer.plan::<f32>(Some(tier)).unwrap_or_else(|error| panic!("{layer}: {error}")).kernel()
 }
 
-/// Layers of well-known networks, and the driver that each gets: on tiers with vectors, on the portable one, on the scalar one.
+/// Layers of well-known networks, and the driver that each gets: on tiers with vectors, on the portable one, on the
+/// scalar one.
 #[test]
 fn known_layers() {
     let square = |layout, shape: &[usize], k: usize, s: usize, p: usize| {

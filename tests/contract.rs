@@ -147,9 +147,9 @@ fn the_environment_does_not_change_results() {
     assert_eq!(read.len(), 1, "{read:?}");
 }
 
-/// "The taps in the order of `Columns`, cut into blocks of 256, each added one after the other; then neighbouring blocks, `2i` with
-/// `2i + 1`, an odd last one waiting, until one is left": thousands of columns and thousands of rows, cut by padding at either end; and
-/// rows just short enough to share what they add.
+/// "The taps in the order of `Columns`, cut into blocks of 256, each added one after the other; then neighbouring
+/// blocks, `2i` with `2i + 1`, an odd last one waiting, until one is left": thousands of columns and thousands of rows,
+/// cut by padding at either end; and rows just short enough to share what they add.
 fn windows_of_thousands_of_taps<T: Sample>() {
     use oracle::Rule;
     let mut rng = Rng::named("thousands");

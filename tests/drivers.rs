@@ -1,9 +1,9 @@
 //! Each driver against the scalar tier: "the choice decides speed and no bit of a result".
 //!
-//! For every driver of the library and every tier, random layers of every element and operation are forced on the driver, and
-//! those that it takes must give the bytes that the default plan gives on the scalar tier: whole and in tasks, on packed tensors
-//! and on parts of larger ones, and without a byte beside the output. What a driver declines is counted, so that none passes by
-//! declining everything.
+//! For every driver of the library and every tier, random layers of every element and operation are forced on the
+//! driver, and those that it takes must give the bytes that the default plan gives on the scalar tier: whole and in
+//! tasks, on packed tensors and on parts of larger ones, and without a byte beside the output. What a driver declines
+//! is counted, so that none passes by declining everything.
 
 #[macro_use]
 mod common;
@@ -20,8 +20,8 @@ use lanepool::{Error, Layout, Plan, Tier, drivers};
 /// Layers of each element.
 const LAYERS: u64 = 300;
 
-/// Layers that a driver must take on each tier with vectors, of those of all elements. The rarest sort that a driver lives on is
-/// one layer in sixteen.
+/// Layers that a driver must take on each tier with vectors, of those of all elements. The rarest sort that a driver
+/// lives on is one layer in sixteen.
 const LEAST: usize = 20;
 
 /// Elements of an input, and taps of an output's window times outputs, at most: the scalar tier visits each.
@@ -230,12 +230,14 @@ fn a_driver_that_declines_is_an_error() {
     }
 }
 
-/// Those that the first test does not try by chance: rows that are long enough for several of a driver's tiles, and bands of them.
+/// Those that the first test does not try by chance: rows that are long enough for several of a driver's tiles, and
+/// bands of them.
 #[test]
 fn wide_layers() {
     let mut rng = Rng::named("wide");
     let layers = [
-        // Two tiles of a band of several rows, the last as narrow as an output: a register stored over its end is the next row's.
+        // Two tiles of a band of several rows, the last as narrow as an output: a register stored over its end is the
+        // next row's.
         Layer::new(Op::Avg, Layout::Nhwc, &[1, 16, 18, 18], &[10, 16])
             .stride(&[1, 2])
             .padding_unequal(&[9, 15], &[7, 2]),

@@ -70,8 +70,9 @@ fn extremes_are_the_same<T: Sample>() {
 }
 
 /// "An average or sum is computed in the calling thread's state, the same on every tier." Floats of like size, none
-/// of whose sums is zero or subnormal. Integers have no state: theirs, of any size, are those of the default one. (NEON's conversion to
-/// `f16` rounds as the thread does, others to the nearest: there only the states that flush are compared.)
+/// of whose sums is zero or subnormal. Integers have no state: theirs, of any size, are those of the default one.
+/// (NEON's conversion to `f16` rounds as the thread does, others to the nearest: there only the states that flush are
+/// compared.)
 fn averages_agree_in_every_state<T: Sample>() {
     let mut rng = Rng::named("host state");
     let one = T::seven()[5].bits();

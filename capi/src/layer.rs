@@ -246,7 +246,8 @@ fn values_wanted() -> Failure {
     Failure::new(LANEPOOL_UNSUPPORTED, "adaptive pooling gives indices together with its values, never alone")
 }
 
-/// Runs a plan, after a look at what it is given: whether it is one for the call, and each buffer as many elements as it needs.
+/// Runs a plan, after a look at what it is given: whether it is one for the call, and each buffer as many elements as
+/// it needs.
 pub(crate) fn run(layer: &dyn Layer, facts: &Facts, call: Call<'_>) -> Result<(), Failure> {
     check(facts, &call)?;
     Ok(layer.run(call)?)

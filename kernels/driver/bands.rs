@@ -149,7 +149,8 @@ impl Bands {
         let all = (last - first) as usize;
         let lanes = tile.len;
         let pixel = lanes * facts.lane;
-        // SAFETY: the scratch has `self.rows` rows of `self.pitch` bytes, which take the columns of a tile and registers behind.
+        // SAFETY: the scratch has `self.rows` rows of `self.pitch` bytes, which take the columns of a tile and
+        // registers behind.
         unsafe {
             for row in 0..tile.rows {
                 fill(scratch.add(row * self.pitch), &twin.fill, facts.lane, before * lanes);
@@ -161,8 +162,8 @@ impl Bands {
                     .wrapping_mul(facts.memory),
             );
             let met = self.down(core, twin, io, tile, src, scratch.add(before * pixel), inside);
-            // What is behind the row comes last: the last register of a row may have been stored over it. And a register more,
-            // which may be read.
+            // What is behind the row comes last: the last register of a row may have been stored over it. And a
+            // register more, which may be read.
             let used = (before + inside) * lanes;
             let behind = if self.long[1] { self.lanes - used } else { all * lanes - used } + facts.lanes;
             for row in 0..tile.rows {
@@ -282,8 +283,8 @@ impl Bands {
         for row in 0..tile.rows {
             let class = divisors.factor(depth, at.z).saturating_mul(divisors.factor(height, at.y + row));
             let dst = tile.dst.wrapping_add(tile.row_out.wrapping_mul(row));
-            // A register may be stored over the end of its outputs where the run writes again later: not behind a part of the inner
-            // elements, and not over the next row of the band, where an earlier tile may have been.
+            // A register may be stored over the end of its outputs where the run writes again later: not behind a part
+            // of the inner elements, and not over the next row of the band, where an earlier tile may have been.
             let row_end = dst.wrapping_add(layer.geometry.row_len() * facts.memory);
             let writable = match layer.end(io, at, at.y + row, dst, facts.memory) {
                 _ if tile.len < layer.geometry.inner => dst,
@@ -342,12 +343,12 @@ impl Bands {
         }
     }
 
-    /// Folds along the scratch rows by doubling: after half as many passes as the kernel has binary digits, which fold four elements
-    /// each, every element is the fold of a power of two of elements from itself on.
+    /// Folds along the scratch rows by doubling: after half as many passes as the kernel has binary digits, which fold
+    /// four elements each, every element is the fold of a power of two of elements from itself on.
     ///
-    /// An operation that may count a tap twice covers the window by two overlapping powers. A sum adds up the powers of the
-    /// kernel's binary digits, the smallest first and from left to right: all but the highest in the second area, in the passes
-    /// that make the next ones.
+    /// An operation that may count a tap twice covers the window by two overlapping powers. A sum adds up the powers of
+    /// the kernel's binary digits, the smallest first and from left to right: all but the highest in the second area,
+    /// in the passes that make the next ones.
     ///
     /// # Safety
     /// As for `tile`.
@@ -418,7 +419,8 @@ struct Tile {
     dilation: usize,
 }
 
-/// Columns that so many neighbouring outputs span. (Windows that follow a rule of their own are as long as the longest.)
+/// Columns that so many neighbouring outputs span. (Windows that follow a rule of their own are as long as the
+/// longest.)
 fn span(width: &Axis, outputs: usize) -> usize {
     if width.slides() {
         (outputs - 1).saturating_mul(width.stride).saturating_add(width.span())

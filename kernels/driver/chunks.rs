@@ -64,7 +64,8 @@ pub(crate) struct Chunks {
     /// The words of each chunk, or none where all outputs have the same divisor.
     divisors: Vec<Line>,
     divisor_bytes: usize,
-    /// Bytes that a program reads before its group and up to where, from the group's first byte on; and up to where it writes.
+    /// Bytes that a program reads before its group and up to where, from the group's first byte on; and up to where it
+    /// writes.
     before: usize,
     reach: usize,
     writes: usize,
@@ -116,8 +117,8 @@ impl Chunks {
         unsafe { leaf.call(&twin.constants, program) }
     }
 
-    /// Some planes, at most a group, through copies on the stack; of their output, from the first plane's first byte on, the
-    /// bytes `wanted` go to `dst`.
+    /// Some planes, at most a group, through copies on the stack; of their output, from the first plane's first byte
+    /// on, the bytes `wanted` go to `dst`.
     ///
     /// # Safety
     /// The planes are readable from `src` on, and `dst` is writable for so many bytes.
@@ -143,8 +144,8 @@ impl Chunks {
             .rposition(|part| part.dst != NONE && (part.dst as usize) < end)
             .map_or(0, |last| last + 1);
         let len = planes * self.plane_in;
-        // SAFETY: the planes, with what is read around a group, fit the input, and what is written for a group the output: the plan
-        // has seen to it.
+        // SAFETY: the planes, with what is read around a group, fit the input, and what is written for a group the
+        // output: the plan has seen to it.
         unsafe {
             input.write_bytes(0, self.before);
             core::ptr::copy_nonoverlapping(src, input.add(self.before), len);
@@ -178,8 +179,8 @@ impl Driver for Chunks {
             let src = io.src.wrapping_add(from);
             let dst = io.dst.wrapping_add((row - rows.start) * row_out);
             let planes = (rows.end - row) / self.rows;
-            // SAFETY: planes of the layer and their output. A group that is not copied reads nothing but the input and writes
-            // nothing but the run's output.
+            // SAFETY: planes of the layer and their output. A group that is not copied reads nothing but the input and
+            // writes nothing but the run's output.
             unsafe {
                 if skipped > 0 || planes == 0 {
                     let end = (skipped + rows.end - row).min(self.rows);

@@ -155,8 +155,8 @@ impl Driver for Columns {
                     _ if width.kernel == 2 && taps.slabs * taps.rows == 2 && !is_cut => leaves.apart22,
                     _ => leaves.apart,
                 };
-                // SAFETY: the rows of the windows of `count` output rows, whose columns outside the input the leaf leaves out, and
-                // these rows of the output. A pixel holds a register, as `new` found.
+                // SAFETY: the rows of the windows of `count` output rows, whose columns outside the input the leaf
+                // leaves out, and these rows of the output. A pixel holds a register, as `new` found.
                 unsafe { leaf.call(&twin.constants, &walk) }
             });
             at.advance(geometry, count);

@@ -91,8 +91,8 @@ impl Direct {
                 fold.outer_in = width.stride.wrapping_mul(pixel_in).wrapping_mul(facts.memory);
                 fold.outer_out = pixel_out * facts.memory;
             }
-            // SAFETY: every tap of the run's windows is one of the layer's, and its outputs are the row's; `words` and `chunk`
-            // give as many bytes as the leaves' own facts say.
+            // SAFETY: every tap of the run's windows is one of the layer's, and its outputs are the row's; `words` and
+            // `chunk` give as many bytes as the leaves' own facts say.
             met |= unsafe { leaf.call(&twin.constants, &fold) };
             x += n;
         }

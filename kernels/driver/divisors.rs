@@ -1,7 +1,7 @@
 //! What averages divide by.
 //!
-//! A divisor is a product over the axes, so it takes few values. Their words, each as a register of equal lanes, are tabled when
-//! planning; a layer that has too many makes the words of a divisor when it meets it.
+//! A divisor is a product over the axes, so it takes few values. Their words, each as a register of equal lanes, are
+//! tabled when planning; a layer that has too many makes the words of a divisor when it meets it.
 
 use alloc::vec::Vec;
 

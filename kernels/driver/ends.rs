@@ -1,4 +1,5 @@
-//! Divisors of the outputs at a row's ends, whose windows padding cuts: a lane each, so that they are one run and not one by one.
+//! Divisors of the outputs at a row's ends, whose windows padding cuts: a lane each, so that they are one run and not
+//! one by one.
 
 use alloc::vec::Vec;
 
@@ -16,7 +17,8 @@ pub(crate) struct Ends {
     inner: usize,
     /// Products of what depth and height contribute, sorted: a row has one of them.
     classes: Vec<usize>,
-    /// Bytes from a word to the next, and of all words of a class: first those of the head's lanes, then those of the tail's.
+    /// Bytes from a word to the next, and of all words of a class: first those of the head's lanes, then those of the
+    /// tail's.
     pub(crate) pitch: usize,
     each: usize,
     lane: usize,
@@ -77,8 +79,8 @@ impl Ends {
         Some(Self { head, tail, inner, classes, pitch, each, lane: facts.lane, table })
     }
 
-    /// The words of output `x` and of those of the same end that follow it, and how many these are up to output `end`. `None` where
-    /// it is in the middle of the row.
+    /// The words of output `x` and of those of the same end that follow it, and how many these are up to output `end`.
+    /// `None` where it is in the middle of the row.
     pub(crate) fn words(&self, class: usize, x: usize, end: usize) -> Option<(*const u8, usize)> {
         let (at, n) = if x < self.head {
             (x, self.head.min(end) - x)

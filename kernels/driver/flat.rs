@@ -7,8 +7,8 @@
 //! ```
 //!
 //! 1. Sums have one pass. A maximum of any length is some of three taps, each as far out as the last ones
-//!    reached and one more: after `n` passes a window has up to 2ⁿ − 1 taps to every side. What is outside is left out of
-//!    each pass, and so of the window. Between passes, a batch waits in scratch.
+//!    reached and one more: after `n` passes a window has up to 2ⁿ − 1 taps to every side. What is outside is left out
+//!    of each pass, and so of the window. Between passes, a batch waits in scratch.
 //! 2. Input and output have the same lengths, so a tap is the same distance away at every output, and a
 //!    plane of 7×7 costs what its elements cost. Masks for each phase are made when planning, as are
 //!    the divisors of a plane where they differ.
@@ -90,8 +90,8 @@ struct Pass {
     below: usize,
     left: usize,
     right: usize,
-    /// Lanes before a register that columns are folded from on, and lanes that must be readable before the first register and
-    /// behind the last one.
+    /// Lanes before a register that columns are folded from on, and lanes that must be readable before the first
+    /// register and behind the last one.
     lead: usize,
     before: usize,
     after: usize,
@@ -259,8 +259,8 @@ impl Masks<'_> {
     }
 }
 
-/// How far the taps of an axis are to either side, if its windows move by one and keep its length, and one of the taps is the output's
-/// own place.
+/// How far the taps of an axis are to either side, if its windows move by one and keep its length, and one of the taps
+/// is the output's own place.
 fn reach(axis: &Axis) -> Option<[usize; 2]> {
     let keeps = axis.slides() && axis.input == axis.output && (axis.stride == 1 || axis.output == 1);
     let (begin, dilation) = (axis.begin, axis.dilation);
@@ -437,8 +437,8 @@ impl Flat {
     /// The outputs of `registers` from lane `at` of all planes on.
     ///
     /// # Safety
-    /// `src` and `dst` are the places of that lane; `before` lanes before it and `after` behind the last register are readable,
-    /// and whole registers are writable.
+    /// `src` and `dst` are the places of that lane; `before` lanes before it and `after` behind the last register are
+    /// readable, and whole registers are writable.
     unsafe fn call(
         &self,
         core: &Core,
@@ -492,7 +492,8 @@ impl Flat {
                 word_bytes: self.word_bytes,
                 lane_bytes: self.lane_bytes,
             };
-            // SAFETY: by this function's contract; the tables have every phase, the scratch has the columns of so many registers.
+            // SAFETY: by this function's contract; the tables have every phase, the scratch has the columns of so many
+            // registers.
             met |= unsafe { leaf.call(&twin.constants, &args) };
             done += args.registers;
         }
@@ -548,8 +549,8 @@ impl Flat {
         met
     }
 
-    /// The outputs of lanes `some`, which belong at `dst`: in place as far as registers fit, through copies elsewhere. They may be
-    /// stored up to lane `end`.
+    /// The outputs of lanes `some`, which belong at `dst`: in place as far as registers fit, through copies elsewhere.
+    /// They may be stored up to lane `end`.
     ///
     /// # Safety
     /// The lanes are in the source, and what of their windows is in their planes. The lanes up to `end` are writable.
@@ -809,7 +810,8 @@ impl Pass {
         // Taps that a ring has not are of no lane.
         let none = if is_ring && around.contains(&None) { masks.none(shape)? } else { 0 };
         let lead = left.next_multiple_of(facts.lanes);
-        // Rows follow each other through the plane, unless slabs are folded, too; a tap that a sum has not is no tap twice.
+        // Rows follow each other through the plane, unless slabs are folded, too; a tap that a sum has not is no tap
+        // twice.
         let last = shape.plane().checked_sub(below + facts.lanes).map_or(0, |last| last + 1);
         let all = facts.idempotent || around[0].is_some() && around[1].is_some();
         let is_one_axis = slabs == [0; 2] || lines == [0; 2];

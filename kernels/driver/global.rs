@@ -48,7 +48,8 @@ impl Global {
         (core.order == Order::Lanes16).then(|| Self { len: lengths.iter().product(), is_whole })
     }
 
-    /// Folds neighbouring runs of a plane (blocks from `first` on), or neighbouring planes (`first` too), to lanes from `to` on.
+    /// Folds neighbouring runs of a plane (blocks from `first` on), or neighbouring planes (`first` too), to lanes from
+    /// `to` on.
     ///
     /// # Safety
     /// As for `run`; `to` takes a lane for each, and a register more; `gathered` holds [`PIECE`] elements.
@@ -170,7 +171,8 @@ impl Global {
             writable: io.dst_end,
         };
         let careful = core.careful.as_ref().unwrap_or(twin);
-        // SAFETY: lanes of this call, and their outputs; where outputs lie apart, one at a time and nothing between them.
+        // SAFETY: lanes of this call, and their outputs; where outputs lie apart, one at a time and nothing between
+        // them.
         unsafe {
             if is_packed {
                 careful.leaves.across.call(&careful.constants, &fold);
@@ -330,7 +332,8 @@ impl Driver for Global {
         let mut first = planes.start;
         while first < planes.end {
             let count = BATCH.min(planes.end - first);
-            // SAFETY: the batch lies in `planes`, the units of this run; lanes for it and registers behind, and a piece.
+            // SAFETY: the batch lies in `planes`, the units of this run; lanes for it and registers behind, and a
+            // piece.
             unsafe {
                 self.fold(core, io, first, 0, self.len, count, lanes, gathered, &mut caution);
                 self.finish(core, io, lanes, count, dst(first), first);

@@ -87,8 +87,8 @@ impl Layer {
         self.geometry.axes.iter().map(of).fold(0, usize::saturating_add)
     }
 
-    /// Up to where a run may write that writes row `y` of the slab of `at`, which is `row`: registers may be stored over the end of
-    /// what is computed, where the same run writes again. `bytes` is an element's size.
+    /// Up to where a run may write that writes row `y` of the slab of `at`, which is `row`: registers may be stored
+    /// over the end of what is computed, where the same run writes again. `bytes` is an element's size.
     pub(crate) fn end(&self, io: &Io, at: &Position, y: usize, row: *mut u8, bytes: usize) -> *mut u8 {
         let [depth, height, _] = &self.geometry.axes;
         let rows = match self.places.gaps {
@@ -102,8 +102,8 @@ impl Layer {
     }
 }
 
-/// The slices of one run, as bytes. `Bound` has checked both lengths against the geometry, so every tap of every window lies in
-/// `src .. src_end` and every output of the units in `dst .. dst_end`.
+/// The slices of one run, as bytes. `Bound` has checked both lengths against the geometry, so every tap of every window
+/// lies in `src .. src_end` and every output of the units in `dst .. dst_end`.
 #[derive(Clone, Copy)]
 pub struct Io {
     pub(crate) src: *const u8,
@@ -111,8 +111,8 @@ pub struct Io {
     pub(crate) src_end: *const u8,
     /// The first element of the run's units.
     pub(crate) dst: *mut u8,
-    /// The end of their output. A register may be stored over the end of a row, up to here, where a later row of the same run
-    /// writes again.
+    /// The end of their output. A register may be stored over the end of a row, up to here, where a later row of the
+    /// same run writes again.
     pub(crate) dst_end: *mut u8,
 }
 
@@ -190,14 +190,14 @@ pub(crate) trait Driver: Send + Sync + fmt::Debug {
     /// The output is computed in rows, each of which can be computed apart: `io` is of `rows`.
     ///
     /// # Safety
-    /// The CPU has the tier of `core`. `io.src .. io.src_end` is the whole input of the layer the driver was planned for, from its
-    /// first element to its last, or nothing: then `io.src` is its first element, and of what follows the input's elements alone are
-    /// readable. `io.dst .. io.dst_end` is the output of `rows`, likewise, which end at or before the layer's; nobody else touches
-    /// that output meanwhile.
+    /// The CPU has the tier of `core`. `io.src .. io.src_end` is the whole input of the layer the driver was planned
+    /// for, from its first element to its last, or nothing: then `io.src` is its first element, and of what follows the
+    /// input's elements alone are readable. `io.dst .. io.dst_end` is the output of `rows`, likewise, which end at or
+    /// before the layer's; nobody else touches that output meanwhile.
     unsafe fn run(&self, core: &Core, io: &Io, rows: Range<usize>);
 
-    /// The same for a driver that can share a row that is long to compute: in up to `pieces` pieces, on the threads of the calling
-    /// thread's pool. Says whether it did: else nothing has been done.
+    /// The same for a driver that can share a row that is long to compute: in up to `pieces` pieces, on the threads of
+    /// the calling thread's pool. Says whether it did: else nothing has been done.
     ///
     /// # Safety
     /// As for `run`.

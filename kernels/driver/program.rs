@@ -1,4 +1,5 @@
-//! What drivers work out when planning: tables that put out every `s`-th pixel, runs of outputs whose windows are alike.
+//! What drivers work out when planning: tables that put out every `s`-th pixel, runs of outputs whose windows are
+//! alike.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -8,7 +9,8 @@ use crate::geometry::{Axis, Taps};
 use crate::kernels::leaf::Facts;
 use crate::kernels::leaf::fold::Chunk;
 
-/// A run of outputs of an axis whose windows have the same taps, each a stride behind the one before, and the same divisor.
+/// A run of outputs of an axis whose windows have the same taps, each a stride behind the one before, and the same
+/// divisor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct OutputRun {
     pub(crate) len: usize,
@@ -24,8 +26,8 @@ pub(crate) fn run_from(axis: &Axis, o: usize, end: usize) -> OutputRun {
     OutputRun { len: if o < head || o >= whole { 1 } else { whole.min(end) - o }, taps }
 }
 
-/// Writes into a table that lane `from` goes to lane `to`. Where halves are apart, `from` is counted from the first lane spread to
-/// the half.
+/// Writes into a table that lane `from` goes to lane `to`. Where halves are apart, `from` is counted from the first
+/// lane spread to the half.
 pub(crate) fn put_index(facts: &Facts, table: &mut [u8], to: usize, from: usize) {
     let units = facts.lane / facts.unit;
     for j in 0..units {
@@ -40,8 +42,8 @@ pub(crate) fn put_index(facts: &Facts, table: &mut [u8], to: usize, from: usize)
     }
 }
 
-/// The lanes that a half takes from begin at a word of 4 bytes: the last one at or before lane `first`, as far as the register has a half
-/// from there on.
+/// The lanes that a half takes from begin at a word of 4 bytes: the last one at or before lane `first`, as far as the
+/// register has a half from there on.
 pub(crate) fn half_base(facts: &Facts, first: usize) -> usize {
     let word = 4 / facts.lane.min(4);
     (first / word * word).min(facts.lanes / 2)

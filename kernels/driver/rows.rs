@@ -5,12 +5,12 @@
 //!     for each output row: for each segment of it: for each chunk: as the leaf says     (leaf/rows.rs)
 //! ```
 //!
-//! 1. All that a row needs is worked out when planning: segments and tables of a row (`segments.rs`), and runs of output rows
-//!    whose windows have the same taps, with the offsets of their rows.
-//! 2. A window's row in the padding is another one of the window's for an extreme. For a sum it is a row of identities or, where
-//!    that would be long, a run of its own with fewer taps.
-//! 3. Chunks that reach behind what may be touched are computed from and to copies: those of the last rows or, where memory
-//!    has gaps, the last ones of many rows.
+//! 1. All that a row needs is worked out when planning: segments and tables of a row (`segments.rs`), and runs of
+//!    output rows whose windows have the same taps, with the offsets of their rows.
+//! 2. A window's row in the padding is another one of the window's for an extreme. For a sum it is a row of identities
+//!    or, where that would be long, a run of its own with fewer taps.
+//! 3. Chunks that reach behind what may be touched are computed from and to copies: those of the last rows or, where
+//!    memory has gaps, the last ones of many rows.
 //!
 //! The driver takes every window whose span fits one register, or two where tables span two: planar rows, and pixels of
 //! few channels.
@@ -33,8 +33,8 @@ const BATCH: usize = 24 << 10;
 /// Bytes of a row of identities at most, in lanes of memory.
 const LONGEST_IDENTITIES: usize = 6 << 10;
 
-/// How far ahead of its loads a run asks for lines: rows are too short for a cache's prefetchers, which follow one to its end and
-/// have to begin anew. A number of steps, unless those are long.
+/// How far ahead of its loads a run asks for lines: rows are too short for a cache's prefetchers, which follow one to
+/// its end and have to begin anew. A number of steps, unless those are long.
 const AHEAD: usize = 2 << 10;
 
 /// Rows of a window at most.
@@ -50,7 +50,8 @@ const MOST_REACH: usize = 128 + 64;
 pub(crate) struct Rows {
     segments: Segments,
     runs: Vec<Run>,
-    /// Of each run: its first output row, and how far into the plane that reaches at most, or a later one where windows are cut.
+    /// Of each run: its first output row, and how far into the plane that reaches at most, or a later one where windows
+    /// are cut.
     firsts: Vec<(usize, usize)>,
     offsets: Vec<usize>,
     identities: Vec<u8>,
@@ -221,7 +222,8 @@ impl Rows {
         self.segments.each
     }
 
-    /// Where output row `row` of the layer lies: its plane's input and output from the tensors' beginnings, and its number in the plane.
+    /// Where output row `row` of the layer lies: its plane's input and output from the tensors' beginnings, and its
+    /// number in the plane.
     fn place(&self, core: &Core, row: usize) -> Place {
         let [depth, ..] = &core.layer.geometry.axes;
         let (plane, y) = (row / self.plane_rows, row % self.plane_rows);
@@ -361,7 +363,8 @@ impl Rows {
                         let p = src.wrapping_add(*offset).wrapping_add(in_at);
                         (p, readable(*offset).saturating_sub(p as usize).min(reach + lead))
                     };
-                    // SAFETY: bytes of a row of the input, or of the identities, which are as many as a row's chunks read.
+                    // SAFETY: bytes of a row of the input, or of the identities, which are as many as a row's chunks
+                    // read.
                     unsafe { core::ptr::copy_nonoverlapping(p, from.as_mut_ptr().add(t * MOST_REACH), n) };
                 }
                 let valid = segment.valid + (segment.chunks - 1 - i) * segment.in_step / memory;

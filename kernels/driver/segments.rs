@@ -6,8 +6,8 @@
 //! outputs whose windows end in the padding:   the register that ends with the row
 //! ```
 //!
-//! What a register puts out is counted in whole pixels whose taps all lie in it, or in one of its halves where those are apart.
-//! Where no window is cut, the middle is all there is.
+//! What a register puts out is counted in whole pixels whose taps all lie in it, or in one of its halves where those
+//! are apart. Where no window is cut, the middle is all there is.
 
 use alloc::vec::Vec;
 
@@ -67,7 +67,8 @@ struct Planner<'a> {
 }
 
 impl Planner<'_> {
-    /// The first and the last tap of an output, in pixels from the row's beginning: of a whole window, or of its valid taps.
+    /// The first and the last tap of an output, in pixels from the row's beginning: of a whole window, or of its valid
+    /// taps.
     fn ends(&self, o: usize, is_whole: bool) -> (isize, isize) {
         let axis = self.axis;
         if is_whole {
@@ -316,7 +317,8 @@ impl Segments {
             .fold(0, usize::saturating_add)
     }
 
-    /// A segment of `chunks` registers, the first of which begins with pixel `base` and puts out the outputs from `o` on.
+    /// A segment of `chunks` registers, the first of which begins with pixel `base` and puts out the outputs from `o`
+    /// on.
     #[allow(clippy::too_many_arguments, reason = "one step of `new`, cut out so that it can be read")]
     fn add(&mut self, planner: &Planner, base: isize, o: usize, chunks: usize, fit: Fit, is_whole: bool) {
         let Planner { facts, axis, inner, .. } = *planner;

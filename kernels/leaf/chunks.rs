@@ -28,7 +28,8 @@ pub(crate) struct Part {
     pub(crate) dst: u32,
     /// Outputs of the lower half, where halves are apart: each part is a chunk then.
     pub(crate) half: u32,
-    /// Whether some window has not every row, and whether some has not every column: else there is no need to look at masks.
+    /// Whether some window has not every row, and whether some has not every column: else there is no need to look at
+    /// masks.
     pub(crate) lacks_rows: bool,
     pub(crate) lacks_columns: bool,
 }

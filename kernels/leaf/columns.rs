@@ -31,17 +31,18 @@ pub(crate) struct Equals {
 /// Rows of outputs whose windows have the same rows.
 ///
 /// # Safety
-/// Of the window of output row `y`, row `r` begins at `src + y·row_in + offsets[r]`, the first offset being 0; each has `columns` pixels, `pixel_in` bytes
-/// apart, and each of those `len` readable elements. Output row `y` begins at `dst + y·row_out`; it has as many pixels, `pixel_out`
-/// bytes apart, as `equals` count, and each of those `len` writable elements. `len` is a register or more, `rows` is at least 1, and
-/// `kernel` from 1 to [`MOST_COLUMNS`].
+/// Of the window of output row `y`, row `r` begins at `src + y·row_in + offsets[r]`, the first offset being 0; each has
+/// `columns` pixels, `pixel_in` bytes apart, and each of those `len` readable elements. Output row `y` begins at
+/// `dst + y·row_out`; it has as many pixels, `pixel_out` bytes apart, as `equals` count, and each of those `len`
+/// writable elements. `len` is a register or more, `rows` is at least 1, and `kernel` from 1 to [`MOST_COLUMNS`].
 #[derive(Clone, Copy)]
 pub(crate) struct Walk {
     pub(crate) src: *const u8,
     pub(crate) dst: *mut u8,
     pub(crate) offsets: *const usize,
     pub(crate) rows: usize,
-    /// Whether the rows lie `row_in` bytes apart, as the windows of neighbouring output rows do: two of those have `rows + 1`.
+    /// Whether the rows lie `row_in` bytes apart, as the windows of neighbouring output rows do: two of those have
+    /// `rows + 1`.
     pub(crate) pairs: bool,
     /// Rows of a window that were watched with the output row before.
     pub(crate) stale: usize,
@@ -64,8 +65,9 @@ pub(crate) struct Walk {
 /// Columns of a window, at most.
 pub(crate) const MOST_COLUMNS: usize = 7;
 
-/// Windows that share columns. A column lies in `A` windows at most, or in any number of them where `A` is 0. They move by `BY`
-/// columns and are square, of the least size that a column lies in so many; or move by any number, at most `kernel`, where `BY` is 0.
+/// Windows that share columns. A column lies in `A` windows at most, or in any number of them where `A` is 0. They move
+/// by `BY` columns and are square, of the least size that a column lies in so many; or move by any number, at most
+/// `kernel`, where `BY` is 0.
 ///
 /// # Safety
 /// Of square windows, `stale` is 0, or at least their rows less `BY`.
@@ -76,8 +78,8 @@ const fn side(windows: usize, by: usize) -> usize {
     (windows - 1) * by + 1
 }
 
-/// Registers of a pixel that are kept side by side, at most. One where an operation is rare, so that there is less code; none on the
-/// tier that has no registers.
+/// Registers of a pixel that are kept side by side, at most. One where an operation is rare, so that there is less
+/// code; none on the tier that has no registers.
 const fn most<L: Lane, S: Tables<L>, O: LaneOp<L, S>>(windows: usize) -> usize {
     if S::N == 1 {
         0
@@ -134,7 +136,8 @@ unsafe fn block<L, S, O, const A: usize, const BY: usize, const U: usize>(
         let stale = if y == 0 { 0 } else { a.stale };
         // SAFETY: by this function's contract.
         unsafe {
-            // One register of a pair is not worth its code; two of five windows need the registers of tiers with masks of bits.
+            // One register of a pair is not worth its code; two of five windows need the registers of tiers with masks
+            // of bits.
             if const { BY == 1 && U > 1 && (A <= 3 || S::MASK_BITS) } && a.pairs && y + 1 < a.outer {
                 row::<L, S, O, A, BY, U, 2>(s, op, a, src, dst, stale, flag);
                 y += 2;

@@ -33,29 +33,31 @@ impl Tap {
 
 /// The outputs of consecutive places in a run of planes.
 ///
-/// The masks of a tap are all those that begin at a phase. As bits they are 8 copies of a string with a bit for each place, copy `s`
-/// moved down by `s` bits: the mask of a phase begins at a byte of copy `phase mod 8`. As lanes they are a string of lanes.
+/// The masks of a tap are all those that begin at a phase. As bits they are 8 copies of a string with a bit for each
+/// place, copy `s` moved down by `s` bits: the mask of a phase begins at a byte of copy `phase mod 8`. As lanes they
+/// are a string of lanes.
 ///
 /// # Safety
-/// Every tap of every register's lanes is readable at its offset from `src` on, whether the lane has it or not; likewise, without the
-/// columns, of `lead` lanes before the first register, and of so many registers behind the last one as hold `right` lanes. Room for
-/// the registers' lanes is writable at `dst`. `scratch` has room for all of these. Masks and divisors of all phases below `plane` are
-/// readable.
+/// Every tap of every register's lanes is readable at its offset from `src` on, whether the lane has it or not;
+/// likewise, without the columns, of `lead` lanes before the first register, and of so many registers behind the last
+/// one as hold `right` lanes. Room for the registers' lanes is writable at `dst`. `scratch` has room for all of these.
+/// Masks and divisors of all phases below `plane` are readable.
 #[derive(Clone, Copy)]
 pub(crate) struct Flat {
     pub(crate) src: *const u8,
     pub(crate) dst: *mut u8,
     pub(crate) scratch: *mut u8,
     pub(crate) registers: usize,
-    /// Lanes of a plane; places of the first output and of the first column, `lead` lanes before; a register's lanes, less whole planes.
+    /// Lanes of a plane; places of the first output and of the first column, `lead` lanes before; a register's lanes,
+    /// less whole planes.
     pub(crate) plane: usize,
     pub(crate) phase: usize,
     pub(crate) phase_lead: usize,
     pub(crate) step: usize,
     pub(crate) masks: *const u8,
     pub(crate) copy_bytes: usize,
-    /// Windows of at most three rows and columns: bytes to the row above and to the one below, lanes to the columns, and where the
-    /// masks of these four begin.
+    /// Windows of at most three rows and columns: bytes to the row above and to the one below, lanes to the columns,
+    /// and where the masks of these four begin.
     pub(crate) above_bytes: usize,
     pub(crate) below_bytes: usize,
     pub(crate) left: usize,
@@ -258,7 +260,8 @@ impl<A: Lane, S: Tables<A>, O: LaneOp<A, S>> Along<A, S, O> {
         unsafe {
             let after = a.column::<A, S, O, INSIDE>(s, op, self.src, next.mask, &mut self.flag);
             let columns = [s.back(self.before, self.this), self.this, s.ahead(self.this, after)];
-            // As lanes, the masks to the right are those to the left, a lane on: a register less that holds where they begin.
+            // As lanes, the masks to the right are those to the left, a lane on: a register less that holds where they
+            // begin.
             let left = a.around[2] + phase.mask;
             let right = if S::MASK_BITS { a.around[3] + phase.mask } else { left + size_of::<A>() };
             a.put::<A, S, O>(s, op, self.dst, phase, a.beside::<A, S, O>(s, op, [left, right], columns));
@@ -280,7 +283,8 @@ impl<A: Lane, S: Tables<A>, O: LaneOp<A, S>> Nest<A, S, O> for Ring {
         let a = *a;
         let bytes = S::N * size_of::<O::T>();
         let mut flag = op.clean(s);
-        // SAFETY: by this function's contract: the columns of all registers and around them, which scratch has room for.
+        // SAFETY: by this function's contract: the columns of all registers and around them, which scratch has room
+        // for.
         unsafe {
             let mut src = a.src.wrapping_sub(a.lead * size_of::<O::T>());
             let mut phase = Phase::new::<A, S>(&a, a.phase_lead);
@@ -326,7 +330,8 @@ impl<A: Lane, S: Tables<A>, O: LaneOp<A, S>> Nest<A, S, O> for Any {
     unsafe fn run(s: S, op: O, a: &Flat) -> bool {
         let a = *a;
         let mut flag = op.clean(s);
-        // SAFETY: by this function's contract: the columns of all registers and around them, which scratch has room for.
+        // SAFETY: by this function's contract: the columns of all registers and around them, which scratch has room
+        // for.
         unsafe {
             let registers = a.lead / S::N + a.registers + a.right.div_ceil(S::N);
             let mut phase = Phase::new::<A, S>(&a, a.phase_lead);

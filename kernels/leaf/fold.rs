@@ -18,7 +18,8 @@
 use super::Nest;
 use crate::kernels::simd::{Lane, LaneOp, MOST_LANES, Tables};
 
-/// The taps of a window: how many on each axis and how many bytes apart. No column is an empty window; else there is a tap.
+/// The taps of a window: how many on each axis and how many bytes apart. No column is an empty window; else there is a
+/// tap.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Taps {
     pub(crate) columns: usize,
@@ -328,8 +329,8 @@ where
     }
 }
 
-/// Windows of thousands of taps, whose sums would be one long chain: blocks of [`TERMS`] taps in the window's order, column by
-/// column, each a chain, and the blocks as a tree of neighbours: 2i with 2i + 1, and an odd last one waiting.
+/// Windows of thousands of taps, whose sums would be one long chain: blocks of [`TERMS`] taps in the window's order,
+/// column by column, each a chain, and the blocks as a tree of neighbours: 2i with 2i + 1, and an odd last one waiting.
 ///
 /// One register at a time: such windows are rare, and loads bind them.
 pub(crate) struct Blocks;

@@ -21,7 +21,8 @@ use crate::kernels::simd::{Dealt as _, Lane, LaneOp, MOST_LANES, Tables, VIRTUAL
 /// Runs that are folded side by side.
 const QUAD: usize = 4;
 
-/// Elements of what is copied for the registers of a run's end: every tier's longest, in as many registers as make the virtual lanes.
+/// Elements of what is copied for the registers of a run's end: every tier's longest, in as many registers as make the
+/// virtual lanes.
 const COPIED: usize = 2 * MOST_LANES;
 
 /// Bytes of the lanes that wait between two pieces of a run: [`Runs::state`].
@@ -30,8 +31,8 @@ pub(crate) const STATE: usize = 256;
 /// Runs of `len` elements, `step` bytes apart.
 ///
 /// # Safety
-/// From `src` on, every run is readable, and what lies before `readable`. `dst` takes a lane for each run, and a register more;
-/// `state`, if it is asked for, [`STATE`] bytes.
+/// From `src` on, every run is readable, and what lies before `readable`. `dst` takes a lane for each run, and a
+/// register more; `state`, if it is asked for, [`STATE`] bytes.
 #[derive(Clone, Copy)]
 pub(crate) struct Runs {
     pub(crate) src: *const u8,
@@ -40,7 +41,8 @@ pub(crate) struct Runs {
     pub(crate) len: usize,
     pub(crate) readable: *const u8,
     pub(crate) dst: *mut u8,
-    /// Where the lanes of one run wait, whose elements come in pieces of a multiple of [`COPIED`] elements but the last.
+    /// Where the lanes of one run wait, whose elements come in pieces of a multiple of [`COPIED`] elements but the
+    /// last.
     pub(crate) state: *mut u8,
     /// This piece is not the first, not the last.
     pub(crate) resumes: bool,
@@ -91,8 +93,8 @@ where
         }
         let run = |i: usize| a.src.wrapping_add((first + at + i).wrapping_mul(a.step));
         let mut each = [fill; QUAD];
-        // SAFETY: runs of the call, and in those of a quad, the last of which is the nearest to the end, as many elements as the
-        // last registers reach.
+        // SAFETY: runs of the call, and in those of a quad, the last of which is the nearest to the end, as many
+        // elements as the last registers reach.
         unsafe {
             let reach = (a.len.saturating_sub(1) / O::RUN + 1) * O::RUN * size_of::<O::T>();
             if const { S::N > 1 } && count - at >= QUAD && run(QUAD - 1).wrapping_add(reach) <= a.readable {

@@ -15,8 +15,8 @@ use crate::kernels::simd::{Lane, LaneOp, Tables};
 /// Letters 13, 1992; J. Gil and M. Werman, IEEE PAMI 15, 1993.)
 ///
 /// # Safety
-/// From `src` (padded row 0) on, every valid row has `len` elements in each of `outer` repeats, and what lies before `readable` may
-/// be read; so has each of the windows' scratch rows from `dst` on, each followed by a register.
+/// From `src` (padded row 0) on, every valid row has `len` elements in each of `outer` repeats, and what lies before
+/// `readable` may be read; so has each of the windows' scratch rows from `dst` on, each followed by a register.
 #[derive(Clone)]
 pub(crate) struct Shared {
     pub(crate) src: *const u8,
@@ -195,11 +195,13 @@ unsafe fn put<A: Lane, S: Tables<A>, const B: usize>(s: S, to: *mut u8, v: &[S::
     }
 }
 
-/// A pass along scratch lanes that makes folds of `by·power` elements out of those of `power`, and first adds some of the latter to
-/// the second area: the digit of the window's length that this power stands for. See `src/order.rs`, `Order::Long`.
+/// A pass along scratch lanes that makes folds of `by·power` elements out of those of `power`, and first adds some of
+/// the latter to the second area: the digit of the window's length that this power stands for. See `src/order.rs`,
+/// `Order::Long`.
 ///
 /// # Safety
-/// `rows` and `sums` hold `len` lanes in each of `outer` repeats; `done + (digit − 1)·shift` is at most `(by − 1)·shift`.
+/// `rows` and `sums` hold `len` lanes in each of `outer` repeats; `done + (digit − 1)·shift` is at most
+/// `(by − 1)·shift`.
 #[derive(Clone, Copy)]
 pub(crate) struct Stage {
     pub(crate) rows: *mut u8,

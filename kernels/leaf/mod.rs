@@ -95,7 +95,8 @@ impl<Args> Leaf<Args> {
     /// Runs the leaf, and says whether it met what its operation watches for.
     ///
     /// # Safety
-    /// The module's contract: the tier was detected, the constants are the operation's, and the pointers are as the nest says.
+    /// The module's contract: the tier was detected, the constants are the operation's, and the pointers are as the
+    /// nest says.
     #[inline(always)]
     pub(crate) unsafe fn call(self, constants: &Constants, args: &Args) -> bool {
         // SAFETY: the same contract.
@@ -234,8 +235,8 @@ pub(crate) struct Leaves {
     pub(crate) chunks_3: Leaf<chunks::Program>,
     /// Rows of outputs, each way: of any window, of 2×2, of 3×3.
     pub(crate) rows: [[Leaf<rows::Rows>; 3]; rows::WAYS],
-    /// Along a row of pixels, windows that share columns: any; any of whose columns none lies in more than 2, and 3; those of 3 by 3
-    /// and 5 by 5 taps that move by 1, of 3 by 3 that move by 2.
+    /// Along a row of pixels, windows that share columns: any; any of whose columns none lies in more than 2, and 3;
+    /// those of 3 by 3 and 5 by 5 taps that move by 1, of 3 by 3 that move by 2.
     pub(crate) along: Leaf<columns::Walk>,
     pub(crate) along_2: Leaf<columns::Walk>,
     pub(crate) along_3: Leaf<columns::Walk>,

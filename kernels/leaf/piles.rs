@@ -15,8 +15,8 @@ use crate::kernels::simd::{Lane, LaneOp, Tables};
 /// Pixels of one window.
 ///
 /// # Safety
-/// From each of the `taps` offsets on, counted from `src`, `len` elements are readable, which are a register or more, and from `dst`
-/// on as many are writable. `lanes` holds as many lanes and a register; `taps` is at least 1.
+/// From each of the `taps` offsets on, counted from `src`, `len` elements are readable, which are a register or more,
+/// and from `dst` on as many are writable. `lanes` holds as many lanes and a register; `taps` is at least 1.
 #[derive(Clone, Copy)]
 pub(crate) struct Pile {
     pub(crate) src: *const u8,

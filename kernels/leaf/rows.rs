@@ -7,14 +7,15 @@
 //!     finish, store                                                           (3)
 //! ```
 //!
-//! 1. A chunk's input is one register of each row, or two where tables span two. Lane `i` of the fold is the column that lane `i` of
-//!    memory lies in, whatever a pixel is.
-//! 2. Lane `l` of table `j` names the lane of tap `j` of output `l`. So stride, dilation and channels are tables, and so is
-//!    padding: of an extreme, a tap in the padding is another tap of the window; of a sum, a mask makes it the identity.
+//! 1. A chunk's input is one register of each row, or two where tables span two. Lane `i` of the fold is the column
+//!    that lane `i` of memory lies in, whatever a pixel is.
+//! 2. Lane `l` of table `j` names the lane of tap `j` of output `l`. So stride, dilation and channels are tables, and
+//!    so is padding: of an extreme, a tap in the padding is another tap of the window; of a sum, a mask makes it the
+//!    identity.
 //! 3. A whole register is stored, of which the next chunk, or the next row, overwrites what is no output.
 //!
-//! Where a pixel is one lane, windows of three columns that are one or two apart, and of two that are two apart, need no tables
-//! (`EVERY`, `OTHER`): whole registers are finished and stored, and loads lie where lines begin if rows do.
+//! Where a pixel is one lane, windows of three columns that are one or two apart, and of two that are two apart, need
+//! no tables (`EVERY`, `OTHER`): whole registers are finished and stored, and loads lie where lines begin if rows do.
 //!
 //! There is no tail: a driver sees to the ends of memory.
 
@@ -33,7 +34,8 @@ pub(crate) struct Run {
     pub(crate) step: usize,
     /// How many bytes ahead of its loads a run asks for lines.
     pub(crate) ahead: usize,
-    /// Bytes of the first from the beginning of the plane's output, and from the layer's divisors to those of these rows.
+    /// Bytes of the first from the beginning of the plane's output, and from the layer's divisors to those of these
+    /// rows.
     pub(crate) dst: usize,
     pub(crate) divisors: usize,
 }
@@ -52,12 +54,12 @@ pub(crate) struct Segment {
     pub(crate) chunks: usize,
     /// Elements that the lower half puts out, where halves are apart.
     pub(crate) half: usize,
-    /// Bytes into `Rows::tables`: a table a tap; a mask a tap, if there are masks. Where halves are apart, what is spread comes before
-    /// the first table, or before each.
+    /// Bytes into `Rows::tables`: a table a tap; a mask a tap, if there are masks. Where halves are apart, what is
+    /// spread comes before the first table, or before each.
     pub(crate) tables: usize,
     pub(crate) is_masked: bool,
-    /// Without tables: how many lanes lie in the row from the last chunk's first on, and whether what is before the segment is
-    /// padding.
+    /// Without tables: how many lanes lie in the row from the last chunk's first on, and whether what is before the
+    /// segment is padding.
     pub(crate) valid: usize,
     pub(crate) is_first: bool,
     /// Bytes from the divisors of a row to those of the segment.
@@ -69,9 +71,9 @@ pub(crate) struct Segment {
 /// Rows of outputs of planes.
 ///
 /// # Safety
-/// There are `planes`, `run_count` runs, `segment_count` segments, and whatever those name: offsets, tables, masks, divisors.
-/// Every register of a chunk is readable in each of its rows, or in the row of identities, and a register of outputs is
-/// writable for each chunk. A chunk may write behind its outputs what a later one overwrites.
+/// There are `planes`, `run_count` runs, `segment_count` segments, and whatever those name: offsets, tables, masks,
+/// divisors. Every register of a chunk is readable in each of its rows, or in the row of identities, and a register of
+/// outputs is writable for each chunk. A chunk may write behind its outputs what a later one overwrites.
 #[derive(Clone, Copy)]
 pub(crate) struct Rows {
     pub(crate) src: *const u8,
@@ -96,8 +98,8 @@ pub(crate) struct Rows {
     pub(crate) divisors: *const u8,
 }
 
-/// How columns come to their outputs: by tables over one register; over two; over one that is spread for each tap anew, where
-/// halves are apart; or without tables, every other column of two registers, or every one.
+/// How columns come to their outputs: by tables over one register; over two; over one that is spread for each tap anew,
+/// where halves are apart; or without tables, every other column of two registers, or every one.
 pub(crate) const ONE: u8 = 0;
 pub(crate) const TWO: u8 = 1;
 pub(crate) const APART: u8 = 2;
@@ -303,7 +305,8 @@ unsafe fn row<A, S, O, const SIDE: usize, const HOW: u8>(
     }
 }
 
-/// As `row`, without tables: the middle one of three columns is in the output's own lane, of every column or of the even ones.
+/// As `row`, without tables: the middle one of three columns is in the output's own lane, of every column or of the
+/// even ones.
 ///
 /// # Safety
 /// As for `row`. Segments begin where the ones before them end.

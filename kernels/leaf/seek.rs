@@ -22,8 +22,8 @@ pub(crate) type Found = [usize; MOST_LANES];
 /// Lanes whose windows have the same taps, at least one.
 ///
 /// # Safety
-/// From `first` on, every tap of every lane is readable, and what lies before `readable`; `values`, unless it is null, takes an
-/// element for each lane. No more lanes than a register has.
+/// From `first` on, every tap of every lane is readable, and what lies before `readable`; `values`, unless it is null,
+/// takes an element for each lane. No more lanes than a register has.
 #[derive(Clone, Copy)]
 pub(crate) struct Search {
     /// The first valid tap of the first lane.

@@ -434,8 +434,9 @@ impl Maxima<'_> {
         });
     }
 
-    /// Finds the maxima of one window for some neighbouring channels, from number `channel` of the block on: the index of each as it
-    /// would be in the first of them, `usize::MAX` where there is none, and what is to be added from one to the next.
+    /// Finds the maxima of one window for some neighbouring channels, from number `channel` of the block on: the index
+    /// of each as it would be in the first of them, `usize::MAX` where there is none, and what is to be added from one
+    /// to the next.
     #[inline(never)]
     fn find_some<T: Float>(
         &self,
@@ -480,7 +481,8 @@ struct Winners<'a, T, I> {
 }
 
 impl<T: Float, I: Index> Gives<T> for Winners<'_, T, I> {
-    /// The index of the pixel in the first channel, and from one channel to the next; none where each window has its own.
+    /// The index of the pixel in the first channel, and from one channel to the next; none where each window has its
+    /// own.
     type Known = Option<(usize, usize)>;
 
     #[inline(always)]

@@ -158,8 +158,8 @@ trait Gives<T: Float> {
 }
 
 impl Adjoint {
-    /// Fills the gradient of the input. For every window that holds a pixel, in row-major order, something is added to the sums of
-    /// some neighbouring channels.
+    /// Fills the gradient of the input. For every window that holds a pixel, in row-major order, something is added to
+    /// the sums of some neighbouring channels.
     fn gather<T: Float>(&self, grad_input: &mut [T], gives: impl Gives<T>) {
         if grad_input.is_empty() {
             // No batch or no channels.

@@ -52,7 +52,8 @@ impl Numbering {
         self.kind
     }
 
-    /// The index of tap `tap` of `window` in plane `plane`. It fits the indices: `new` has compared the largest with their type.
+    /// The index of tap `tap` of `window` in plane `plane`. It fits the indices: `new` has compared the largest with
+    /// their type.
     fn index(&self, plane: usize, window: &Ranges, tap: usize) -> usize {
         let Some(weights) = self.weights else { return tap };
         let mut rest = tap;

@@ -1,5 +1,5 @@
-//! A loop nest over windows of any lengths. It folds each column of a window in scan order and then the columns from left to right,
-//! which is the order of the contract.
+//! A loop nest over windows of any lengths. It folds each column of a window in scan order and then the columns from
+//! left to right, which is the order of the contract.
 //!
 //! ```text
 //! for each row of outputs:
@@ -113,7 +113,8 @@ pub(crate) fn plane<T: Element, F: Fold<T>>(
     });
 }
 
-/// Hands on each window, whether it is the first of its row, and where its output's pixel lies in the block: compiled once.
+/// Hands on each window, whether it is the first of its row, and where its output's pixel lies in the block: compiled
+/// once.
 fn each_window(axes: Axes<'_>, output: &Tensor, work: &mut dyn FnMut(&Ranges, bool, usize)) {
     let [_, _, width] = axes;
     for_each_row(axes, output, &mut |slabs, rows, place: Range<usize>| {

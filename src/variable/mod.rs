@@ -1,9 +1,9 @@
 //! Windows that differ from output to output: a start and an end for each output on each axis.
 //!
-//! The kernels know windows that move by a stride. Fractional pooling, and adaptive pooling with indices, have others ([`Windows`]), visited here in
-//! safe code that leaves the vectorising to the compiler: `fold.rs` has a loop nest whose inner loop is contiguous and free
-//! of windows, `find.rs` looks for a maximum where it was found, `scalar.rs` is the arithmetic on one element. No tier is
-//! asked for: every machine runs the same operations in the same order.
+//! The kernels know windows that move by a stride. Fractional pooling, and adaptive pooling with indices, have others
+//! ([`Windows`]), visited here in safe code that leaves the vectorising to the compiler: `fold.rs` has a loop nest
+//! whose inner loop is contiguous and free of windows, `find.rs` looks for a maximum where it was found, `scalar.rs` is
+//! the arithmetic on one element. No tier is asked for: every machine runs the same operations in the same order.
 
 use core::ops::Range;
 

@@ -56,8 +56,8 @@ pub enum Order<'a> {
         /// right.
         powers: Option<(usize, &'a [usize])>,
     },
-    /// Thousands of taps: in the order of `Columns`, cut into blocks of 256, each added one after the other; then the blocks as
-    /// those of `WholePlane`.
+    /// Thousands of taps: in the order of `Columns`, cut into blocks of 256, each added one after the other; then the
+    /// blocks as those of `WholePlane`.
     Blocks,
 }
 
@@ -80,7 +80,8 @@ pub trait Sample: Element + PartialOrd {
     /// One of 251 values, a prime number of them: a kernel that reads the wrong element finds another value.
     fn pattern(i: usize) -> Self;
 
-    /// A number from the bits: in −1 … 1 and as precise as the type, so that the order of a sum is seen in it; an integer is any.
+    /// A number from the bits: in −1 … 1 and as precise as the type, so that the order of a sum is seen in it; an
+    /// integer is any.
     fn number(bits: u64) -> Self;
 
     /// Seven values whose order, signs or absence of one make trouble: for integers, their ends and the smallest steps.

@@ -147,8 +147,8 @@ pub enum Rule {
 }
 
 impl Rule {
-    /// "It is decided by geometry and layout alone; it never depends on the tier, the element, the thread, the task or the
-    /// position in the batch."
+    /// "It is decided by geometry and layout alone; it never depends on the tier, the element, the thread, the task or
+    /// the position in the batch."
     pub fn of(layer: &Layer, axes: &[Axis; 3]) -> Self {
         let [depth, height, width] = axes;
         let inner = layer.inner() as i128;

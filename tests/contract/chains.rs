@@ -47,7 +47,8 @@ fn average(
     Case { name, step, plan: Box::new(plan) }
 }
 
-/// The means of windows of so many taps, of each layout and driver; inputs that lie on one another keep the buffer short.
+/// The means of windows of so many taps, of each layout and driver; inputs that lie on one another keep the buffer
+/// short.
 fn averages_of_all(ones: bool) -> Vec<Case> {
     const N: usize = ONES;
     const M: usize = NUMBERS;
@@ -83,9 +84,10 @@ fn averages_of_all(ones: bool) -> Vec<Case> {
     ]
 }
 
-/// "No float sum (average, sum, norm, gradient; planar, channels last, blocked; sliding, dilated, adaptive, global, one tall column)
-/// is one running sum of more than 2¹⁰ terms: beyond that it is cut into blocks whose sums are added as a tree of neighbours. 10⁷
-/// numbers, uniform in 0 to 1, give their mean within 10⁻⁶ of the exact one (relative) in every layout, and 2²⁵ ones give 1."
+/// "No float sum (average, sum, norm, gradient; planar, channels last, blocked; sliding, dilated, adaptive, global, one
+/// tall column) is one running sum of more than 2¹⁰ terms: beyond that it is cut into blocks whose sums are added as a
+/// tree of neighbours. 10⁷ numbers, uniform in 0 to 1, give their mean within 10⁻⁶ of the exact one (relative) in every
+/// layout, and 2²⁵ ones give 1."
 ///
 /// One test, so that one buffer serves.
 #[test]

@@ -39,15 +39,15 @@ pub(super) struct Plan<'a> {
     columns: usize,
     /// The first and the last lane of each output's window, in its row of reference.
     ends: [(u16, u16); MOST_LANES],
-    /// The lane of each tap: for each column, of each output. Where there is no such column, it is [`MISSING`] and another lane
-    /// of the same window.
+    /// The lane of each tap: for each column, of each output. Where there is no such column, it is [`MISSING`] and
+    /// another lane of the same window.
     taps: [u16; MOST_TAPS],
 }
 
 const MISSING: u16 = 1 << 15;
 
-/// A row of outputs: where its row of reference begins, the rows that its windows have, as bits, and what it contributes to the
-/// divisor.
+/// A row of outputs: where its row of reference begins, the rows that its windows have, as bits, and what it
+/// contributes to the divisor.
 #[derive(Clone, Copy)]
 struct OutputRow {
     start: usize,
@@ -55,8 +55,9 @@ struct OutputRow {
     divisor: usize,
 }
 
-/// Windows that lie in `width` lanes of a row of reference's plane, from `base` on, at most so many. They go to the lanes from `to` on.
-/// Tables call lane `base` `name`, and masks lane `masks` 0; lanes of a second register follow those of the first.
+/// Windows that lie in `width` lanes of a row of reference's plane, from `base` on, at most so many. They go to the
+/// lanes from `to` on. Tables call lane `base` `name`, and masks lane `masks` 0; lanes of a second register follow
+/// those of the first.
 #[derive(Clone, Copy)]
 struct Place {
     base: usize,
@@ -268,7 +269,8 @@ impl Builder<'_> {
         self.outputs += put;
     }
 
-    /// A chunk where any lane goes anywhere: as many parts as have room. None is cut, since half a part is as much work as a whole.
+    /// A chunk where any lane goes anywhere: as many parts as have room. None is cut, since half a part is as much work
+    /// as a whole.
     fn chunk(&mut self, at: &mut Cursor<'_>) -> Option<()> {
         let facts = self.plan.core.facts();
         let n = facts.lanes;
@@ -284,7 +286,8 @@ impl Builder<'_> {
             if put + count > n {
                 break;
             }
-            // One register, or a second from where the next window begins, or two that follow each other, if they hold more windows.
+            // One register, or a second from where the next window begins, or two that follow each other, if they hold
+            // more windows.
             let (mut places, mut all, mut second) = ([Some(first), None], count, None);
             if facts.pairs {
                 if let Some(next) = behind.next() {
@@ -416,8 +419,8 @@ impl Cursor<'_> {
 }
 
 impl Writer<'_> {
-    /// Writes that outputs `lanes` of a row, which begins at lane `start`, are those of a place from the `put`th on. Their
-    /// windows are in the lanes `inside`.
+    /// Writes that outputs `lanes` of a row, which begins at lane `start`, are those of a place from the `put`th on.
+    /// Their windows are in the lanes `inside`.
     #[allow(clippy::too_many_arguments, reason = "a step of one loop")]
     fn put(
         &mut self,
