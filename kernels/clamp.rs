@@ -65,8 +65,8 @@ pub(crate) fn halves<S: Integers16>(s: S, dst: &mut [i16], low: i16, high: i16, 
         // SAFETY: the slice's elements.
         || unsafe {
             each(s, p, len, |bits| {
-                let bound = |bits| turn(s, s.splat(bits));
-                let clamped = turn(s, between(s, turn(s, bits), bound(low), bound(high)));
+                let bound = |bits| turn(s, s.splat(bits), i16::MAX);
+                let clamped = turn(s, between(s, turn(s, bits, i16::MAX), bound(low), bound(high)), i16::MAX);
                 let clamped = s.pick(s.equal(clamped, s.splat(i16::MIN)), s.splat(0), clamped);
                 s.pick(s.equal(bits, s.splat(nan)), bits, clamped)
             });

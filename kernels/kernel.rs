@@ -29,8 +29,31 @@ impl Kernel {
         layer: &Layer,
         driver: Option<&str>,
     ) -> Option<Self> {
+        const { assert!(!O::WATCH, "who watches has a careful twin") };
+        Self::of::<A, S, O>(op, None, layer, driver)
+    }
+
+    /// The same where the operation watches for inputs that `careful` is for.
+    ///
+    /// A lane of the operation is an element in memory, and the twin's are as long: so both follow the same program.
+    pub(crate) fn watched<A: Lane, S: Tables<A> + Tables<B>, O: LaneOp<A, S, T = A>, B: Lane, C: LaneOp<B, S, T = B>>(
+        _token: S,
+        op: O,
+        careful: C,
+        layer: &Layer,
+        driver: Option<&str>,
+    ) -> Option<Self> {
+        const { assert!(O::WATCH && !C::WATCH && size_of::<A>() == size_of::<B>()) };
+        Self::of::<A, S, O>(op, Some(twin::<B, S, C>(careful)), layer, driver)
+    }
+
+    fn of<A: Lane, S: Tables<A>, O: LaneOp<A, S>>(
+        op: O,
+        careful: Option<Twin>,
+        layer: &Layer,
+        driver: Option<&str>,
+    ) -> Option<Self> {
         let hot = twin::<A, S, O>(op);
-        let careful = if O::WATCH { Some(twin::<A, S, O::Careful>(op.careful())) } else { None };
         let mut identity = [0; 8];
         identity[..size_of::<O::T>()].copy_from_slice(bytemuck::bytes_of(&op.identity()));
         Self::plan(hot, careful, identity, layer, driver, [type_name::<S>(), type_name::<O::T>()])

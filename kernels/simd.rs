@@ -214,10 +214,6 @@ pub(crate) trait Lanes<A: Lane>: Simd {
     /// The larger of two numbers. For floats: anything where either is NaN, either zero where both are zeros.
     fn max(self, a: Self::V, b: Self::V) -> Self::V;
 
-    /// The smaller, likewise.
-    #[cfg_attr(not(feature = "half"), allow(dead_code, reason = "for the ordered keys of 16-bit floats"))]
-    fn min(self, a: Self::V, b: Self::V) -> Self::V;
-
     /// Where `a` is the larger; nowhere where either is NaN.
     fn greater(self, a: Self::V, b: Self::V) -> Self::M;
 
@@ -313,25 +309,28 @@ pub(crate) trait Floats<A: Lane>: Adds<A> {
     fn any(self, m: Self::M) -> bool;
 }
 
-/// Words of 16 bits: what a small integer mean and ordered keys of 16-bit floats are made of.
-pub(crate) trait Integers16: Adds<i16> {
-    /// The upper 16 bits of the product of two *unsigned* words.
-    fn mul_high(self, a: Self::V, b: Self::V) -> Self::V;
-    /// The lower 16 bits of the product.
-    fn mul_low(self, a: Self::V, b: Self::V) -> Self::V;
-    /// A logical shift, by fewer than 16 bits.
-    fn shift_right(self, a: Self::V, bits: u32) -> Self::V;
+/// Signed integers whose bits are looked at: what ordered keys are made of.
+pub(crate) trait Integers<A: Lane>: Adds<A> {
     /// −1 where negative, 0 elsewhere.
     fn sign(self, a: Self::V) -> Self::V;
     fn equal(self, a: Self::V, b: Self::V) -> Self::M;
     fn and(self, a: Self::V, b: Self::V) -> Self::V;
 
     /// `a`, with the bits flipped that are set in both `b` and `c`.
-    #[cfg_attr(not(feature = "half"), allow(dead_code, reason = "for the ordered keys of 16-bit floats"))]
     #[inline(always)]
     fn flip(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
         self.xor(a, self.and(b, c))
     }
+}
+
+/// Words of 16 bits: what a small integer mean is made of.
+pub(crate) trait Integers16: Integers<i16> {
+    /// The upper 16 bits of the product of two *unsigned* words.
+    fn mul_high(self, a: Self::V, b: Self::V) -> Self::V;
+    /// The lower 16 bits of the product.
+    fn mul_low(self, a: Self::V, b: Self::V) -> Self::V;
+    /// A logical shift, by fewer than 16 bits.
+    fn shift_right(self, a: Self::V, bits: u32) -> Self::V;
 }
 
 /// Sums and divisors below this have quotients that [`Integers32::quotient`] divides as `f32`.
@@ -570,7 +569,7 @@ pub(crate) trait LaneOp<A: Lane, S: Lanes<A>>: Copy + Send + Sync + 'static {
     }
 
     /// Whether inputs must be watched: `join` is only right while [`LaneOp::dirty`] has not become true, and a tile
-    /// that became dirty is done again by [`LaneOp::careful`]. It keeps NaN out of the hot loops: one compare for two
+    /// that became dirty is done again by a careful twin, another operation that is right for every input. It keeps NaN out of the hot loops: one compare for two
     /// fresh vectors instead of two instructions for every tap.
     const WATCH: bool = false;
     /// What watching remembers.
@@ -578,10 +577,6 @@ pub(crate) trait LaneOp<A: Lane, S: Lanes<A>>: Copy + Send + Sync + 'static {
     fn clean(self, s: S) -> Self::Flag;
     fn watch(self, s: S, flag: Self::Flag, a: S::V, b: S::V) -> Self::Flag;
     fn dirty(self, s: S, flag: Self::Flag) -> bool;
-
-    /// The twin that is right for every input and watches nothing.
-    type Careful: LaneOp<A, S, T = Self::T>;
-    fn careful(self) -> Self::Careful;
 }
 
 /// The most words a divisor needs (the integer mean by multiplication).

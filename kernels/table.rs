@@ -8,9 +8,8 @@ use super::clamp;
 use super::driver::Layer;
 use super::driver::divisors::are_powers_of_two;
 use super::kernel::Kernel;
-use super::lane::extreme::{Careful, Ends, Flipped, Watched, Whole};
-#[cfg(feature = "half")]
-use super::lane::keys::{Keys, Largest, Smallest};
+use super::lane::extreme::{Flipped, FloatLane, Watched, Whole};
+use super::lane::keys::Keys;
 use super::lane::lp::{Lp, Plain, Power};
 use super::lane::mean::Mean;
 use super::lane::mean_int::{Extent, Integer, Long, Short, Width};
@@ -166,32 +165,52 @@ macro_rules! on_tier {
     };
 }
 
-/// One operation of an element: its lane operation, in lanes `$lane`, on every tier.
+/// The same for operations that are asked for so rarely that a tier shares leaves with another: AVX-512 runs those of
+/// AVX2, and the portable tier those of the scalar one. It saves a third of the code; what such a layer takes more is at
+/// most twice the time, where it is not memory that it waits for.
+macro_rules! on_shared_tier {
+    ($tier:expr, $s:ident => $bound:expr) => {
+        match $tier {
+            Tier::Scalar | Tier::Portable => {
+                let $s = Scalar::detect()?;
+                $bound
+            }
+            #[cfg(all(lanepool_x86, not(test)))]
+            Tier::Avx2 | Tier::Avx512 => {
+                let $s = Avx2::detect()?;
+                $bound
+            }
+            #[cfg(all(lanepool_neon, not(test)))]
+            Tier::Neon => {
+                let $s = Neon::detect()?;
+                $bound
+            }
+            #[allow(unreachable_patterns, reason = "a build has the tiers of its architecture")]
+            _ => return None,
+        }
+    };
+}
+
+/// One operation of an element: its lane operation, in lanes `$lane`, on the tiers that `$on` says.
 macro_rules! bound {
-    ($name:ident, $lane:ty: |$operation:ident, $layer:ident| $op:expr) => {
+    ($name:ident $on:ident, $lane:ty: |$operation:ident, $layer:ident| $op:expr) => {
         fn $name(tier: Tier, $operation: Operation, $layer: &Layer, driver: Option<&str>) -> Option<Bound<Self>> {
             let op = $op;
-            Bound::new(on_tier!(tier, s => Kernel::new::<$lane, _, _>(s, op, $layer, driver))?, $layer)
+            Bound::new($on!(tier, s => Kernel::new::<$lane, _, _>(s, op, $layer, driver))?, $layer)
         }
     };
 }
 
 /// The maximum or the minimum with where it is, in lanes `$lane`.
 macro_rules! found {
-    ($lane:ty: |$operation:ident| max $max:expr, min $min:expr) => {
+    ($on:ident, $lane:ty: |$operation:ident| max $max:expr, min $min:expr) => {
         fn bind_find(tier: Tier, $operation: Operation, kind: IndexKind, layer: &Layer) -> Option<BoundFind<Self>> {
-            let found = match $operation {
-                Operation::Max | Operation::MaxNumber => {
-                    let op = $max;
-                    on_tier!(tier, s => Finder::new::<$lane, _, _>(s, op, kind, layer))
-                }
-                Operation::Min | Operation::MinNumber => {
-                    let op = $min;
-                    on_tier!(tier, s => Finder::new::<$lane, _, _>(s, op, kind, layer))
-                }
+            let op = match $operation {
+                Operation::Max | Operation::MaxNumber => $max,
+                Operation::Min | Operation::MinNumber => $min,
                 _ => return None,
             };
-            BoundFind::new(found, layer)
+            BoundFind::new($on!(tier, s => Finder::new::<$lane, _, _>(s, op, kind, layer)), layer)
         }
     };
 }
@@ -213,7 +232,7 @@ macro_rules! norm {
                 }
             };
             let op = Lp { mean, norm };
-            Bound::new(on_tier!(tier, s => Kernel::new::<$lane, _, _>(s, op, $layer, driver))?, $layer)
+            Bound::new(on_shared_tier!(tier, s => Kernel::new::<$lane, _, _>(s, op, $layer, driver))?, $layer)
         }
     };
 }
@@ -225,17 +244,28 @@ macro_rules! mean {
     };
 }
 
-/// f32 and f64: element and lane.
+/// The keys of floats, `$key` as long.
+macro_rules! keys {
+    ($type:ty as $key:ty, $operation:expr) => {
+        Keys::<$key>::floats(
+            <$type>::NAN.to_bits() as $key,
+            <$type>::INFINITY.to_bits() as $key,
+            matches!($operation, Operation::Min | Operation::MinNumber),
+            propagates($operation),
+        )
+    };
+}
+
+/// f32 and f64: element and lane, keys, tiers, and how the maximum is bound.
 macro_rules! floats {
-    ($($type:ty),+ $(,)?) => { $(
+    ($($type:ty as $key:ty, $on:ident, $max:item);+ $(;)?) => { $(
         impl Pooled for $type {
-            bound!(bind_max, $type: |operation, layer| Watched(Careful::largest(!propagates(operation))));
-            // No model format pools minima: the careful twin is enough.
-            bound!(bind_min, $type: |operation, layer| Careful::smallest(!propagates(operation)));
-            bound!(bind_mean, $type: |_operation, layer| mean!($type, layer));
+            $max
+            // No model format pools minima: keys are enough.
+            bound!(bind_min $on, $key: |operation, layer| keys!($type as $key, operation));
+            bound!(bind_mean $on, $type: |_operation, layer| mean!($type, layer));
             norm!($type: |layer| mean!($type, layer));
-            found!($type: |operation| max Careful::largest(!propagates(operation)),
-                min Careful::smallest(!propagates(operation)));
+            found!($on, $key: |operation| max keys!($type as $key, operation), min keys!($type as $key, operation));
 
             fn bind_clamp(tier: Tier, low: Self, high: Self) -> Option<Clamp<Self>> {
                 fn bind<S: Floats<$type>>(s: S, low: $type, high: $type) -> Clamp<$type> {
@@ -250,8 +280,8 @@ macro_rules! floats {
 
             fn identity(operation: Operation) -> Self {
                 match operation {
-                    Operation::Max | Operation::MaxNumber => <$type as Ends>::LOWEST,
-                    Operation::Min | Operation::MinNumber => <$type as Ends>::HIGHEST,
+                    Operation::Max | Operation::MaxNumber => <$type as FloatLane>::LOWEST,
+                    Operation::Min | Operation::MinNumber => <$type as FloatLane>::HIGHEST,
                     Operation::Mean(_) | Operation::Lp(_) | Operation::QuantizedMean { .. } => 0.0,
                 }
             }
@@ -259,24 +289,26 @@ macro_rules! floats {
     )+ };
 }
 
-floats!(f32, f64);
+floats! {
+    f32 as i32, on_tier,
+        fn bind_max(tier: Tier, operation: Operation, layer: &Layer, driver: Option<&str>) -> Option<Bound<Self>> {
+            let careful = keys!(f32 as i32, operation);
+            Bound::new(on_tier!(tier, s => Kernel::watched(s, Watched, careful, layer, driver))?, layer)
+        };
+    f64 as i64, on_shared_tier,
+        bound!(bind_max on_shared_tier, i64: |operation, layer| keys!(f64 as i64, operation));
+}
 
 /// The 16-bit floats: extremes in one integer kernel for both, means in f32 lanes.
 #[cfg(feature = "half")]
 macro_rules! halves {
     ($($type:ty),+ $(,)?) => { $(
         impl Pooled for $type {
-            bound!(bind_max, i16: |operation, layer| keys::<Largest>(<$type>::NAN.to_bits(), <$type>::INFINITY.to_bits(),
-                propagates(operation), propagates(operation)));
-            bound!(bind_min, i16: |operation, layer| keys::<Smallest>(<$type>::NAN.to_bits(), <$type>::INFINITY.to_bits(),
-                !propagates(operation), propagates(operation)));
-            bound!(bind_mean, f32: |_operation, layer| mean!($type, layer));
+            bound!(bind_max on_tier, i16: |operation, layer| keys!($type as i16, operation));
+            bound!(bind_min on_tier, i16: |operation, layer| keys!($type as i16, operation));
+            bound!(bind_mean on_tier, f32: |_operation, layer| mean!($type, layer));
             norm!(f32: |layer| mean!($type, layer));
-            found!(i16: |operation|
-                max keys::<Largest>(<$type>::NAN.to_bits(), <$type>::INFINITY.to_bits(), propagates(operation),
-                    propagates(operation)),
-                min keys::<Smallest>(<$type>::NAN.to_bits(), <$type>::INFINITY.to_bits(), !propagates(operation),
-                    propagates(operation)));
+            found!(on_tier, i16: |operation| max keys!($type as i16, operation), min keys!($type as i16, operation));
 
             fn bind_clamp(tier: Tier, low: Self, high: Self) -> Option<Clamp<Self>> {
                 fn bind<S: Integers16>(s: S, low: $type, high: $type) -> Clamp<$type> {
@@ -299,11 +331,6 @@ macro_rules! halves {
             }
         }
     )+ };
-}
-
-#[cfg(feature = "half")]
-fn keys<D>(nan: u16, infinity: u16, is_high: bool, wins: bool) -> Keys<D> {
-    Keys::new(nan, infinity, is_high, wins)
 }
 
 #[cfg(feature = "half")]
@@ -351,7 +378,7 @@ macro_rules! mean_of_longs {
             let extent = Extent::new(layer);
             extent.width::<$type>(layer)?;
             let op = Long::<$type>::new(extent, rounding);
-            Bound::new(on_tier!(tier, s => Kernel::new::<i64, _, _>(s, op, layer, driver))?, layer)
+            Bound::new(on_shared_tier!(tier, s => Kernel::new::<i64, _, _>(s, op, layer, driver))?, layer)
         }
     };
 }
@@ -378,10 +405,10 @@ trait MeanOfWords: Sized {
 }
 
 macro_rules! means_of_words {
-    ($($type:ty),+) => { $(
+    ($($type:ty, $on:ident);+ $(;)?) => { $(
         impl MeanOfWords for $type {
             fn long(tier: Tier, op: Long<Self>, layer: &Layer, driver: Option<&str>) -> Option<Kernel> {
-                on_tier!(tier, s => Kernel::new::<i32, _, _>(s, op, layer, driver))
+                $on!(tier, s => Kernel::new::<i32, _, _>(s, op, layer, driver))
             }
 
             fn longest(op: Long<Self>, layer: &Layer, driver: Option<&str>) -> Option<Kernel> {
@@ -391,17 +418,22 @@ macro_rules! means_of_words {
     )+ };
 }
 
-means_of_words!(i8, u8, i16, u16);
+means_of_words! {
+    i8, on_tier;
+    u8, on_tier;
+    i16, on_shared_tier;
+    u16, on_shared_tier;
+}
 
 /// Integers: an extreme is the largest of lanes `$lane` after flipping bits, those of `$max` or `$min`. The maximum of
 /// `u8`, which quantised networks are full of, has leaves of its own, which flip nothing.
 macro_rules! integers {
-    ($($type:ty: max $max:expr, min $min:expr, find $seek:expr, in $lane:ty, mean by $mean:ident);+ $(;)?) => { $(
+    ($($type:ty: max $max:expr, min $min:expr, find $seek:expr, $on:ident in $lane:ty, mean by $mean:ident);+ $(;)?) => { $(
         impl Pooled for $type {
-            bound!(bind_max, $lane: |_operation, layer| $max);
-            bound!(bind_min, $lane: |_operation, layer| $min);
+            bound!(bind_max $on, $lane: |_operation, layer| $max);
+            bound!(bind_min $on, $lane: |_operation, layer| $min);
             $mean!($type);
-            found!($lane: |operation| max $seek, min $min);
+            found!($on, $lane: |operation| max $seek, min $min);
 
             fn bind_clamp(tier: Tier, low: Self, high: Self) -> Option<Clamp<Self>> {
                 fn bind<S: Tables<$lane>>(s: S, low: $type, high: $type) -> Clamp<$type> {
@@ -441,9 +473,10 @@ macro_rules! integers {
 }
 
 integers! {
-    i8: max Flipped(0x80), min Flipped(0x7f), find Flipped(0x80), in u8, mean by mean_of_bytes;
-    u8: max Whole, min Flipped(0xff), find Flipped(0), in u8, mean by mean_of_bytes;
-    i16: max Flipped(0), min Flipped(-1), find Flipped(0), in i16, mean by mean_of_words;
-    u16: max Flipped(i16::MIN), min Flipped(i16::MAX), find Flipped(i16::MIN), in i16, mean by mean_of_words;
-    i32: max Flipped(0), min Flipped(-1), find Flipped(0), in i32, mean by mean_of_longs;
+    i8: max Flipped(0x80), min Flipped(0x7f), find Flipped(0x80), on_tier in u8, mean by mean_of_bytes;
+    u8: max Whole, min Flipped(0xff), find Flipped(0), on_tier in u8, mean by mean_of_bytes;
+    i16: max Keys::integers(0), min Keys::integers(-1), find Keys::integers(0), on_tier in i16, mean by mean_of_words;
+    u16: max Keys::integers(i16::MIN), min Keys::integers(i16::MAX), find Keys::integers(i16::MIN),
+        on_tier in i16, mean by mean_of_words;
+    i32: max Keys::integers(0), min Keys::integers(-1), find Keys::integers(0), on_tier in i32, mean by mean_of_longs;
 }

@@ -85,8 +85,12 @@ impl Global {
             && let Some(step) = step
         {
             let runs = Runs { step: step.wrapping_mul(facts.memory), ..runs };
-            // SAFETY: runs of the input.
-            return caution.run(core, |twin| unsafe { twin.leaves.runs.call(&twin.constants, &runs) });
+            // SAFETY: runs of the input; lanes for all of them.
+            return caution.run(core, |twin| unsafe {
+                let met = twin.leaves.runs.call(&twin.constants, &runs);
+                settle(core, twin, to, count);
+                met
+            });
         }
         for i in 0..count {
             let (plane, from) = if self.len > BLOCK { (plane, from + i * BLOCK) } else { (plane + i, from) };
@@ -111,6 +115,8 @@ impl Global {
                     }
                     done += n;
                 }
+                // SAFETY: one lane.
+                unsafe { settle(core, twin, to, 1) };
                 met
             });
         }
@@ -170,12 +176,11 @@ impl Global {
             readable: core::ptr::null(),
             writable: io.dst_end,
         };
-        let careful = core.careful.as_ref().unwrap_or(twin);
         // SAFETY: lanes of this call, and their outputs; where outputs lie apart, one at a time and nothing between
         // them.
         unsafe {
             if is_packed {
-                careful.leaves.across.call(&careful.constants, &fold);
+                twin.leaves.across.call(&twin.constants, &fold);
                 return;
             }
             fold.len = 1;
@@ -186,7 +191,7 @@ impl Global {
                 let apart = outputs.outer(plane + i).wrapping_sub(first).wrapping_mul(facts.memory);
                 let one = Fold { src: lanes.wrapping_add(i * facts.lane), dst: dst.wrapping_add(apart), ..fold };
                 let one = Fold { writable: one.dst, ..one };
-                careful.leaves.across.call(&careful.constants, &one);
+                twin.leaves.across.call(&twin.constants, &one);
             }
         }
     }
@@ -222,8 +227,10 @@ impl Global {
                 let to = lanes.add(whole * facts.lane);
                 self.fold(core, io, plane, from, self.len - from, 1, to, gathered, caution);
             }
-            let twin = core.careful.as_ref().unwrap_or(&core.hot);
-            let mut count = blocks.len();
+            let (twin, mut count) = (&core.hot, blocks.len());
+            if let Some(careful) = &core.careful {
+                return extreme(core, careful, lanes, count);
+            }
             super::fill(lanes.add(count * facts.lane), &twin.fill, facts.lane, 2 * facts.lanes);
             while count > 1 {
                 let mut odd = Lane::default();
@@ -274,6 +281,69 @@ struct Shared(Io);
 #[cfg(feature = "rayon")]
 unsafe impl Sync for Shared {}
 
+/// Makes lanes of `twin` those of the hot one. The careful twin's are finished: then they are elements in memory, and so
+/// are the other's.
+///
+/// # Safety
+/// `lanes` holds `count` of them.
+unsafe fn settle(core: &Core, twin: &Twin, lanes: *mut u8, count: usize) {
+    if !core.careful.as_ref().is_some_and(|careful| core::ptr::eq(careful, twin)) {
+        return;
+    }
+    let bytes = core.facts().lane;
+    for i in 0..count {
+        let mut element = Lane::default();
+        let fold = Fold {
+            src: lanes.wrapping_add(i * bytes),
+            dst: element.as_mut_ptr(),
+            taps: Taps::ONE,
+            outer: 1,
+            outer_in: 0,
+            outer_out: 0,
+            len: 1,
+            divisors: core::ptr::null(),
+            word_bytes: 0,
+            lane_bytes: 0,
+            chunk: None,
+            readable: core::ptr::null(),
+            writable: core::ptr::null_mut(),
+        };
+        // SAFETY: a lane of the twin, and room for one.
+        unsafe {
+            twin.leaves.across.call(&twin.constants, &fold);
+            core::ptr::copy_nonoverlapping(element.as_ptr(), lanes.add(i * bytes), bytes);
+        }
+    }
+}
+
+/// The extreme of lanes of the hot twin, NaN among them.
+///
+/// # Safety
+/// `lanes` holds `count` of them.
+unsafe fn extreme(core: &Core, careful: &Twin, lanes: *const u8, count: usize) -> Lane {
+    let mut state = State([0; STATE]);
+    let to = state.0.as_mut_ptr();
+    let runs = Runs {
+        src: lanes,
+        step: 0,
+        count: 1,
+        len: count,
+        readable: lanes,
+        dst: to,
+        state: core::ptr::null_mut(),
+        resumes: false,
+        continues: false,
+    };
+    let mut lane = Lane::default();
+    // SAFETY: elements, as many; room for a lane and a register more.
+    unsafe {
+        careful.leaves.runs.call(&careful.constants, &runs);
+        settle(core, careful, to, 1);
+        core::ptr::copy_nonoverlapping(to, lane.as_mut_ptr(), core.facts().lane);
+    }
+    lane
+}
+
 /// Every lane joined with its right neighbour.
 ///
 /// # Safety
@@ -293,13 +363,15 @@ unsafe fn join(core: &Core, left: Lane, right: Lane) -> Lane {
     let mut lanes = State([0; STATE]);
     let to = lanes.0.as_mut_ptr();
     let mut joined = Lane::default();
-    let twin = core.careful.as_ref().unwrap_or(&core.hot);
     // SAFETY: the array holds two registers and a lane.
     unsafe {
-        super::fill(to, &twin.fill, facts.lane, facts.lanes + 1);
+        super::fill(to, &core.hot.fill, facts.lane, facts.lanes + 1);
         core::ptr::copy_nonoverlapping(left.as_ptr(), to, facts.lane);
         core::ptr::copy_nonoverlapping(right.as_ptr(), to.add(facts.lane), facts.lane);
-        pairs(twin, to, facts.lanes + 1);
+        if let Some(careful) = &core.careful {
+            return extreme(core, careful, to, 2);
+        }
+        pairs(&core.hot, to, facts.lanes + 1);
         core::ptr::copy_nonoverlapping(to, joined.as_mut_ptr(), facts.lane);
     }
     joined

@@ -159,7 +159,8 @@ pub(crate) struct Core {
     pub(crate) layer: Layer,
     pub(crate) order: Order,
     pub(crate) hot: Twin,
-    /// The twin that is right for every input, where `hot` watches for some.
+    /// The twin that is right for every input, where `hot` watches for some. Its lanes are others than those of `hot`,
+    /// which are elements in memory; both have the same lengths.
     pub(crate) careful: Option<Twin>,
     pub(crate) divisors: divisors::Divisors,
     /// The bytes of an element that loads as the identity of the join.

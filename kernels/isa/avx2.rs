@@ -3,7 +3,7 @@
 use core::arch::x86_64::*;
 
 use super::MAGIC_64;
-use crate::kernels::simd::{Adds, FAR, Floats, Integers16, Integers32, Integers64, Lanes, Tables, Widen, dealt};
+use crate::kernels::simd::{Adds, FAR, Floats, Integers, Integers16, Integers32, Integers64, Lanes, Tables, Widen, dealt};
 use crate::kernels::token::Avx2;
 
 /// The mask of the first `n` lanes of 32 bits.
@@ -53,7 +53,6 @@ impl Lanes<f32> for Avx2 {
         fn first(self, n: usize) -> __m256 { _mm256_castsi256_ps(first_32(n)) }
         fn pick(self, m: __m256, yes: __m256, no: __m256) -> __m256 { _mm256_blendv_ps(no, yes, m) }
         fn max(self, a: __m256, b: __m256) -> __m256 { _mm256_max_ps(a, b) }
-        fn min(self, a: __m256, b: __m256) -> __m256 { _mm256_min_ps(a, b) }
         fn greater(self, a: __m256, b: __m256) -> __m256 { _mm256_cmp_ps::<_CMP_GT_OQ>(a, b) }
         fn or(self, a: __m256, b: __m256) -> __m256 { _mm256_or_ps(a, b) }
         fn xor(self, a: __m256, b: __m256) -> __m256 { _mm256_xor_ps(a, b) }
@@ -115,7 +114,6 @@ impl Lanes<f64> for Avx2 {
         fn first(self, n: usize) -> __m256d { _mm256_castsi256_pd(first_64(n)) }
         fn pick(self, m: __m256d, yes: __m256d, no: __m256d) -> __m256d { _mm256_blendv_pd(no, yes, m) }
         fn max(self, a: __m256d, b: __m256d) -> __m256d { _mm256_max_pd(a, b) }
-        fn min(self, a: __m256d, b: __m256d) -> __m256d { _mm256_min_pd(a, b) }
         fn greater(self, a: __m256d, b: __m256d) -> __m256d { _mm256_cmp_pd::<_CMP_GT_OQ>(a, b) }
         fn or(self, a: __m256d, b: __m256d) -> __m256d { _mm256_or_pd(a, b) }
         fn xor(self, a: __m256d, b: __m256d) -> __m256d { _mm256_xor_pd(a, b) }
@@ -240,7 +238,7 @@ fn greater_u8(a: __m256i, b: __m256i) -> __m256i {
 }
 
 macro_rules! integers {
-    ($($A:ty, $N:literal of $BYTES:literal: $splat:ident as $P:ty, $first:ident, $unzip:ident, $broadcast:ident, $max:ident, $min:ident, $greater:ident);+ $(;)?) => { $(
+    ($($A:ty, $N:literal of $BYTES:literal: $splat:ident as $P:ty, $first:ident, $unzip:ident, $broadcast:ident, $max:ident, $greater:ident);+ $(;)?) => { $(
         impl Lanes<$A> for Avx2 {
             type V = __m256i;
             type M = __m256i;
@@ -256,7 +254,6 @@ macro_rules! integers {
                 fn ahead(self, a: __m256i, b: __m256i) -> __m256i { ahead::<$BYTES>(a, b) }
                 fn splat_first(self, v: __m256i) -> __m256i { $broadcast(_mm256_castsi256_si128(v)) }
                 fn max(self, a: __m256i, b: __m256i) -> __m256i { $max(a, b) }
-                fn min(self, a: __m256i, b: __m256i) -> __m256i { $min(a, b) }
                 fn greater(self, a: __m256i, b: __m256i) -> __m256i { $greater(a, b) }
                 fn or(self, a: __m256i, b: __m256i) -> __m256i { _mm256_or_si256(a, b) }
                 fn xor(self, a: __m256i, b: __m256i) -> __m256i { _mm256_xor_si256(a, b) }
@@ -278,11 +275,11 @@ macro_rules! integers {
 }
 
 integers! {
-    i8, 32 of 1: _mm256_set1_epi8 as i8, first_8, unzip_8, _mm256_broadcastb_epi8, _mm256_max_epi8, _mm256_min_epi8, _mm256_cmpgt_epi8;
-    u8, 32 of 1: _mm256_set1_epi8 as i8, first_8, unzip_8, _mm256_broadcastb_epi8, _mm256_max_epu8, _mm256_min_epu8, greater_u8;
-    i16, 16 of 2: _mm256_set1_epi16 as i16, first_16, unzip_16, _mm256_broadcastw_epi16, _mm256_max_epi16, _mm256_min_epi16, _mm256_cmpgt_epi16;
-    i32, 8 of 4: _mm256_set1_epi32 as i32, first_32, unzip_32, _mm256_broadcastd_epi32, _mm256_max_epi32, _mm256_min_epi32, _mm256_cmpgt_epi32;
-    i64, 4 of 8: _mm256_set1_epi64x as i64, first_64, unzip_64, _mm256_broadcastq_epi64, max_64, min_64, _mm256_cmpgt_epi64;
+    i8, 32 of 1: _mm256_set1_epi8 as i8, first_8, unzip_8, _mm256_broadcastb_epi8, _mm256_max_epi8, _mm256_cmpgt_epi8;
+    u8, 32 of 1: _mm256_set1_epi8 as i8, first_8, unzip_8, _mm256_broadcastb_epi8, _mm256_max_epu8, greater_u8;
+    i16, 16 of 2: _mm256_set1_epi16 as i16, first_16, unzip_16, _mm256_broadcastw_epi16, _mm256_max_epi16, _mm256_cmpgt_epi16;
+    i32, 8 of 4: _mm256_set1_epi32 as i32, first_32, unzip_32, _mm256_broadcastd_epi32, _mm256_max_epi32, _mm256_cmpgt_epi32;
+    i64, 4 of 8: _mm256_set1_epi64x as i64, first_64, unzip_64, _mm256_broadcastq_epi64, max_64, _mm256_cmpgt_epi64;
 }
 
 /// The 4-byte words of `a` and then of `b` that the table names.
@@ -417,10 +414,25 @@ impl Integers16 for Avx2 {
         fn mul_high(self, a: __m256i, b: __m256i) -> __m256i { mul_high(a, b) }
         fn mul_low(self, a: __m256i, b: __m256i) -> __m256i { _mm256_mullo_epi16(a, b) }
         fn shift_right(self, a: __m256i, bits: u32) -> __m256i { _mm256_srl_epi16(a, _mm_cvtsi32_si128(bits as i32)) }
-        fn sign(self, a: __m256i) -> __m256i { _mm256_srai_epi16::<15>(a) }
-        fn equal(self, a: __m256i, b: __m256i) -> __m256i { _mm256_cmpeq_epi16(a, b) }
-        fn and(self, a: __m256i, b: __m256i) -> __m256i { _mm256_and_si256(a, b) }
     }
+}
+
+macro_rules! signed {
+    ($($A:ty: |$a:ident| $sign:expr, $equal:ident);+ $(;)?) => { $(
+        impl Integers<$A> for Avx2 {
+            instructions! {
+                fn sign(self, $a: __m256i) -> __m256i { $sign }
+                fn equal(self, a: __m256i, b: __m256i) -> __m256i { $equal(a, b) }
+                fn and(self, a: __m256i, b: __m256i) -> __m256i { _mm256_and_si256(a, b) }
+            }
+        }
+    )+ };
+}
+
+signed! {
+    i16: |a| _mm256_srai_epi16::<15>(a), _mm256_cmpeq_epi16;
+    i32: |a| _mm256_srai_epi32::<31>(a), _mm256_cmpeq_epi32;
+    i64: |a| _mm256_cmpgt_epi64(_mm256_setzero_si256(), a), _mm256_cmpeq_epi64;
 }
 
 nearest! { "avx2":

@@ -2,7 +2,7 @@
 
 use core::arch::x86_64::*;
 
-use crate::kernels::simd::{Adds, FAR, Floats, Integers16, Integers32, Integers64, Lanes, Tables, Widen, dealt};
+use crate::kernels::simd::{Adds, FAR, Floats, Integers, Integers16, Integers32, Integers64, Lanes, Tables, Widen, dealt};
 use crate::kernels::token::Avx512;
 
 /// Loads and stores, whole and masked. A masked one touches only the lanes of its mask, even beside an unmapped page.
@@ -52,7 +52,6 @@ impl Lanes<f32> for Avx512 {
         fn splat(self, x: f32) -> __m512 { _mm512_set1_ps(x) }
         fn pick(self, m: __mmask16, yes: __m512, no: __m512) -> __m512 { _mm512_mask_blend_ps(m, no, yes) }
         fn max(self, a: __m512, b: __m512) -> __m512 { _mm512_max_ps(a, b) }
-        fn min(self, a: __m512, b: __m512) -> __m512 { _mm512_min_ps(a, b) }
         fn greater(self, a: __m512, b: __m512) -> __mmask16 { _mm512_cmp_ps_mask::<_CMP_GT_OQ>(a, b) }
         fn or(self, a: __mmask16, b: __mmask16) -> __mmask16 { a | b }
         fn xor(self, a: __m512, b: __m512) -> __m512 { _mm512_xor_ps(a, b) }
@@ -93,7 +92,6 @@ impl Lanes<f64> for Avx512 {
         fn splat(self, x: f64) -> __m512d { _mm512_set1_pd(x) }
         fn pick(self, m: __mmask8, yes: __m512d, no: __m512d) -> __m512d { _mm512_mask_blend_pd(m, no, yes) }
         fn max(self, a: __m512d, b: __m512d) -> __m512d { _mm512_max_pd(a, b) }
-        fn min(self, a: __m512d, b: __m512d) -> __m512d { _mm512_min_pd(a, b) }
         fn greater(self, a: __m512d, b: __m512d) -> __mmask8 { _mm512_cmp_pd_mask::<_CMP_GT_OQ>(a, b) }
         fn or(self, a: __mmask8, b: __mmask8) -> __mmask8 { a | b }
         fn xor(self, a: __m512d, b: __m512d) -> __m512d { _mm512_xor_pd(a, b) }
@@ -195,7 +193,7 @@ fn unzip_64(a: __m512i, b: __m512i) -> (__m512i, __m512i) {
 }
 
 macro_rules! integers {
-    ($($A:ty, $N:literal of $BYTES:literal / $REST:literal, mask $M:ty: $splat:ident as $P:ty, $mask_load:ident, $mask_store:ident, $blend:ident, $unzip:ident, $broadcast:ident, $max:ident, $min:ident, $greater:ident);+ $(;)?) => { $(
+    ($($A:ty, $N:literal of $BYTES:literal / $REST:literal, mask $M:ty: $splat:ident as $P:ty, $mask_load:ident, $mask_store:ident, $blend:ident, $unzip:ident, $broadcast:ident, $max:ident, $greater:ident);+ $(;)?) => { $(
         impl Lanes<$A> for Avx512 {
             type V = __m512i;
             type M = $M;
@@ -248,7 +246,6 @@ macro_rules! integers {
                 fn ahead(self, a: __m512i, b: __m512i) -> __m512i { ahead::<$BYTES>(a, b) }
                 fn splat_first(self, v: __m512i) -> __m512i { $broadcast(_mm512_castsi512_si128(v)) }
                 fn max(self, a: __m512i, b: __m512i) -> __m512i { $max(a, b) }
-                fn min(self, a: __m512i, b: __m512i) -> __m512i { $min(a, b) }
                 fn greater(self, a: __m512i, b: __m512i) -> $M { $greater(a, b) }
                 fn or(self, a: $M, b: $M) -> $M { a | b }
                 fn xor(self, a: __m512i, b: __m512i) -> __m512i { _mm512_xor_si512(a, b) }
@@ -259,15 +256,15 @@ macro_rules! integers {
 
 integers! {
     i8, 64 of 1 / 15, mask __mmask64: _mm512_set1_epi8 as i8, _mm512_mask_loadu_epi8, _mm512_mask_storeu_epi8,
-        _mm512_mask_blend_epi8, unzip_8, _mm512_broadcastb_epi8, _mm512_max_epi8, _mm512_min_epi8, _mm512_cmpgt_epi8_mask;
+        _mm512_mask_blend_epi8, unzip_8, _mm512_broadcastb_epi8, _mm512_max_epi8, _mm512_cmpgt_epi8_mask;
     u8, 64 of 1 / 15, mask __mmask64: _mm512_set1_epi8 as i8, _mm512_mask_loadu_epi8, _mm512_mask_storeu_epi8,
-        _mm512_mask_blend_epi8, unzip_8, _mm512_broadcastb_epi8, _mm512_max_epu8, _mm512_min_epu8, _mm512_cmpgt_epu8_mask;
+        _mm512_mask_blend_epi8, unzip_8, _mm512_broadcastb_epi8, _mm512_max_epu8, _mm512_cmpgt_epu8_mask;
     i16, 32 of 2 / 14, mask __mmask32: _mm512_set1_epi16 as i16, _mm512_mask_loadu_epi16, _mm512_mask_storeu_epi16,
-        _mm512_mask_blend_epi16, unzip_16, _mm512_broadcastw_epi16, _mm512_max_epi16, _mm512_min_epi16, _mm512_cmpgt_epi16_mask;
+        _mm512_mask_blend_epi16, unzip_16, _mm512_broadcastw_epi16, _mm512_max_epi16, _mm512_cmpgt_epi16_mask;
     i32, 16 of 4 / 12, mask __mmask16: _mm512_set1_epi32 as i32, _mm512_mask_loadu_epi32, _mm512_mask_storeu_epi32,
-        _mm512_mask_blend_epi32, unzip_32, _mm512_broadcastd_epi32, _mm512_max_epi32, _mm512_min_epi32, _mm512_cmpgt_epi32_mask;
+        _mm512_mask_blend_epi32, unzip_32, _mm512_broadcastd_epi32, _mm512_max_epi32, _mm512_cmpgt_epi32_mask;
     i64, 8 of 8 / 8, mask __mmask8: _mm512_set1_epi64 as i64, _mm512_mask_loadu_epi64, _mm512_mask_storeu_epi64,
-        _mm512_mask_blend_epi64, unzip_64, _mm512_broadcastq_epi64, _mm512_max_epi64, _mm512_min_epi64, _mm512_cmpgt_epi64_mask;
+        _mm512_mask_blend_epi64, unzip_64, _mm512_broadcastq_epi64, _mm512_max_epi64, _mm512_cmpgt_epi64_mask;
 }
 
 macro_rules! tables {
@@ -338,12 +335,27 @@ impl Integers16 for Avx512 {
         fn mul_high(self, a: __m512i, b: __m512i) -> __m512i { mul_high(a, b) }
         fn mul_low(self, a: __m512i, b: __m512i) -> __m512i { _mm512_mullo_epi16(a, b) }
         fn shift_right(self, a: __m512i, bits: u32) -> __m512i { _mm512_srl_epi16(a, _mm_cvtsi32_si128(bits as i32)) }
-        fn sign(self, a: __m512i) -> __m512i { _mm512_srai_epi16::<15>(a) }
-        fn equal(self, a: __m512i, b: __m512i) -> __mmask32 { _mm512_cmpeq_epi16_mask(a, b) }
-        fn and(self, a: __m512i, b: __m512i) -> __m512i { _mm512_and_si512(a, b) }
-        // Spelt as two instructions, it becomes three, of which two wait for the one port that knows masks.
-        fn flip(self, a: __m512i, b: __m512i, c: __m512i) -> __m512i { _mm512_ternarylogic_epi32::<0x78>(a, b, c) }
     }
+}
+
+macro_rules! signed {
+    ($($A:ty, mask $M:ty: |$a:ident| $sign:expr, $equal:ident);+ $(;)?) => { $(
+        impl Integers<$A> for Avx512 {
+            instructions! {
+                fn sign(self, $a: __m512i) -> __m512i { $sign }
+                fn equal(self, a: __m512i, b: __m512i) -> $M { $equal(a, b) }
+                fn and(self, a: __m512i, b: __m512i) -> __m512i { _mm512_and_si512(a, b) }
+                // Spelt as two instructions, it becomes three, of which two wait for the one port that knows masks.
+                fn flip(self, a: __m512i, b: __m512i, c: __m512i) -> __m512i { _mm512_ternarylogic_epi32::<0x78>(a, b, c) }
+            }
+        }
+    )+ };
+}
+
+signed! {
+    i16, mask __mmask32: |a| _mm512_srai_epi16::<15>(a), _mm512_cmpeq_epi16_mask;
+    i32, mask __mmask16: |a| _mm512_srai_epi32::<31>(a), _mm512_cmpeq_epi32_mask;
+    i64, mask __mmask8: |a| _mm512_srai_epi64::<63>(a), _mm512_cmpeq_epi64_mask;
 }
 
 nearest! { "avx512f":

@@ -4,7 +4,7 @@ use core::arch::aarch64::*;
 #[cfg(feature = "half")]
 use core::arch::asm;
 
-use crate::kernels::simd::{Adds, FAR, Floats, Integers16, Integers32, Integers64, Lanes, Tables, Widen, dealt};
+use crate::kernels::simd::{Adds, FAR, Floats, Integers, Integers16, Integers32, Integers64, Lanes, Tables, Widen, dealt};
 use crate::kernels::token::Neon;
 
 macro_rules! memory {
@@ -35,7 +35,6 @@ impl Lanes<f32> for Neon {
         fn first(self, n: usize) -> uint32x4_t { vcgtq_u32(vdupq_n_u32(n as u32), vld1q_u32([0, 1, 2, 3].as_ptr())) }
         fn pick(self, m: uint32x4_t, yes: float32x4_t, no: float32x4_t) -> float32x4_t { vbslq_f32(m, yes, no) }
         fn max(self, a: float32x4_t, b: float32x4_t) -> float32x4_t { vmaxq_f32(a, b) }
-        fn min(self, a: float32x4_t, b: float32x4_t) -> float32x4_t { vminq_f32(a, b) }
         fn greater(self, a: float32x4_t, b: float32x4_t) -> uint32x4_t { vcgtq_f32(a, b) }
         fn or(self, a: uint32x4_t, b: uint32x4_t) -> uint32x4_t { vorrq_u32(a, b) }
         fn xor(self, a: float32x4_t, b: float32x4_t) -> float32x4_t {
@@ -73,7 +72,6 @@ impl Lanes<f64> for Neon {
         fn first(self, n: usize) -> uint64x2_t { vcgtq_u64(vdupq_n_u64(n as u64), vld1q_u64([0, 1].as_ptr())) }
         fn pick(self, m: uint64x2_t, yes: float64x2_t, no: float64x2_t) -> float64x2_t { vbslq_f64(m, yes, no) }
         fn max(self, a: float64x2_t, b: float64x2_t) -> float64x2_t { vmaxq_f64(a, b) }
-        fn min(self, a: float64x2_t, b: float64x2_t) -> float64x2_t { vminq_f64(a, b) }
         fn greater(self, a: float64x2_t, b: float64x2_t) -> uint64x2_t { vcgtq_f64(a, b) }
         fn or(self, a: uint64x2_t, b: uint64x2_t) -> uint64x2_t { vorrq_u64(a, b) }
         fn xor(self, a: float64x2_t, b: float64x2_t) -> float64x2_t {
@@ -106,15 +104,9 @@ fn max_64(a: int64x2_t, b: int64x2_t) -> int64x2_t {
     unsafe { vbslq_s64(vcgtq_s64(a, b), a, b) }
 }
 
-#[inline(always)]
-fn min_64(a: int64x2_t, b: int64x2_t) -> int64x2_t {
-    // SAFETY: NEON is part of the target's baseline.
-    unsafe { vbslq_s64(vcgtq_s64(a, b), b, a) }
-}
-
 macro_rules! integers {
     ($($A:ty as $V:ident, $N:literal, mask $M:ident: $load:ident, $store:ident, $splat:ident, $pick:ident, $unzip1:ident, $unzip2:ident,
-        $ext:ident, $broadcast:ident, $max:ident, $min:ident, $xor:ident, $greater:ident, $or:ident, $lanes:expr);+ $(;)?) => { $(
+        $ext:ident, $broadcast:ident, $max:ident, $xor:ident, $greater:ident, $or:ident, $lanes:expr);+ $(;)?) => { $(
         impl Lanes<$A> for Neon {
             type V = $V;
             type M = $M;
@@ -134,7 +126,6 @@ macro_rules! integers {
                 fn ahead(self, a: $V, b: $V) -> $V { $ext::<1>(a, b) }
                 fn splat_first(self, v: $V) -> $V { $broadcast::<0>(v) }
                 fn max(self, a: $V, b: $V) -> $V { $max(a, b) }
-                fn min(self, a: $V, b: $V) -> $V { $min(a, b) }
                 fn greater(self, a: $V, b: $V) -> $M { $greater(a, b) }
                 fn or(self, a: $M, b: $M) -> $M { $or(a, b) }
                 fn xor(self, a: $V, b: $V) -> $V { $xor(a, b) }
@@ -145,15 +136,15 @@ macro_rules! integers {
 
 integers! {
     i8 as int8x16_t, 16, mask uint8x16_t: vld1q_s8, vst1q_s8, vdupq_n_s8, vbslq_s8, vuzp1q_s8, vuzp2q_s8, vextq_s8, vdupq_laneq_s8,
-        vmaxq_s8, vminq_s8, veorq_s8, vcgtq_s8, vorrq_u8, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
+        vmaxq_s8, veorq_s8, vcgtq_s8, vorrq_u8, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
     u8 as uint8x16_t, 16, mask uint8x16_t: vld1q_u8, vst1q_u8, vdupq_n_u8, vbslq_u8, vuzp1q_u8, vuzp2q_u8, vextq_u8, vdupq_laneq_u8,
-        vmaxq_u8, vminq_u8, veorq_u8, vcgtq_u8, vorrq_u8, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
+        vmaxq_u8, veorq_u8, vcgtq_u8, vorrq_u8, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
     i16 as int16x8_t, 8, mask uint16x8_t: vld1q_s16, vst1q_s16, vdupq_n_s16, vbslq_s16, vuzp1q_s16, vuzp2q_s16, vextq_s16,
-        vdupq_laneq_s16, vmaxq_s16, vminq_s16, veorq_s16, vcgtq_s16, vorrq_u16, [0, 1, 2, 3, 4, 5, 6, 7];
+        vdupq_laneq_s16, vmaxq_s16, veorq_s16, vcgtq_s16, vorrq_u16, [0, 1, 2, 3, 4, 5, 6, 7];
     i32 as int32x4_t, 4, mask uint32x4_t: vld1q_s32, vst1q_s32, vdupq_n_s32, vbslq_s32, vuzp1q_s32, vuzp2q_s32, vextq_s32,
-        vdupq_laneq_s32, vmaxq_s32, vminq_s32, veorq_s32, vcgtq_s32, vorrq_u32, [0, 1, 2, 3];
+        vdupq_laneq_s32, vmaxq_s32, veorq_s32, vcgtq_s32, vorrq_u32, [0, 1, 2, 3];
     i64 as int64x2_t, 2, mask uint64x2_t: vld1q_s64, vst1q_s64, vdupq_n_s64, vbslq_s64, vuzp1q_s64, vuzp2q_s64, vextq_s64,
-        vdupq_laneq_s64, max_64, min_64, veorq_s64, vcgtq_s64, vorrq_u64, [0, 1];
+        vdupq_laneq_s64, max_64, veorq_s64, vcgtq_s64, vorrq_u64, [0, 1];
 }
 
 /// Lanes that bytes move, and how they become bytes and are made of them.
@@ -222,10 +213,25 @@ impl Integers16 for Neon {
         fn shift_right(self, a: int16x8_t, bits: u32) -> int16x8_t {
             vreinterpretq_s16_u16(vshlq_u16(vreinterpretq_u16_s16(a), vdupq_n_s16(-(bits as i16))))
         }
-        fn sign(self, a: int16x8_t) -> int16x8_t { vshrq_n_s16::<15>(a) }
-        fn equal(self, a: int16x8_t, b: int16x8_t) -> uint16x8_t { vceqq_s16(a, b) }
-        fn and(self, a: int16x8_t, b: int16x8_t) -> int16x8_t { vandq_s16(a, b) }
     }
+}
+
+macro_rules! signed {
+    ($($A:ty as $V:ty, mask $M:ty: |$a:ident| $sign:expr, $equal:ident, $and:ident);+ $(;)?) => { $(
+        impl Integers<$A> for Neon {
+            instructions! {
+                fn sign(self, $a: $V) -> $V { $sign }
+                fn equal(self, a: $V, b: $V) -> $M { $equal(a, b) }
+                fn and(self, a: $V, b: $V) -> $V { $and(a, b) }
+            }
+        }
+    )+ };
+}
+
+signed! {
+    i16 as int16x8_t, mask uint16x8_t: |a| vshrq_n_s16::<15>(a), vceqq_s16, vandq_s16;
+    i32 as int32x4_t, mask uint32x4_t: |a| vshrq_n_s32::<31>(a), vceqq_s32, vandq_s32;
+    i64 as int64x2_t, mask uint64x2_t: |a| vshrq_n_s64::<63>(a), vceqq_s64, vandq_s64;
 }
 
 #[inline(always)]

@@ -6,7 +6,7 @@
 use wide::u32x8;
 use wide::{f32x8, f64x4, i8x32, i16x16, i32x8, i64x4, u8x32, u16x16};
 
-use crate::kernels::simd::{Adds, Floats, Integers16, Integers32, Integers64, Lanes, Tables, Widen, dealt};
+use crate::kernels::simd::{Adds, Floats, Integers, Integers16, Integers32, Integers64, Lanes, Tables, Widen, dealt};
 use crate::kernels::token::Portable;
 
 /// Whether `wide` takes square roots by an instruction, which rounds correctly; elsewhere it computes its own.
@@ -24,7 +24,7 @@ fn each<T: Copy + Default, const N: usize>(lane: impl Fn(usize) -> T) -> [T; N] 
 
 /// Lanes whose vector type is `$V`, an array of `$N` lanes of `$A` to `bytemuck`. A mask is a vector of all-ones lanes.
 macro_rules! lanes {
-    ($($A:ty as $V:ty, $N:literal, $max:ident, $min:ident, $set:expr);+ $(;)?) => { $(
+    ($($A:ty as $V:ty, $N:literal, $max:ident, $set:expr);+ $(;)?) => { $(
         impl Lanes<$A> for Portable {
             type V = $V;
             type M = $V;
@@ -101,11 +101,6 @@ macro_rules! lanes {
             #[inline(always)]
             fn max(self, a: $V, b: $V) -> $V {
                 a.$max(b)
-            }
-
-            #[inline(always)]
-            fn min(self, a: $V, b: $V) -> $V {
-                a.$min(b)
             }
 
             #[inline(always)]
@@ -222,13 +217,13 @@ macro_rules! floats {
 }
 
 lanes! {
-    f32 as f32x8, 8, fast_max, fast_min, f32::from_bits(u32::MAX);
-    f64 as f64x4, 4, fast_max, fast_min, f64::from_bits(u64::MAX);
-    i8 as i8x32, 32, max, min, -1;
-    u8 as u8x32, 32, max, min, u8::MAX;
-    i16 as i16x16, 16, max, min, -1;
-    i32 as i32x8, 8, max, min, -1;
-    i64 as i64x4, 4, max, min, -1;
+    f32 as f32x8, 8, fast_max, f32::from_bits(u32::MAX);
+    f64 as f64x4, 4, fast_max, f64::from_bits(u64::MAX);
+    i8 as i8x32, 32, max, -1;
+    u8 as u8x32, 32, max, u8::MAX;
+    i16 as i16x16, 16, max, -1;
+    i32 as i32x8, 8, max, -1;
+    i64 as i64x4, 4, max, -1;
 }
 tables! {
     f32 as f32x8, 8 by u32;
@@ -278,20 +273,33 @@ impl Integers16 for Portable {
         bytemuck::cast(bytemuck::cast::<_, u16x16>(a).unbounded_shr_scalar(bits))
     }
 
-    #[inline(always)]
-    fn sign(self, a: i16x16) -> i16x16 {
-        a.unbounded_shr_scalar(15)
-    }
+}
 
-    #[inline(always)]
-    fn equal(self, a: i16x16, b: i16x16) -> i16x16 {
-        a.simd_eq(b)
-    }
+macro_rules! signed {
+    ($($A:ty as $V:ty);+ $(;)?) => { $(
+        impl Integers<$A> for Portable {
+            #[inline(always)]
+            fn sign(self, a: $V) -> $V {
+                <$V>::splat(0).simd_gt(a)
+            }
 
-    #[inline(always)]
-    fn and(self, a: i16x16, b: i16x16) -> i16x16 {
-        a & b
-    }
+            #[inline(always)]
+            fn equal(self, a: $V, b: $V) -> $V {
+                a.simd_eq(b)
+            }
+
+            #[inline(always)]
+            fn and(self, a: $V, b: $V) -> $V {
+                a & b
+            }
+        }
+    )+ };
+}
+
+signed! {
+    i16 as i16x16;
+    i32 as i32x8;
+    i64 as i64x4;
 }
 
 impl Integers32 for Portable {

@@ -1,6 +1,6 @@
 //! The scalar tier: a vector is one element. The plainest reading of every leaf, and the reference of every other tier.
 
-use crate::kernels::simd::{Adds, Floats, Integers16, Integers32, Integers64, Lanes, Tables, Widen, dealt};
+use crate::kernels::simd::{Adds, Floats, Integers, Integers16, Integers32, Integers64, Lanes, Tables, Widen, dealt};
 use crate::kernels::token::Scalar;
 
 macro_rules! lanes {
@@ -62,11 +62,6 @@ macro_rules! lanes {
             #[inline(always)]
             fn max(self, a: $A, b: $A) -> $A {
                 if a > b { a } else { b }
-            }
-
-            #[inline(always)]
-            fn min(self, a: $A, b: $A) -> $A {
-                if a < b { a } else { b }
             }
 
             #[inline(always)]
@@ -169,7 +164,7 @@ lanes!(f32, f64, i8, u8, i16, i32, i64);
 tables!(f32, f64, i8, u8, i16, i32, i64);
 floats!(f32, f64);
 
-macro_rules! adds {
+macro_rules! integers {
     ($($A:ty),+) => { $(
         impl Adds<$A> for Scalar {
             #[inline(always)]
@@ -177,10 +172,27 @@ macro_rules! adds {
                 a.wrapping_add(b)
             }
         }
+
+        impl Integers<$A> for Scalar {
+            #[inline(always)]
+            fn sign(self, a: $A) -> $A {
+                -<$A>::from(a < 0)
+            }
+
+            #[inline(always)]
+            fn equal(self, a: $A, b: $A) -> bool {
+                a == b
+            }
+
+            #[inline(always)]
+            fn and(self, a: $A, b: $A) -> $A {
+                a & b
+            }
+        }
     )+ };
 }
 
-adds!(i16, i32, i64);
+integers!(i16, i32, i64);
 
 impl Integers16 for Scalar {
     #[inline(always)]
@@ -198,20 +210,6 @@ impl Integers16 for Scalar {
         (a as u16 >> bits) as i16
     }
 
-    #[inline(always)]
-    fn sign(self, a: i16) -> i16 {
-        a >> 15
-    }
-
-    #[inline(always)]
-    fn equal(self, a: i16, b: i16) -> bool {
-        a == b
-    }
-
-    #[inline(always)]
-    fn and(self, a: i16, b: i16) -> i16 {
-        a & b
-    }
 }
 
 impl Integers32 for Scalar {

@@ -2,15 +2,14 @@
 //!
 //! | file | operations |
 //! |---|---|
-//! | [`extreme`] | max and min of lanes that memory holds as they are: f32 and f64, with what watches for NaN; integers |
-//! | [`keys`] | max and min of f16 and bf16, as ordered 16-bit integers |
+//! | [`extreme`] | max of f32, with what watches for NaN; max and min of bytes |
+//! | [`keys`] | every other max and min: floats and integers of 16, 32 and 64 bits, as integers in the order of the numbers |
 //! | [`mean`] | mean and sum of floats, f16 and bf16 widened |
 //! | [`mean_int`] | mean and sum of integers, exact |
 //! | [`quantized`] | mean of quantised bytes, to other scales |
 //! | [`lp`] | p-norms of floats: means of powers |
 
 pub(crate) mod extreme;
-#[cfg(feature = "half")]
 pub(crate) mod keys;
 pub(crate) mod lp;
 pub(crate) mod mean;
@@ -99,11 +98,10 @@ macro_rules! widened {
 }
 use widened;
 
-/// What an operation says that watches nothing: it is its own careful twin.
+/// What an operation says that watches nothing.
 macro_rules! unwatched {
     ($S:ty, $V:ty) => {
         type Flag = ();
-        type Careful = Self;
 
         #[inline(always)]
         fn clean(self, _s: $S) {}
@@ -114,11 +112,6 @@ macro_rules! unwatched {
         #[inline(always)]
         fn dirty(self, _s: $S, _flag: ()) -> bool {
             false
-        }
-
-        #[inline(always)]
-        fn careful(self) -> Self {
-            self
         }
     };
 }

@@ -210,7 +210,7 @@ pub(crate) struct Leaves {
     pub(crate) words: fn(&Constants, usize) -> Words,
     /// Memory to memory.
     pub(crate) direct: Leaf<fold::Fold>,
-    /// The same where a window has thousands of taps: see [`fold::Blocks`].
+    /// The same where a window has thousands of taps: see [`fold::Blocks`]. Where order is no matter it is `direct`.
     pub(crate) blocks: Leaf<fold::Fold>,
     /// Memory to scratch lanes.
     pub(crate) down: Leaf<fold::Fold>,
@@ -263,7 +263,11 @@ impl<A: Lane, S: Tables<A>, O: LaneOp<A, S>> Table<A, S, O> {
         facts: Facts::of::<A, S, O>(),
         words: words::<A, S, O>,
         direct: Leaf::of::<A, S, O, fold::Direct>(),
-        blocks: Leaf::of::<A, S, O, fold::Blocks>(),
+        blocks: if const { O::ANY_ORDER || O::IDEMPOTENT } {
+            Leaf::of::<A, S, O, fold::Direct>()
+        } else {
+            Leaf::of::<A, S, O, fold::Blocks>()
+        },
         down: Leaf::of::<A, S, O, fold::Down>(),
         across: Leaf::of::<A, S, O, fold::Across>(),
         shared: Leaf::of::<A, S, O, long::Prefixes>(),
