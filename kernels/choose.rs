@@ -74,10 +74,11 @@ fn few_taps(core: &Core) -> bool {
     let rows = depth.kernel.min(depth.input).saturating_mul(height.kernel.min(height.input));
     let columns = width.kernel.min(width.input);
     let shares = width.output > 1 && width.stride < width.kernel;
+    let is_long = geometry.inner >= core.facts().lanes;
     let is_few = rows.saturating_mul(columns) <= rows.saturating_add(columns).saturating_add(2);
     takes_order(core)
         && core.order == crate::order::Order::Columns
-        && (is_few || !shares && geometry.inner >= core.facts().lanes)
+        && (is_few && (!core.facts().strides_slowly() || width.stride == 1 || is_long) || !shares && is_long)
 }
 
 /// Windows of not too many taps for one permutation each.

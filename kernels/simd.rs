@@ -27,6 +27,9 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// Whether the tier has the leaves of the drivers that are for speed alone.
     const TABLED: bool = true;
 
+    /// Whether it has leaves for the most common windows alone, beside those for any.
+    const FUSED: bool = Self::BLOCKS;
+
     /// A token made anew, for a kernel that is called through a pointer to a function.
     ///
     /// # Safety

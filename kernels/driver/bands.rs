@@ -8,8 +8,10 @@
 //!
 //! 1. Columns in the padding are identities, so across knows no border. Long columns share what they fold
 //!    (`leaf/long.rs`): then a band has several rows.
-//! 2. Neighbouring outputs are neighbouring lanes where the stride is 1; a table takes every `s`-th pixel
-//!    where it is more. Long rows are doubled along first, and two taps are left of each window.
+//! 2. Neighbouring outputs are neighbouring lanes where the stride is 1. Where it is more, a table takes
+//!    every `s`-th pixel of what was folded; or, where tables are slow or a register is too short for them,
+//!    the pixels of each tap are copied side by side first. Long rows are doubled along before, and two taps
+//!    are left of each window.
 //!
 //! The driver takes every window whose columns fit the scratch, and every layer with long axes.
 
@@ -38,6 +40,8 @@ pub(crate) struct Bands {
     pitch: usize,
     lanes: usize,
     compaction: Option<Compaction>,
+    /// Bytes of a row of gathered pixels, one row for each tap, behind the scratch rows. 0 where none are gathered.
+    gathered: usize,
     /// What the outputs at the ends of a row divide by, where they are lanes beside each other.
     ends: Option<Ends>,
 }
@@ -70,8 +74,21 @@ impl Bands {
         };
         let areas = if long[1] && !facts.idempotent { 2 } else { 1 };
         let room = if long[0] || long[1] { SCRATCH } else { SHORT };
+        let is_whole = core.layer.has_whole_rows();
+        let strides = width.slides() && width.stride > 1 && is_whole;
+        let compaction = if strides { Compaction::new(facts, geometry.inner, width.stride) } else { None };
+        let compaction = compaction.filter(|_| facts.permutes());
+        let gathers = strides && compaction.is_none() && !facts.plain && geometry.inner < facts.lanes;
+        // Of each tap that is left.
+        let taps = if long[1] { 2 } else { width.kernel };
+        let gathered = |outputs: usize| {
+            let bytes = outputs.saturating_mul(geometry.inner).saturating_add(2 * facts.lanes).checked_mul(facts.lane)?;
+            Some(if gathers { bytes.next_multiple_of(64) } else { 0 })
+        };
         let fits = |rows: usize, inner: usize, outputs: usize, room: usize| {
-            pitch(inner, outputs).and_then(|p| p.checked_mul(rows * areas)).is_some_and(|all| all <= room)
+            let scratch = pitch(inner, outputs).and_then(|p| p.checked_mul(rows * areas));
+            let beside = gathered(outputs).and_then(|bytes| bytes.checked_mul(taps));
+            scratch.zip(beside).and_then(|(a, b)| a.checked_add(b)).is_some_and(|all| all <= room)
         };
         // As much of a pixel as leaves room for a few outputs.
         let mut inner = geometry.inner;
@@ -114,11 +131,12 @@ impl Bands {
             }
         }
         let (rows, outputs) = best;
-        let takes = width.slides() && core.layer.has_whole_rows() && inner == geometry.inner;
-        let compaction = if takes { Compaction::new(facts, inner, width.stride) } else { None };
+        // Parts of a pixel are not side by side.
+        let is_whole = is_whole && inner == geometry.inner;
+        let compaction = compaction.filter(|_| is_whole);
+        let gathered = gathered(outputs).filter(|_| is_whole).unwrap_or(0);
         let pitch = pitch(inner, outputs)?;
-        let are_beside = width.stride == 1 || compaction.is_some() && facts.halves == 1;
-        let is_whole = core.layer.has_whole_rows() && inner == geometry.inner;
+        let are_beside = width.stride == 1 || compaction.is_some() && facts.halves == 1 || gathered > 0;
         let ends = if are_beside && is_whole { Ends::new(core, inner) } else { None };
         Some(Self {
             long,
@@ -128,6 +146,7 @@ impl Bands {
             pitch,
             lanes: span(outputs) * inner + 2 * facts.lanes,
             compaction,
+            gathered,
             ends,
         })
     }
@@ -331,6 +350,24 @@ impl Bands {
                 {
                     fold.len = n * tile.len;
                     fold.chunk = Some(compaction.chunk(fold.len));
+                } else if n > 1 && self.gathered > 0 {
+                    let areas = if self.long[1] && !facts.idempotent { 2 } else { 1 };
+                    let to = scratch.wrapping_add(areas * self.rows * self.pitch);
+                    for k in 0..window.columns {
+                        let from = fold.src.wrapping_add(k.wrapping_mul(window.step));
+                        let to = to.wrapping_add(k * self.gathered);
+                        // SAFETY: pixels of a scratch row, and a row of the area behind the scratch rows; each row of
+                        // either has two registers more. A run that is no register is read as one.
+                        unsafe {
+                            gather(from, width.stride * pixel, to, pixel, n);
+                            if n * tile.len < facts.lanes {
+                                fill(to.wrapping_add(n * pixel), &twin.fill, facts.lane, facts.lanes);
+                            }
+                        }
+                    }
+                    fold.src = to;
+                    fold.taps.column_bytes = self.gathered;
+                    fold.len = n * tile.len;
                 } else {
                     fold.outer = n;
                     fold.outer_in = width.stride.wrapping_mul(pixel);
@@ -402,6 +439,33 @@ struct Window {
     begin: usize,
     columns: usize,
     step: usize,
+}
+
+/// Copies `count` pixels of `bytes` bytes, each `step` bytes behind the one before, side by side.
+///
+/// # Safety
+/// All of them are readable and writable, and as many bytes behind the last as make the next power of two. Both areas are
+/// written before they are read.
+unsafe fn gather(from: *const u8, step: usize, to: *mut u8, bytes: usize, count: usize) {
+    macro_rules! copied {
+        ($($longest:literal as $T:ty),+) => { $(
+            if bytes <= $longest {
+                for i in 0..count {
+                    // SAFETY: by this function's contract. What a pixel's copy writes behind it the next one's writes over.
+                    unsafe {
+                        let pixel = from.wrapping_add(i * step).cast::<$T>().read_unaligned();
+                        to.wrapping_add(i * bytes).cast::<$T>().write_unaligned(pixel);
+                    }
+                }
+                return;
+            }
+        )+ };
+    }
+    copied!(1 as u8, 2 as u16, 4 as u32, 8 as u64, 16 as u128, 32 as [u128; 2], 64 as [u128; 4]);
+    for i in 0..count {
+        // SAFETY: by this function's contract.
+        unsafe { core::ptr::copy_nonoverlapping(from.wrapping_add(i * step), to.wrapping_add(i * bytes), bytes) };
+    }
 }
 
 /// Outputs that are computed together.

@@ -175,11 +175,11 @@ impl Facts {
             mask_bytes: S::MASK_BYTES,
             mask_bits: S::MASK_BITS,
             words: O::WORDS,
-            converts: O::CONVERTS,
+            converts: O::CONVERTS && S::FUSED,
             idempotent: O::IDEMPOTENT,
             any_order: O::ANY_ORDER || O::IDEMPOTENT,
             run: O::RUN,
-            fused: O::FUSED && S::TABLED,
+            fused: O::FUSED && S::FUSED,
             plain: S::N == 1,
             tabled: O::TABLED && S::TABLED,
         }
@@ -188,6 +188,11 @@ impl Facts {
     /// Whether a table is an instruction or two: else the drivers that live by tables decline.
     pub(crate) fn permutes(&self) -> bool {
         self.two || self.halves > 1
+    }
+
+    /// Whether outputs that are a stride apart are better gathered than moved together by tables.
+    pub(crate) fn strides_slowly(&self) -> bool {
+        !self.permutes() && !self.plain
     }
 
     /// Bytes of a register of lanes.
@@ -256,7 +261,7 @@ pub(crate) struct Table<A, S, O>(PhantomData<(A, S, O)>);
 
 impl<A: Lane, S: Tables<A>, O: LaneOp<A, S>> Table<A, S, O> {
     const IS_TABLED: bool = O::TABLED && S::TABLED;
-    const IS_FUSED: bool = O::FUSED && S::TABLED;
+    const IS_FUSED: bool = O::FUSED && S::FUSED;
     const PERMUTES: bool = S::TWO || S::HALVES > 1;
 
     pub(crate) const LEAVES: Leaves = Leaves {
@@ -285,9 +290,9 @@ impl<A: Lane, S: Tables<A>, O: LaneOp<A, S>> Table<A, S, O> {
         along: Self::tabled::<columns::Along<0, 0>>(),
         along_2: Self::walks::<columns::Along<2, 0>, columns::Along<0, 0>>(),
         along_3: Self::walks::<columns::Along<3, 0>, columns::Along<0, 0>>(),
-        along31: Self::walks::<columns::Along<3, 1>, columns::Along<0, 0>>(),
+        along31: Self::walks_by_three::<columns::Along<3, 1>>(),
         along51: Self::fused::<columns::Along<5, 1>, columns::Along<0, 0>>(),
-        along32: Self::walks::<columns::Along<2, 2>, columns::Along<0, 0>>(),
+        along32: Self::walks_by_three::<columns::Along<2, 2>>(),
         apart: Self::tabled::<columns::Apart<0>>(),
         apart22: Self::walks::<columns::Apart<2>, columns::Apart<0>>(),
         piles: Self::tabled::<piles::Onto>(),
@@ -308,9 +313,18 @@ impl<A: Lane, S: Tables<A>, O: LaneOp<A, S>> Table<A, S, O> {
         if const { Self::PERMUTES } { Self::fused::<N, G>() } else { Leaf::absent() }
     }
 
-    /// The same along rows of pixels.
+    /// A leaf along rows of pixels for windows of 3 by 3 taps, which every tier has, or the general one.
+    const fn walks_by_three<N: Nest<A, S, O, Args = columns::Walk>>() -> Leaf<columns::Walk> {
+        if const { O::WALKS && Self::IS_TABLED } {
+            Leaf::of::<A, S, O, N>()
+        } else {
+            Self::tabled::<columns::Along<0, 0>>()
+        }
+    }
+
+    /// The same for other common windows.
     const fn walks<N: Nest<A, S, O>, G: Nest<A, S, O, Args = N::Args>>() -> Leaf<N::Args> {
-        if const { O::WALKS && Self::IS_TABLED } { Leaf::of::<A, S, O, N>() } else { Self::tabled::<G>() }
+        if const { O::WALKS && S::FUSED } { Leaf::of::<A, S, O, N>() } else { Self::tabled::<G>() }
     }
 
     /// A leaf of lanes that wait between two passes, where loading takes long.
