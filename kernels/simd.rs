@@ -480,6 +480,9 @@ pub(crate) trait LaneOp<A: Lane, S: Lanes<A>>: Copy + Send + Sync + 'static {
     /// Whether it has loops for the most common windows along a row of pixels, and several registers side by side.
     const WALKS: bool = Self::FUSED;
 
+    /// Whether its leaves fold several registers side by side, where the tier's do. A rare operation does without.
+    const BLOCKS: bool = Self::TABLED;
+
     /// Whether taps may be joined in any order, with the same bits: integers, and floats that are compared as such.
     const ANY_ORDER: bool = false;
 

@@ -4,7 +4,7 @@
 
 #[cfg(feature = "half")]
 use wide::u32x8;
-use wide::{f32x8, f64x4, i8x32, i16x16, i32x8, i64x4, u8x32, u16x16};
+use wide::{f32x8, f64x4, i8x16, i8x32, i16x8, i16x16, i32x8, i64x4, u8x16, u8x32, u16x16};
 
 use crate::kernels::simd::{Adds, Floats, Integers, Integers16, Integers32, Integers64, Lanes, Tables, Widen, dealt};
 use crate::kernels::token::Portable;
@@ -78,24 +78,28 @@ macro_rules! lanes {
             #[inline(always)]
             fn unzip(self, a: $V, b: $V) -> ($V, $V) {
                 let (a, b) = (a.to_array(), b.to_array());
-                let every_other = |odd: usize| {
-                    <$V>::from(each::<$A, $N>(|i| {
-                        if i < $N / 2 { a[2 * i + odd] } else { b[2 * i + odd - $N] }
-                    }))
-                };
-                (every_other(0), every_other(1))
+                let (mut even, mut odd) = ([<$A>::default(); $N], [<$A>::default(); $N]);
+                for i in 0..$N / 2 {
+                    (even[i], odd[i]) = (a[2 * i], a[2 * i + 1]);
+                    (even[$N / 2 + i], odd[$N / 2 + i]) = (b[2 * i], b[2 * i + 1]);
+                }
+                (<$V>::from(even), <$V>::from(odd))
             }
 
             #[inline(always)]
             fn back(self, a: $V, b: $V) -> $V {
                 let (a, b) = (a.to_array(), b.to_array());
-                <$V>::from(each::<$A, $N>(|i| if i == 0 { a[$N - 1] } else { b[i - 1] }))
+                let mut moved = [a[$N - 1]; $N];
+                moved[1..].copy_from_slice(&b[..$N - 1]);
+                <$V>::from(moved)
             }
 
             #[inline(always)]
             fn ahead(self, a: $V, b: $V) -> $V {
                 let (a, b) = (a.to_array(), b.to_array());
-                <$V>::from(each::<$A, $N>(|i| if i == $N - 1 { b[0] } else { a[i + 1] }))
+                let mut moved = [b[0]; $N];
+                moved[..$N - 1].copy_from_slice(&a[1..]);
+                <$V>::from(moved)
             }
 
             #[inline(always)]
@@ -384,11 +388,55 @@ macro_rules! widen {
     )+ };
 }
 
+/// Conversions of bytes, by what `wide` has for them: a loop over so many lanes becomes none of its instructions.
+macro_rules! widen_bytes {
+    ($($T:ty => $A:ty as $V:ty, $N:literal: |$p:ident| $load:expr, |$v:ident| $narrow:expr);+ $(;)?) => { $(
+        impl Widen<$T, $A> for Portable {
+            #[inline(always)]
+            unsafe fn load_wide(self, p: *const $T) -> $V {
+                // SAFETY: N elements are readable by the trait's contract.
+                let $p = unsafe { p.cast::<[$T; $N]>().read_unaligned() };
+                $load
+            }
+
+            #[inline(always)]
+            unsafe fn store_narrow(self, q: *mut $T, $v: $V) {
+                let narrow = $narrow.to_array();
+                // SAFETY: N elements are writable by the trait's contract, and the vector has as many or more.
+                unsafe { q.cast::<[$T; $N]>().write_unaligned(narrow.as_ptr().cast::<[$T; $N]>().read()) }
+            }
+        }
+    )+ };
+}
+
+/// Eight bytes, and eight more that matter to nobody.
+#[inline(always)]
+fn beside_zeros<T: Copy + Default>(bytes: [T; 8]) -> [T; 16] {
+    let mut all = [T::default(); 16];
+    all[..8].copy_from_slice(&bytes);
+    all
+}
+
+/// The lower and the upper half of words.
+#[inline(always)]
+fn halves(v: i16x16) -> [i16x8; 2] {
+    bytemuck::cast(v)
+}
+
+widen_bytes! {
+    u8 => i16 as i16x16, 16: |p| i16x16::from(u8x16::from(p)),
+        |v| u8x16::narrow_i16x8(halves(v)[0], halves(v)[1]);
+    i8 => i16 as i16x16, 16: |p| i16x16::from_i8x16(i8x16::from(p)), |v| i8x16::from_i16x16_saturate(v);
+    u8 => i32 as i32x8, 8: |p| i32x8::from_i16x8(i16x8::from_u8x16_low(u8x16::from(beside_zeros(p)))),
+        |v| { let words = i16x8::from_i32x8_saturate(v); u8x16::narrow_i16x8(words, words) };
+    i8 => i32 as i32x8, 8: |p| i32x8::from_i16x8(halves(i16x16::from_i8x16(i8x16::from(beside_zeros(p))))[0]),
+        |v| {
+            let words = i16x8::from_i32x8_saturate(v);
+            i8x16::from_i16x16_saturate(bytemuck::cast([words, words]))
+        };
+}
+
 widen! {
-    u8 => i16 as i16x16, 16;
-    i8 => i16 as i16x16, 16;
-    u8 => i32 as i32x8, 8;
-    i8 => i32 as i32x8, 8;
     i16 => i32 as i32x8, 8;
     u16 => i32 as i32x8, 8;
     i16 => i64 as i64x4, 4;

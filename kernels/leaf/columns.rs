@@ -83,7 +83,7 @@ const fn side(windows: usize, by: usize) -> usize {
 const fn most<L: Lane, S: Tables<L>, O: LaneOp<L, S>>(windows: usize) -> usize {
     if S::N == 1 {
         0
-    } else if !O::WALKS || windows == 0 {
+    } else if !O::WALKS || !S::BLOCKS || windows == 0 {
         1
     } else {
         2

@@ -337,7 +337,7 @@ impl<A: Lane, S: Tables<A>, O: LaneOp<A, S>> Nest<A, S, O> for Any {
             let mut phase = Phase::new::<A, S>(&a, a.phase_lead);
             let mut i = 0;
             while i < registers {
-                if i + BLOCK <= registers {
+                if S::BLOCKS && i + BLOCK <= registers {
                     down::<A, S, O, BLOCK>(s, op, &a, i, &mut phase, &mut flag);
                     i += BLOCK;
                 } else {
@@ -348,7 +348,7 @@ impl<A: Lane, S: Tables<A>, O: LaneOp<A, S>> Nest<A, S, O> for Any {
             phase = Phase::new::<A, S>(&a, a.phase);
             i = 0;
             while i < a.registers {
-                if i + BLOCK <= a.registers {
+                if S::BLOCKS && i + BLOCK <= a.registers {
                     across::<A, S, O, BLOCK>(s, op, &a, i, &mut phase);
                     i += BLOCK;
                 } else {

@@ -131,7 +131,7 @@ where
         // SAFETY: by this function's contract; registers within a run, the last ones overlapping, or a run's own lanes.
         unsafe {
             let mut i = 0;
-            while S::BLOCKS && i + BLOCK * S::N <= a.len && a.chunk.is_none() {
+            while const { S::BLOCKS && O::BLOCKS } && i + BLOCK * S::N <= a.len && a.chunk.is_none() {
                 let v = block::<A, S, O, FROM, BLOCK>(s, op, a, src.wrapping_add(i * from), S::N, &mut flag);
                 for b in 0..BLOCK {
                     let at = i + b * S::N;

@@ -55,7 +55,7 @@ impl<A: Lane, S: Tables<A>, O: LaneOp<A, S>> Nest<A, S, O> for Prefixes {
             let mut i = 0;
             while i < a.len {
                 // The last register overlaps the one before, or is partial.
-                let whole = S::BLOCKS && i + BLOCK * S::N <= a.len;
+                let whole = const { S::BLOCKS && O::BLOCKS } && i + BLOCK * S::N <= a.len;
                 let at = if whole { i } else { i.min(a.len.saturating_sub(S::N)) };
                 let (p, q) = (src.wrapping_add(at * size_of::<O::T>()), dst.wrapping_add(at * size_of::<A>()));
                 // SAFETY: by this function's contract: so many lanes of the run.
