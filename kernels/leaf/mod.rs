@@ -240,10 +240,9 @@ pub(crate) struct Leaves {
     pub(crate) chunks_3: Leaf<chunks::Program>,
     /// Rows of outputs, each way: of any window, of 2×2, of 3×3.
     pub(crate) rows: [[Leaf<rows::Rows>; 3]; rows::WAYS],
-    /// Along a row of pixels, windows that share columns: any; any of whose columns none lies in more than 2, and 3;
+    /// Along a row of pixels, windows that share columns: any; any of whose columns none lies in more than 3;
     /// those of 3 by 3 and 5 by 5 taps that move by 1, of 3 by 3 that move by 2.
     pub(crate) along: Leaf<columns::Walk>,
-    pub(crate) along_2: Leaf<columns::Walk>,
     pub(crate) along_3: Leaf<columns::Walk>,
     pub(crate) along31: Leaf<columns::Walk>,
     pub(crate) along51: Leaf<columns::Walk>,
@@ -288,7 +287,6 @@ impl<A: Lane, S: Tables<A>, O: LaneOp<A, S>> Table<A, S, O> {
         chunks_3: Self::permuted::<chunks::Three, chunks::Any>(),
         rows: Self::ROWS,
         along: Self::tabled::<columns::Along<0, 0>>(),
-        along_2: Self::walks::<columns::Along<2, 0>, columns::Along<0, 0>>(),
         along_3: Self::walks::<columns::Along<3, 0>, columns::Along<0, 0>>(),
         along31: Self::walks_by_three::<columns::Along<3, 1>>(),
         along51: Self::fused::<columns::Along<5, 1>, columns::Along<0, 0>>(),
