@@ -13,6 +13,7 @@ use super::driver::flat::Flat;
 use super::driver::global::Global;
 use super::driver::piles::Piles;
 use super::driver::rows::Rows;
+use super::driver::separable::Separable;
 use super::driver::{Core, Driver};
 
 /// Plans a layer, or declines it.
@@ -30,6 +31,11 @@ const DRIVERS: &[(&str, Plan, Plan)] = &[
         "chunks",
         |core| boxed(if has_short_rows(core) { Chunks::new(core) } else { None }),
         |core| boxed(Chunks::new(core)),
+    ),
+    (
+        "separable",
+        |core| boxed(if has_passes(core) { Separable::new(core) } else { None }),
+        |core| boxed(Separable::new(core)),
     ),
     ("rows", |core| boxed(Rows::new(core).filter(|rows| fits_often(core, rows))), |core| boxed(Rows::new(core))),
     ("piles", |core| boxed(many_taps(core).then(|| Piles::new(core)).flatten()), |core| boxed(Piles::new(core))),
@@ -79,6 +85,12 @@ fn few_taps(core: &Core) -> bool {
     takes_order(core)
         && core.order == crate::order::Order::Columns
         && (is_few && (!core.facts().strides_slowly() || width.stride == 1 || is_long) || !shares && is_long)
+}
+
+/// Windows whose columns are better loaded from a line than moved by tables.
+fn has_passes(core: &Core) -> bool {
+    let _ = core;
+    false
 }
 
 /// Windows of not too many taps for one permutation each.

@@ -149,6 +149,7 @@ impl Driver for Columns {
                     (true, 3, 1) => leaves.along31,
                     (true, 3, 2) => leaves.along32,
                     (true, 5, 1) => leaves.along51,
+                    _ if self.shares && width.kernel <= 2 * width.stride => leaves.along_2,
                     _ if self.shares && width.kernel <= 3 * width.stride => leaves.along_3,
                     _ if self.shares => leaves.along,
                     _ if width.kernel == 2 && taps.slabs * taps.rows == 2 && !is_cut => leaves.apart22,

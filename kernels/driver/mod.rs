@@ -9,6 +9,7 @@
 //! | [`flat`] | windows that move by one and keep the lengths of small planes: planes without end as one run |
 //! | [`chunks`] | small planes, whose rows are about a register long: a program for a group of planes |
 //! | [`rows`] | windows whose span fits a register, or two: planar rows, pixels of few channels |
+//! | [`separable`] | windows that move by one pixel or two along rows of a register and more: two passes, whole planes a call |
 //! | [`columns`] | channels last, a pixel a register or more: few columns a window, kept in registers |
 //! | [`piles`] | channels last: many taps a window, which windows do not share |
 //! | [`direct`] | few taps a window, or windows that share nothing; windows of thousands of taps; takes every layer |
@@ -39,6 +40,7 @@ pub(crate) mod global;
 pub(crate) mod piles;
 pub(crate) mod program;
 pub(crate) mod rows;
+pub(crate) mod separable;
 mod segments;
 
 /// A layer as the drivers see it: the windows, what an average divides by, and where memory holds both tensors.

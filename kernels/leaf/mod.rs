@@ -13,6 +13,7 @@
 //! | [`flat`] | planes without end as one run of registers |
 //! | [`long`] | what long windows share: prefixes and suffixes of rows, doubling along a row |
 //! | [`rows`] | rows of outputs by tables: the rows of a window folded, then a permutation for each column |
+//! | [`separable`] | rows of outputs in two passes: down to a line, across it |
 //! | [`piles`] | pixels piled up on a row of accumulators |
 //! | [`lanes16`] | a run of elements in 16 virtual lanes and their tree |
 //! | [`seek`] | the best tap of each lane, and its number |
@@ -38,6 +39,7 @@ pub(crate) mod long;
 pub(crate) mod piles;
 pub(crate) mod rows;
 pub(crate) mod seek;
+pub(crate) mod separable;
 
 /// Bytes that hold the constants of any lane operation.
 const CONSTANT_BYTES: usize = 64;
@@ -240,9 +242,10 @@ pub(crate) struct Leaves {
     pub(crate) chunks_3: Leaf<chunks::Program>,
     /// Rows of outputs, each way: of any window, of 2×2, of 3×3.
     pub(crate) rows: [[Leaf<rows::Rows>; 3]; rows::WAYS],
-    /// Along a row of pixels, windows that share columns: any; any of whose columns none lies in more than 3;
+    /// Along a row of pixels, windows that share columns: any; any of whose columns none lies in more than 2, and 3;
     /// those of 3 by 3 and 5 by 5 taps that move by 1, of 3 by 3 that move by 2.
     pub(crate) along: Leaf<columns::Walk>,
+    pub(crate) along_2: Leaf<columns::Walk>,
     pub(crate) along_3: Leaf<columns::Walk>,
     pub(crate) along31: Leaf<columns::Walk>,
     pub(crate) along51: Leaf<columns::Walk>,
@@ -250,6 +253,8 @@ pub(crate) struct Leaves {
     /// Windows that share none, any and those of 2 by 2 taps.
     pub(crate) apart: Leaf<columns::Walk>,
     pub(crate) apart22: Leaf<columns::Walk>,
+    /// Rows of outputs in two passes.
+    pub(crate) separable: Leaf<separable::Lines>,
     /// Pixels onto accumulators.
     pub(crate) piles: Leaf<piles::Pile>,
 }
@@ -287,12 +292,14 @@ impl<A: Lane, S: Tables<A>, O: LaneOp<A, S>> Table<A, S, O> {
         chunks_3: Self::permuted::<chunks::Three, chunks::Any>(),
         rows: Self::ROWS,
         along: Self::tabled::<columns::Along<0, 0>>(),
+        along_2: Self::walks::<columns::Along<2, 0>, columns::Along<0, 0>>(),
         along_3: Self::walks::<columns::Along<3, 0>, columns::Along<0, 0>>(),
         along31: Self::walks_by_three::<columns::Along<3, 1>>(),
         along51: Self::fused::<columns::Along<5, 1>, columns::Along<0, 0>>(),
         along32: Self::walks_by_three::<columns::Along<2, 2>>(),
         apart: Self::tabled::<columns::Apart<0>>(),
         apart22: Self::walks::<columns::Apart<2>, columns::Apart<0>>(),
+        separable: Self::tabled::<separable::Separable>(),
         piles: Self::tabled::<piles::Onto>(),
     };
 
