@@ -87,10 +87,26 @@ fn few_taps(core: &Core) -> bool {
         && (is_few && (!core.facts().strides_slowly() || width.stride == 1 || is_long) || !shares && is_long)
 }
 
-/// Windows whose columns are better loaded from a line than moved by tables.
+/// Windows whose columns are better loaded from a line than moved by tables: many, in rows of some registers; all where
+/// tables are slow, but for those of two columns that share none, whose neighbours are joined at once.
 fn has_passes(core: &Core) -> bool {
-    let _ = core;
-    false
+    let (facts, geometry) = (core.facts(), &core.layer.geometry);
+    let [_, _, width] = &geometry.axes;
+    if !facts.permutes() {
+        return !(width.stride == 2 && width.kernel == 2);
+    }
+    let (inner, kernel) = (geometry.inner, width.kernel);
+    let registers = width.output.saturating_mul(inner) / facts.lanes;
+    // Where tables move bytes anywhere, they do as well for what takes long to finish.
+    let is_slow = facts.halves == 1 && facts.words > 1;
+    let are_many = match width.stride {
+        1 if inner > 1 && inner < 2 * facts.lanes => {
+            kernel >= 4 || kernel == 3 && facts.lane < 4 || inner >= facts.lanes
+        }
+        1 => kernel >= 4,
+        _ => kernel >= 4 && facts.halves == 2,
+    };
+    registers >= 2 && kernel > 1 && are_many && !is_slow
 }
 
 /// Windows of not too many taps for one permutation each.

@@ -36,7 +36,13 @@ impl Kernel {
     /// The same where the operation watches for inputs that `careful` is for.
     ///
     /// A lane of the operation is an element in memory, and the twin's are as long: so both follow the same program.
-    pub(crate) fn watched<A: Lane, S: Tables<A> + Tables<B>, O: LaneOp<A, S, T = A>, B: Lane, C: LaneOp<B, S, T = B>>(
+    pub(crate) fn watched<
+        A: Lane,
+        S: Tables<A> + Tables<B>,
+        O: LaneOp<A, S, T = A>,
+        B: Lane,
+        C: LaneOp<B, S, T = B>,
+    >(
         _token: S,
         op: O,
         careful: C,

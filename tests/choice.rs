@@ -22,7 +22,7 @@ fn known_layers() {
     use Layout::{Blocked, Nchw, Nhwc};
     let stem = [1, 64, 112, 112];
     let cases = [
-        ("ResNet-50 stem", square(Nchw, &stem, 3, 2, 1), ["rows", "rows", "rows", "bands"]),
+        ("ResNet-50 stem", square(Nchw, &stem, 3, 2, 1), ["rows", "rows", "separable", "bands"]),
         ("ResNet-50 stem", square(Nhwc, &stem, 3, 2, 1), ["columns", "columns", "columns", "bands"]),
         ("ResNet-50 stem", square(Blocked(32), &stem, 3, 2, 1), ["columns", "columns", "columns", "bands"]),
         (
@@ -46,10 +46,10 @@ fn known_layers() {
         (
             "GoogLeNet branch, without padding",
             square(Nchw, &[1, 192, 28, 28], 3, 1, 0),
-            ["chunks", "rows", "rows", "bands"],
+            ["chunks", "rows", "separable", "bands"],
         ),
         ("a long row", square(Nchw, &[1, 1, 9, 300], 3, 1, 1), ["flat", "flat", "flat", "bands"]),
-        ("audio", Layer::new(MAX, Nchw, &[1, 128, 19_683], &[3]).stride(&[3]), ["rows", "rows", "direct", "direct"]),
+        ("audio", Layer::new(MAX, Nchw, &[1, 128, 19_683], &[3]).stride(&[3]), ["rows", "rows", "bands", "direct"]),
         (
             "audio, channels last",
             Layer::new(MAX, Nhwc, &[1, 128, 19_683], &[3]).stride(&[3]),
@@ -79,11 +79,16 @@ fn known_layers() {
             square(Nchw, &[1, 512, 14, 14], 2, 2, 0),
             ["chunks", "chunks", "rows", "direct"],
         ),
-        ("dilated", square(Nchw, &[1, 3, 30, 30], 3, 1, 1).dilation(&[2, 2]), ["chunks", "rows", "bands", "bands"]),
+        ("dilated", square(Nchw, &[1, 3, 30, 30], 3, 1, 1).dilation(&[2, 2]), ["chunks", "rows", "separable", "bands"]),
         (
             "dilated, a larger plane",
             square(Nchw, &[1, 3, 50, 50], 3, 1, 1).dilation(&[2, 2]),
-            ["rows", "rows", "bands", "bands"],
+            ["rows", "rows", "separable", "bands"],
+        ),
+        (
+            "a blurred photograph",
+            square(Nhwc, &[1, 3, 224, 224], 5, 1, 2),
+            ["separable", "separable", "separable", "bands"],
         ),
         ("a window of thousands of columns", Layer::new(MAX, Nchw, &[1, 1, 9000], &[5000]), ["bands"; 4]),
         (

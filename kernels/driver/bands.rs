@@ -82,7 +82,8 @@ impl Bands {
         // Of each tap that is left.
         let taps = if long[1] { 2 } else { width.kernel };
         let gathered = |outputs: usize| {
-            let bytes = outputs.saturating_mul(geometry.inner).saturating_add(2 * facts.lanes).checked_mul(facts.lane)?;
+            let bytes =
+                outputs.saturating_mul(geometry.inner).saturating_add(2 * facts.lanes).checked_mul(facts.lane)?;
             Some(if gathers { bytes.next_multiple_of(64) } else { 0 })
         };
         let fits = |rows: usize, inner: usize, outputs: usize, room: usize| {

@@ -40,8 +40,8 @@ pub(crate) mod global;
 pub(crate) mod piles;
 pub(crate) mod program;
 pub(crate) mod rows;
-pub(crate) mod separable;
 mod segments;
+pub(crate) mod separable;
 
 /// A layer as the drivers see it: the windows, what an average divides by, and where memory holds both tensors.
 #[derive(Clone, Copy, Debug)]

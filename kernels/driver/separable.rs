@@ -21,8 +21,8 @@ use crate::kernels::leaf::fold::Taps;
 use crate::kernels::leaf::separable::{Lines, MOST_COLUMNS};
 use crate::order::Order;
 
-/// Bytes of a line at most. With its two halves it stays in the first-level cache, beside the rows.
-const LINE: usize = 12 << 10;
+/// Bytes of a line at most. Two of them, each with its halves, stay in the first-level cache beside the rows.
+const LINE: usize = 7 << 10;
 
 /// Bytes of input that are done again where one of them is a NaN.
 const BATCH: usize = 48 << 10;
@@ -37,6 +37,8 @@ pub(crate) struct Separable {
     /// Lanes of its line, in whole pairs of registers, and bytes to the line's halves; 0 where it is not split.
     padded: usize,
     split: usize,
+    /// Bytes to the other line.
+    other: usize,
     columns: Vec<usize>,
     /// What the lanes of a row divide by, for each of the products that depth and height contribute. Sorted; empty where
     /// all divide by the same.
@@ -63,7 +65,8 @@ impl Separable {
         if !takes {
             return None;
         }
-        let span = |outputs: usize| (outputs - 1).checked_mul(width.stride)?.checked_add(width.span())?.checked_mul(inner);
+        let span =
+            |outputs: usize| (outputs - 1).checked_mul(width.stride)?.checked_add(width.span())?.checked_mul(inner);
         let fits = |outputs: usize| span(outputs).is_some_and(|lanes| lanes.saturating_mul(facts.lane) <= LINE);
         let mut outputs = width.output;
         while !fits(outputs) {
@@ -88,6 +91,7 @@ impl Separable {
             outputs,
             padded,
             split,
+            other: if splits { 3 * split } else { (padded * facts.lane).next_multiple_of(64) },
             columns: columns.collect(),
             classes: Vec::new(),
             divisors: Vec::new(),
@@ -195,6 +199,7 @@ impl Driver for Separable {
                     len: inside * inner,
                     padded: self.padded,
                     split: self.split,
+                    other: self.other,
                     columns,
                     column_count: self.columns.len(),
                     outputs: self.outputs * inner,
@@ -205,12 +210,15 @@ impl Driver for Separable {
                 caution.run(core, |twin| {
                     let needs = (twin.fill, before, inside);
                     if filled != Some(needs) {
-                        // SAFETY: the scratch holds a line.
-                        unsafe { fill(line, &twin.fill, facts.lane, self.padded) };
+                        // SAFETY: the scratch holds both lines.
+                        unsafe {
+                            fill(line, &twin.fill, facts.lane, self.padded);
+                            fill(line.add(self.other), &twin.fill, facts.lane, self.padded);
+                        }
                         filled = Some(needs);
                     }
                     // SAFETY: rows of windows and of outputs of the run, whose tile has a register of either, as `new`
-                    // found; the scratch holds a line of `padded` lanes and two halves of it.
+                    // found; the scratch holds two lines of `padded` lanes and the halves of each.
                     unsafe { twin.leaves.separable.call(&twin.constants, &lines) }
                 });
                 x += self.outputs;

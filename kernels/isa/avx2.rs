@@ -3,7 +3,9 @@
 use core::arch::x86_64::*;
 
 use super::MAGIC_64;
-use crate::kernels::simd::{Adds, FAR, Floats, Integers, Integers16, Integers32, Integers64, Lanes, Tables, Widen, dealt};
+use crate::kernels::simd::{
+    Adds, FAR, Floats, Integers, Integers16, Integers32, Integers64, Lanes, Tables, Widen, dealt,
+};
 use crate::kernels::token::Avx2;
 
 /// The mask of the first `n` lanes of 32 bits.

@@ -2,7 +2,9 @@
 
 use core::arch::x86_64::*;
 
-use crate::kernels::simd::{Adds, FAR, Floats, Integers, Integers16, Integers32, Integers64, Lanes, Tables, Widen, dealt};
+use crate::kernels::simd::{
+    Adds, FAR, Floats, Integers, Integers16, Integers32, Integers64, Lanes, Tables, Widen, dealt,
+};
 use crate::kernels::token::Avx512;
 
 /// Loads and stores, whole and masked. A masked one touches only the lanes of its mask, even beside an unmapped page.

@@ -4,7 +4,9 @@ use core::arch::aarch64::*;
 #[cfg(feature = "half")]
 use core::arch::asm;
 
-use crate::kernels::simd::{Adds, FAR, Floats, Integers, Integers16, Integers32, Integers64, Lanes, Tables, Widen, dealt};
+use crate::kernels::simd::{
+    Adds, FAR, Floats, Integers, Integers16, Integers32, Integers64, Lanes, Tables, Widen, dealt,
+};
 use crate::kernels::token::Neon;
 
 macro_rules! memory {

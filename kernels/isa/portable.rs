@@ -276,7 +276,6 @@ impl Integers16 for Portable {
     fn shift_right(self, a: i16x16, bits: u32) -> i16x16 {
         bytemuck::cast(bytemuck::cast::<_, u16x16>(a).unbounded_shr_scalar(bits))
     }
-
 }
 
 macro_rules! signed {

@@ -209,7 +209,6 @@ impl Integers16 for Scalar {
     fn shift_right(self, a: i16, bits: u32) -> i16 {
         (a as u16 >> bits) as i16
     }
-
 }
 
 impl Integers32 for Scalar {

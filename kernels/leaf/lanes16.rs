@@ -97,7 +97,8 @@ where
         // elements as the last registers reach.
         unsafe {
             let reach = (a.len.saturating_sub(1) / O::RUN + 1) * O::RUN * size_of::<O::T>();
-            if const { S::BLOCKS && O::BLOCKS } && count - at >= QUAD && run(QUAD - 1).wrapping_add(reach) <= a.readable {
+            if const { S::BLOCKS && O::BLOCKS } && count - at >= QUAD && run(QUAD - 1).wrapping_add(reach) <= a.readable
+            {
                 each = deal::<A, S, O>(s, op, [run(0), run(1), run(2), run(3)], a.len, flag);
             } else {
                 for i in 0..QUAD.min(count - at) {

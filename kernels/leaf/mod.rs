@@ -349,7 +349,10 @@ impl<A: Lane, S: Tables<A>, O: LaneOp<A, S>> Table<A, S, O> {
         }
         if const { O::SHIFTED && Self::IS_TABLED } {
             ways[rows::OTHER as usize] = Self::rows_by::<{ rows::OTHER }>();
-            ways[rows::EVERY as usize] = Self::rows_by::<{ rows::EVERY }>();
+            // A tier that has no others loads the columns of such windows from a line.
+            if const { S::FUSED } {
+                ways[rows::EVERY as usize] = Self::rows_by::<{ rows::EVERY }>();
+            }
         }
         ways
     };
