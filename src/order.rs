@@ -15,6 +15,11 @@
 //! | [`Order::Blocks`] | blocks of 256 taps, then neighbours | thousands of taps |
 //!
 //! No sum is one chain of more than [`LONGEST_CHAIN`] additions.
+//!
+//! The gradient of an element is such a sum, too, of what the windows that hold it give back: one window after the other
+//! in the windows' row-major order, or where there are more than [`LONGEST_CHAIN`] of them, in the manner of
+//! [`Order::Blocks`], blocks of [`BLOCK`] windows and then neighbouring blocks. A maximum's windows that name another
+//! element are counted like those that name this one, and add nothing.
 
 use crate::geometry::{Axis, Geometry};
 
@@ -23,6 +28,9 @@ pub(crate) const LONG: usize = 8;
 
 /// The most terms that are added one after the other.
 pub(crate) const LONGEST_CHAIN: usize = 1 << 10;
+
+/// The terms of a block, where a sum is cut into blocks.
+pub(crate) const BLOCK: usize = 256;
 
 /// Columns of inner elements that the sums of a window with a long axis are made of, at most: two rows of them fit
 /// every driver's scratch, in the longest lanes.

@@ -352,6 +352,9 @@ macro_rules! every_float {
     )+ };
 }
 
+#[path = "backward/crowded.rs"]
+mod crowded;
+
 every_float! {
     averages_and_sums_are_scattered: average_is_scattered, 300;
     maxima_and_minima_are_scattered: maximum_is_scattered, 300;

@@ -12,9 +12,13 @@ use crate::{AvgPool, Error, Layout, Result, SumPool};
 
 /// The backward pass of [`AvgPool`], [`SumPool`] and adaptive average pooling.
 ///
-/// `grad_input[i] = Σ grad_output[o] / divisor[o]` over the windows `o` that hold `i`, in the windows' row-major order, each term
-/// a true division; a sum divides by 1. An element that no window holds gets 0. Sums are made in `f32` (in `f64` for `f64`) and
-/// rounded once. The divisor of each window is that of the forward pass: PyTorch's `avg_pool1d` to `avg_pool3d` backward.
+/// `grad_input[i] = Σ grad_output[o] / divisor[o]` over the windows `o` that hold `i`, each term a true division; a sum
+/// divides by 1. An element that no window holds gets 0. The divisor of each window is that of the forward pass:
+/// PyTorch's `avg_pool1d` to `avg_pool3d` backward.
+///
+/// - **Order**: the windows' row-major order, one after the other. Where more than 1024 windows hold an element, they are
+///   cut in that order into blocks of 256, and neighbouring blocks are added, an odd last one waiting, until one is left.
+/// - **Precision**: `f64` is summed in `f64`; `f32`, `f16` and `bf16` in `f32`, and rounded once, at the end.
 ///
 /// ```
 /// use lanepool::{AvgPool, Layout};

@@ -12,7 +12,8 @@ use crate::{Error, Layout, LpPool, Result};
 
 /// The backward pass of Lp pooling with `p = 2`: of `y = √Σx²`.
 ///
-/// `grad_input[i] = Σ (input[i] / output[o]) · grad_output[o]` over the windows `o` that hold `i`, in the windows' row-major order.
+/// `grad_input[i] = Σ (input[i] / output[o]) · grad_output[o]` over the windows `o` that hold `i`, in the order of
+/// [`AvgBackward`](crate::AvgBackward).
 /// Where `output[o]` is 0 the term is 0, the gradient of least norm where there are many. The quotient comes first: it is at most 1, so that no
 /// term overflows that need not. Sums are made in `f32` (in `f64` for `f64`) and rounded once.
 ///

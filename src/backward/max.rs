@@ -15,8 +15,9 @@ use crate::{Error, Index, IndexKind, Layout, MaxPool, MinPool, NanPolicy, Result
 
 /// The backward pass of [`MaxPool`], [`MinPool`] and adaptive max pooling.
 ///
-/// `grad_input[i] = Σ grad_output[o]` over the windows `o` whose index names `i`, in the windows' row-major order. Sums are made in
-/// `f32` (in `f64` for `f64`) and rounded once.
+/// `grad_input[i] = Σ grad_output[o]` over the windows `o` whose index names `i`, in the order of
+/// [`AvgBackward`](crate::AvgBackward): a window that holds `i` and names another element takes its place there and adds
+/// nothing. Sums are made in `f32` (in `f64` for `f64`) and rounded once.
 ///
 /// The indices come from the forward pass, PyTorch's or ONNX's, or are found again in the input. Then they follow the rule at
 /// [`IndexKind`]: the first among equals; with NaN, the last NaN, or with [`NanPolicy::Ignore`] only where there is

@@ -1,9 +1,10 @@
 //! Backward passes: from the gradient of a layer's output to the gradient of its input.
 //!
-//! All of them gather. An element of the input adds what the windows that hold it give back, in the windows' own row-major
-//! order, beginning with +0: so the order of a sum is fixed by the geometry, no two elements share one, and any division of
-//! the work among threads would give the same bits. `axes.rs` finds the windows; [`gather`](Adjoint::gather) walks; each
-//! operation says what one window gives.
+//! All of them gather. An element of the input adds what the windows that hold it give back, in the windows' own
+//! row-major order, beginning with +0: so the order of a sum is fixed by the geometry, no two elements share one, and any
+//! division of the work among threads would give the same bits. Where more than 1024 windows hold an element, they are
+//! added in blocks and the blocks as a tree (`src/order.rs`). `axes.rs` finds the windows; [`gather`](Adjoint::gather)
+//! walks; each operation says what one window gives.
 //!
 //! Sums are made in `f32` for `f32`, `f16` and `bf16` and in `f64` for `f64`, and rounded once. A NaN is the canonical one.
 
@@ -11,6 +12,7 @@ mod average;
 mod axes;
 mod lp;
 mod max;
+mod tree;
 
 pub use average::AvgBackward;
 pub use lp::LpBackward;
@@ -19,9 +21,11 @@ pub use max::MaxBackward;
 use alloc::vec::Vec;
 
 use crate::geometry::{Geometry, MAX_RANK, Window};
+use crate::order::{BLOCK, LONGEST_CHAIN};
 use crate::strides::Split;
 use crate::{Element, Error, Layout, Result};
 use axes::{Adjoint, Covering, Strides};
+use tree::Tree;
 
 /// An element type that gradients can have: `f32`, `f64`, and with the feature `half` `f16` and `bf16`. Sealed.
 pub trait Float: Element + sealed::Sealed {
@@ -133,6 +137,13 @@ struct Pixel {
     windows: [Covering; MAX_RANK],
 }
 
+impl Pixel {
+    /// Whether so many windows hold it that they are added in blocks.
+    fn is_crowded(&self) -> bool {
+        self.windows.iter().map(|windows| windows.count).fold(1, usize::saturating_mul) > LONGEST_CHAIN
+    }
+}
+
 /// One window that holds one pixel of the input, for some neighbouring channels.
 #[derive(Clone, Copy, Debug)]
 struct Tap {
@@ -164,7 +175,13 @@ impl Adjoint {
         if grad_input.is_empty() {
             // No batch or no channels.
         } else if self.split().inner == 1 {
-            self.each_pixel(&mut |pixel| self.gather_one(pixel, grad_input, &gives));
+            self.each_pixel(&mut |pixel| {
+                if pixel.is_crowded() {
+                    self.gather_many(pixel, grad_input, &gives);
+                } else {
+                    self.gather_one(pixel, grad_input, &gives);
+                }
+            });
         } else {
             self.each_pixel(&mut |pixel| self.gather_many(pixel, grad_input, &gives));
         }
@@ -231,10 +248,38 @@ impl Adjoint {
             let known = gives.known(pixel.plane.saturating_add(channel), pixel.at);
             let mut sums = [T::Acc::ZERO; LANES];
             let sums = sums.get_mut(..block.len()).unwrap_or_default();
-            self.each_tap(pixel, channel, |tap| gives.many(known, tap, sums));
+            if pixel.is_crowded() {
+                self.add_in_blocks(pixel, channel, known, gives, sums);
+            } else {
+                self.each_tap(pixel, channel, |tap| gives.many(known, tap, sums));
+            }
             narrow(sums, block);
             channel = channel.saturating_add(LANES);
         }
+    }
+
+    /// Adds what the windows that hold a pixel give, in blocks of windows, and the blocks as a tree.
+    #[inline(never)]
+    fn add_in_blocks<T: Float, G: Gives<T>>(
+        &self,
+        pixel: &Pixel,
+        channel: usize,
+        known: G::Known,
+        gives: &G,
+        sums: &mut [T::Acc],
+    ) {
+        let mut tree = Tree::new();
+        let mut left = BLOCK;
+        self.each_tap(pixel, channel, |tap| {
+            if left == 0 {
+                tree.push(sums);
+                left = BLOCK;
+            }
+            gives.many(known, tap, sums);
+            left = left.saturating_sub(1);
+        });
+        tree.push(sums);
+        tree.sum(sums);
     }
 
     fn check_gradients<T>(&self, grad_output: &[T], grad_input: &[T]) -> Result<()> {
