@@ -89,7 +89,7 @@ pub enum AttributeProblem {
         /// The names that there are, as words.
         names: &'static str,
     },
-    /// A norm that is not positive and finite.
+    /// A norm that is not positive, or infinite where the format knows finite ones alone.
     Norm {
         /// The norm.
         got: f64,
@@ -125,7 +125,8 @@ impl fmt::Display for AttributeProblem {
             Self::Number { got, .. } => write!(f, "is {got}, which does not fit the address space"),
             Self::NoSuchValue { got, values } => write!(f, "is {got}, and its values are {values}"),
             Self::NoSuchName { names } => write!(f, "has a value of no meaning: there are {names}"),
-            Self::Norm { got } => write!(f, "is {got}, and a norm is positive and finite"),
+            Self::Norm { got } if *got == f64::INFINITY => write!(f, "is {got}, and norms of this format are finite"),
+            Self::Norm { got } => write!(f, "is {got}, and a norm is positive"),
             Self::Excludes { other } => write!(f, "has no meaning beside the attribute {other}"),
             Self::MoreThanHalf { padding, kernel } => {
                 write!(f, "is {padding} for a kernel of {kernel}: PyTorch refuses more than half of it")

@@ -18,7 +18,7 @@ use crate::{DType, Error, Pool, PoolOperation, Result};
 /// - **NaN** in a window gives the canonical quiet NaN, for every p.
 /// - A window without a valid tap gives 0.
 ///
-/// PyTorch's `lp_pool` differs twice: it takes no absolute value, so that an odd p lets negative elements cancel positive ones and
+/// PyTorch's `lp_pool` of a finite p differs twice: it takes no absolute value, so that an odd p lets negative elements cancel positive ones and
 /// a fraction of them is NaN; and with `ceil_mode` it scales a window that overhangs the input up to the whole kernel, by
 /// `(kernel / valid taps)^(1/p)`.
 ///

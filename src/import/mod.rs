@@ -105,8 +105,7 @@ fn kernel(attribute: &'static str, numbers: &[i64]) -> Result<Vec<usize>> {
     }
 }
 
-/// The norm of Lp pooling. Infinity is none of the formats': ONNX's is an integer, and PyTorch's formula gives 1 for it, whatever
-/// the elements are.
+/// The norm of Lp pooling. Infinity is none of ONNX's, which are integers.
 fn norm(attribute: &'static str, p: f64) -> Result<f64> {
     if p.is_finite() && p > 0.0 { Ok(p) } else { Err(bad(attribute, AttributeProblem::Norm { got: p })) }
 }

@@ -87,10 +87,16 @@ impl Default for AvgPoolArguments<'_> {
 
 /// The arguments of `lp_pool1d`, `lp_pool2d` and `lp_pool3d`, which have no padding and no dilation.
 ///
-/// PyTorch computes `(avg_pool(x^p) · taps)^(1/p)`. Where no element is negative and every window lies in the input, that is the
+/// PyTorch computes `(avg_pool(x^p) · taps)^(1/p)` for a finite `p`. Where no element is negative and every window lies in the input, that is the
 /// norm of [`LpPool`]. It differs in three ways: `x^p` keeps the sign of `x` where `p` is odd, and is NaN where `p` is a
 /// fraction and `x` negative; the root of a negative sum is NaN, but for `p` of 1; and the sum of a window that overhangs in
 /// ceil mode is scaled by `taps / valid taps`, its norm by the p-th root of that.
+///
+/// For `p` of +∞ it gives the largest `|x|` since [version 2.13](https://github.com/pytorch/pytorch/pull/183997), as [`LpPool`]
+/// does. Older versions put ∞ into the formula, which gives 1 whatever the elements are ([issue
+/// 170937](https://github.com/pytorch/pytorch/issues/170937)): with such a [`LpPoolArguments::version`] the layer's outputs
+/// are clamped to 1. (A NaN stays one, where PyTorch made it 1.) `p` of −∞, the smallest `|x|` since the same version, is
+/// no norm and is refused.
 ///
 /// ```
 /// use lanepool::Layout;
@@ -99,11 +105,18 @@ impl Default for AvgPoolArguments<'_> {
 /// let arguments = LpPoolArguments { norm_type: 2.0, kernel_size: &[2], ..Default::default() };
 /// let pool = torch::lp_pool1d::<f32>(&arguments)?;
 /// assert_eq!(pool.run_once(Layout::Nchw, [1, 1, 4], &[3.0, 4.0, 0.0, 2.0])?, [5.0, 2.0]);
+/// // torch.nn.functional.lp_pool1d(x, inf, 2, 1)
+/// let arguments = LpPoolArguments { norm_type: f64::INFINITY, kernel_size: &[2], stride: &[1], ..Default::default() };
+/// let x = [1.0, -3.0, 2.0, 4.0];
+/// let present = torch::lp_pool1d::<f32>(&arguments)?;
+/// assert_eq!(present.run_once(Layout::Nchw, [1, 1, 4], &x)?, [3.0, 3.0, 4.0]);
+/// let as_once = torch::lp_pool1d::<f32>(&LpPoolArguments { version: torch::Version::new(2, 12), ..arguments })?;
+/// assert_eq!(as_once.run_once(Layout::Nchw, [1, 1, 4], &x)?, [1.0, 1.0, 1.0]);
 /// # Ok::<(), lanepool::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LpPoolArguments<'a> {
-    /// The norm, positive and finite. No default.
+    /// The norm, positive; infinity is the largest `|x|`. No default.
     pub norm_type: f64,
     /// Taps. No default.
     pub kernel_size: &'a [i64],
@@ -111,11 +124,37 @@ pub struct LpPoolArguments<'a> {
     pub stride: &'a [i64],
     /// Default false.
     pub ceil_mode: bool,
+    /// Whose rules are followed. Default: the newest that is known here.
+    pub version: Version,
 }
 
 impl Default for LpPoolArguments<'_> {
     fn default() -> Self {
-        Self { norm_type: f64::NAN, kernel_size: &[], stride: &[], ceil_mode: false }
+        Self { norm_type: f64::NAN, kernel_size: &[], stride: &[], ceil_mode: false, version: Version::default() }
+    }
+}
+
+/// A version of PyTorch: what a function gives has changed where its arguments have one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Version {
+    major: u32,
+    minor: u32,
+}
+
+impl Version {
+    /// The first that gives the largest `|x|` for a norm of infinity.
+    const INFINITE_NORM: Self = Self::new(2, 13);
+
+    /// `Version::new(2, 12)` is 2.12.0 and every 2.12 after it.
+    pub const fn new(major: u32, minor: u32) -> Self {
+        Self { major, minor }
+    }
+}
+
+impl Default for Version {
+    /// 2.15. A newer one is taken for it.
+    fn default() -> Self {
+        Self::new(2, 15)
     }
 }
 
@@ -247,9 +286,14 @@ fn avg_pool<T>(arguments: &AvgPoolArguments<'_>, rank: usize) -> Result<AvgPool<
 }
 
 fn lp_pool<T>(arguments: &LpPoolArguments<'_>, rank: usize) -> Result<LpPool<T>> {
-    let LpPoolArguments { norm_type, kernel_size, stride, ceil_mode } = *arguments;
+    let LpPoolArguments { norm_type, kernel_size, stride, ceil_mode, version } = *arguments;
     let pool: LpPool<T> = pooling_window(kernel_size, stride, &[0], &[1], ceil_mode, rank)?.pool();
-    Ok(pool.p(norm("norm_type", norm_type)?))
+    if norm_type != f64::INFINITY {
+        return Ok(pool.p(norm("norm_type", norm_type)?));
+    }
+    let pool = pool.p(norm_type);
+    // Older versions take the root of order ∞ of whatever the sum is: its power 0, which is 1.
+    Ok(if version < Version::INFINITE_NORM { pool.clamp(1.0, 1.0) } else { pool })
 }
 
 fn max_unpool<T>(arguments: &MaxUnpoolArguments<'_>, rank: usize) -> Result<MaxUnpool<T>> {

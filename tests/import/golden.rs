@@ -238,7 +238,13 @@ fn torch_cases() {
             }
             "lp" => {
                 let norm_type = case["p"].as_f64().expect("a norm");
-                let arguments = LpPoolArguments { norm_type, kernel_size: &kernel_size, stride: &stride, ceil_mode };
+                let arguments = LpPoolArguments {
+                    norm_type,
+                    kernel_size: &kernel_size,
+                    stride: &stride,
+                    ceil_mode,
+                    ..Default::default()
+                };
                 let by_rank = [torch::lp_pool1d, torch::lp_pool2d, torch::lp_pool3d];
                 // Where p is odd or a fraction, the files have no negative elements.
                 let factors = overhang(&kernel_size, &stride, ceil_mode, &from, norm_type);

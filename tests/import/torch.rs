@@ -213,6 +213,41 @@ fn divisors() {
     }
 }
 
+/// PyTorch's pull request 183997, of version 2.13: "lp_pool1d([1, -3, 2, 4], inf, 2, 1)" is 3, 3, 4, where its older
+/// formula gives 1 whatever the elements are (issue 170937).
+#[test]
+fn infinite_norms() {
+    use lanepool::import::torch::Version;
+    let infinite = LpPoolArguments { norm_type: f64::INFINITY, kernel_size: &[2], stride: &[1], ..Default::default() };
+    let x = [1.0, -3.0, 2.0, 4.0];
+    let run = |arguments: LpPoolArguments<'_>, x: &[f32]| {
+        let pool = torch::lp_pool1d::<f32>(&arguments).expect("valid arguments");
+        pool.run_once(Layout::Nchw, [1, 1, x.len()], x).expect("a valid layer")
+    };
+    assert_eq!(run(infinite, &x), [3.0, 3.0, 4.0]);
+    for (major, minor, want) in [
+        (1, 13, [1.0; 3]),
+        (2, 12, [1.0; 3]),
+        (2, 13, [3.0, 3.0, 4.0]),
+        (2, 14, [3.0, 3.0, 4.0]),
+        (3, 0, [3.0, 3.0, 4.0]),
+    ] {
+        let version = Version::new(major, minor);
+        assert_eq!(run(LpPoolArguments { version, ..infinite }, &x), want, "{version:?}");
+        // Other norms are the same in all of them.
+        assert_eq!(run(LpPoolArguments { norm_type: 1.0, version, ..infinite }, &x), [4.0, 5.0, 6.0], "{version:?}");
+    }
+    // The sums of powers overflow, vanish or are 0; the root was 1 all the same.
+    let once = LpPoolArguments { version: Version::new(2, 12), ..infinite };
+    assert_eq!(run(once, &[0.0, -0.0, 0.25, f32::INFINITY, -1.0]), [1.0; 4]);
+    // In ceil mode the largest |x| is not scaled.
+    let ceil = LpPoolArguments { kernel_size: &[3], stride: &[3], ceil_mode: true, ..infinite };
+    assert_eq!(run(ceil, &x), [3.0, 4.0]);
+    let planes = torch::lp_pool2d::<f64>(&infinite)
+        .and_then(|pool| pool.run_once(Layout::Nhwc, [1, 1, 2, 2], &[1.0, -5.0, 2.0, 0.5]));
+    assert_eq!(planes, Ok(vec![5.0]));
+}
+
 #[test]
 fn errors() {
     use AttributeProblem::{Length, Missing, MoreThanHalf, Norm, Number, Unknown};
@@ -241,7 +276,7 @@ fn errors() {
     refused(torch::avg_pool1d::<f32>(&by), "divisor_override", Unknown { operator: "avg_pool1d" }, &["avg_pool1d"]);
 
     let lp = LpPoolArguments { norm_type: 2.0, kernel_size: &[2], ..Default::default() };
-    for got in [-1.0, 0.0, f64::INFINITY] {
+    for got in [-1.0, 0.0, f64::NEG_INFINITY] {
         let arguments = LpPoolArguments { norm_type: got, ..lp };
         refused(torch::lp_pool1d::<f32>(&arguments), "norm_type", Norm { got }, &[&got.to_string()]);
     }
