@@ -38,12 +38,16 @@ impl Indices {
 /// The longest table of taps; beyond it an offset is computed.
 const MOST_TABLED: usize = 1 << 12;
 
-/// What an index counts, as weights of coordinates.
+/// What an index counts, as weights of coordinates; all 0 where taps are counted.
 #[derive(Clone, Debug)]
 struct Numbering {
-    /// Of a plane.
+    /// Of a plane, which is a channel of an image; planes are counted through all images.
     plane: i64,
-    /// Of a coordinate on depth, height and width; all 0 where taps are counted.
+    /// What is to be added for each image, where its planes do not follow those of the image before; and how many it
+    /// has.
+    image: i64,
+    channels: usize,
+    /// Of a coordinate on depth, height and width.
     weights: [i64; 3],
     /// Taps on height and width, and the distance of two on each axis.
     kernel: [usize; 3],
@@ -55,23 +59,21 @@ struct Numbering {
 
 impl Numbering {
     fn new(kind: IndexKind, layer: &Layer) -> Self {
-        let axes = &layer.geometry.axes;
-        let [depth, height, width] = axes.each_ref().map(|axis| axis.input as i64);
-        let weights = match kind {
-            IndexKind::Tap => [0; 3],
-            IndexKind::TensorColumnMajor if layer.geometry.rank == 3 => [1, depth, depth * height],
-            IndexKind::TensorColumnMajor => [0, 1, height],
-            IndexKind::Plane | IndexKind::Tensor => [height * width, width, 1],
-        };
-        let plane =
-            if matches!(kind, IndexKind::Tensor | IndexKind::TensorColumnMajor) { depth * height * width } else { 0 };
+        let (axes, channels) = (&layer.geometry.axes, layer.geometry.channels);
+        let counted = kind.weights(channels, axes.each_ref().map(|axis| axis.input));
+        let (plane, image, weights) = counted.map_or((0, 0, [0; 3]), |weights| {
+            let plane = weights.channel as i64;
+            (plane, weights.image as i64 - channels as i64 * plane, weights.axes.map(|weight| weight as i64))
+        });
         let kernel = axes.each_ref().map(|axis| axis.kernel);
         let mut numbering = Self {
             plane,
+            image,
+            channels,
             weights,
             kernel,
             dilation: axes.each_ref().map(|axis| axis.dilation),
-            counts_taps: kind == IndexKind::Tap,
+            counts_taps: counted.is_none(),
             taps: Vec::new(),
         };
         let taps = kernel.iter().product::<usize>();
@@ -102,7 +104,8 @@ impl Numbering {
     fn origin(&self, plane: usize, first: [i64; 3]) -> i64 {
         let [z, y, x] = first;
         let [depth, height, width] = self.weights;
-        plane as i64 * self.plane + z * depth + y * height + x * width
+        let image = if self.image == 0 { 0 } else { (plane / self.channels) as i64 };
+        plane as i64 * self.plane + image * self.image + z * depth + y * height + x * width
     }
 }
 

@@ -381,12 +381,8 @@ impl Geometry {
         Ok(geometry)
     }
 
-    /// Elements of the input. Checked by [`Geometry::new`], like every product below.
-    pub(crate) fn input_len(&self) -> usize {
-        self.axes.iter().map(|axis| axis.input).product::<usize>().saturating_mul(self.outer).saturating_mul(self.inner)
-    }
-
-    /// Elements of one output row: the last spatial axis with its inner elements. Contiguous in every layout.
+    /// Elements of one output row: the last spatial axis with its inner elements. Contiguous in every layout. Checked by
+    /// [`Geometry::new`], like every product below.
     pub(crate) fn row_len(&self) -> usize {
         let [_, _, width] = self.axes;
         width.output.saturating_mul(self.inner)

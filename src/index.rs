@@ -2,6 +2,7 @@
 
 use core::fmt::Debug;
 
+use crate::geometry::MAX_RANK;
 use crate::{Error, Result};
 
 /// What the index of a maximum counts.
@@ -20,6 +21,101 @@ pub enum IndexKind {
     TensorColumnMajor,
     /// The tap's number in the window, row-major, taps in the padding counted.
     Tap,
+    /// The offset in the image `spatial…, C` of the batch, channels moving fastest, whatever the layout:
+    /// `(y·W + x)·C + c`, the argmax of TensorFlow.
+    ImageChannelsLast,
+    /// The offset in the whole tensor `N, spatial…, C`, whatever the layout: `((n·H + y)·W + x)·C + c`, TensorFlow's
+    /// argmax with `include_batch_in_index`.
+    TensorChannelsLast,
+}
+
+impl IndexKind {
+    /// How an index grows in a tensor whose axes have these lengths; `None` where taps are counted.
+    pub(crate) fn weights(self, channels: usize, lengths: [usize; MAX_RANK]) -> Option<Weights> {
+        let [depth, height, width] = lengths;
+        let pixels = lengths.iter().copied().fold(1, usize::saturating_mul);
+        let row_major = [height.saturating_mul(width), width, 1];
+        let tensor = pixels.saturating_mul(channels);
+        let (image, channel, axes) = match self {
+            Self::Plane => (0, 0, row_major),
+            Self::Tensor => (tensor, pixels, row_major),
+            Self::TensorColumnMajor => (tensor, pixels, [1, depth, depth.saturating_mul(height)]),
+            Self::ImageChannelsLast => (0, 1, row_major.map(|weight| weight.saturating_mul(channels))),
+            Self::TensorChannelsLast => (tensor, 1, row_major.map(|weight| weight.saturating_mul(channels))),
+            Self::Tap => return None,
+        };
+        Some(Weights { channels, image, channel, axes, is_column_major: self == Self::TensorColumnMajor })
+    }
+
+    /// How many places an index can name in such a tensor; `None` where taps are counted.
+    pub(crate) fn places(self, batch: usize, channels: usize, lengths: [usize; MAX_RANK]) -> Option<usize> {
+        let pixels = lengths.iter().copied().fold(1, usize::saturating_mul);
+        match self {
+            Self::Plane => Some(pixels),
+            Self::ImageChannelsLast => Some(pixels.saturating_mul(channels)),
+            Self::Tensor | Self::TensorColumnMajor | Self::TensorChannelsLast => {
+                Some(pixels.saturating_mul(channels).saturating_mul(batch))
+            }
+            Self::Tap => None,
+        }
+    }
+
+    /// Whether channels move fastest.
+    pub(crate) fn is_channels_last(self) -> bool {
+        matches!(self, Self::ImageChannelsLast | Self::TensorChannelsLast)
+    }
+}
+
+/// By how much an index grows from one element to the next: it is the sum of an element's coordinates, each times its
+/// weight.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Weights {
+    /// Of the tensor.
+    pub(crate) channels: usize,
+    /// From one image of the batch to the next.
+    pub(crate) image: usize,
+    pub(crate) channel: usize,
+    pub(crate) axes: [usize; MAX_RANK],
+    /// Whether depth is the lightest axis, and width the heaviest.
+    is_column_major: bool,
+}
+
+impl Weights {
+    /// The index of the first element of a plane; planes are counted through all images.
+    pub(crate) fn of_plane(&self, plane: usize) -> usize {
+        let Self { channels, image, channel, .. } = *self;
+        if image == channels.saturating_mul(channel) {
+            return plane.saturating_mul(channel);
+        }
+        let (n, c) = (plane.checked_div(channels).unwrap_or(0), plane.checked_rem(channels).unwrap_or(0));
+        n.saturating_mul(image).saturating_add(c.saturating_mul(channel))
+    }
+
+    /// How far a pixel's index is from that of its plane's first.
+    pub(crate) fn of_pixel(&self, at: [usize; MAX_RANK]) -> usize {
+        at.iter().zip(self.axes).map(|(at, weight)| at.saturating_mul(weight)).fold(0, usize::saturating_add)
+    }
+
+    /// The pixel that is so far from its plane's first: `None` where the distance is no sum of its coordinates, which may
+    /// lie beyond the plane. The reverse of [`Weights::of_pixel`].
+    pub(crate) fn pixel(&self, distance: usize) -> Option<[usize; MAX_RANK]> {
+        let [depth, height, width] = self.axes;
+        let split =
+            |offset: usize, by: usize| (offset.checked_div(by).unwrap_or(0), offset.checked_rem(by).unwrap_or(0));
+        // The heaviest axis first.
+        let (at, rest) = if self.is_column_major {
+            let (x, rest) = split(distance, width);
+            let (y, rest) = split(rest, height);
+            let (z, rest) = split(rest, depth);
+            ([z, y, x], rest)
+        } else {
+            let (z, rest) = split(distance, depth);
+            let (y, rest) = split(rest, height);
+            let (x, rest) = split(rest, width);
+            ([z, y, x], rest)
+        };
+        (rest == 0).then_some(at)
+    }
 }
 
 /// An index type as a value: what code that is compiled once asks of it.

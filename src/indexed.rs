@@ -59,13 +59,9 @@ impl<T, I> Clone for IndexPlan<T, I> {
 
 /// The largest index that a layer can have; a layer of no elements has none.
 fn largest(kind: IndexKind, geometry: &Geometry) -> usize {
-    let plane = geometry.axes.iter().map(|axis| axis.input).fold(1, usize::saturating_mul);
-    let places = match kind {
-        IndexKind::Plane => plane,
-        IndexKind::Tensor | IndexKind::TensorColumnMajor => geometry.input_len(),
-        IndexKind::Tap => geometry.axes.iter().map(|axis| axis.kernel).fold(1, usize::saturating_mul),
-    };
-    places.saturating_sub(1)
+    let taps = || geometry.axes.iter().map(|axis| axis.kernel).fold(1, usize::saturating_mul);
+    let places = kind.places(geometry.batch, geometry.channels, geometry.axes.map(|axis| axis.input));
+    places.unwrap_or_else(taps).saturating_sub(1)
 }
 
 /// Everything that is checked before a kernel is chosen: code that is compiled once, not for each element. `bytes` are

@@ -16,8 +16,8 @@ use crate::{Element, Error, Index, IndexKind, Layout, Result};
 /// index points; the output is zero elsewhere.
 ///
 /// - **Twice the same index**: "The last value in row-major order of `N, C, spatial…` wins, whatever the layout."
-/// - **Indices** count as their [`IndexKind`] says: in the channel's own plane (PyTorch) or in the whole tensor (ONNX), of the
-///   plane that the output has. Every one is checked in its full width before the first element is written.
+/// - **Indices** count as their [`IndexKind`] says: in the channel's own plane (PyTorch), in the whole tensor (ONNX), or
+///   with channels last (TensorFlow), of the plane that the output has. Every one is checked in its full width before the first element is written.
 /// - **Sources**: PyTorch's `max_unpool1d` to `max_unpool3d` ([`MaxUnpool::to`] is their `output_size`), ONNX `MaxUnpool`
 ///   ([`MaxUnpool::padded_to`] is its input `output_shape`).
 ///
@@ -203,16 +203,10 @@ impl Places {
         let (outer, inner) = layout.split(batch, channels)?;
 
         let plane_len: usize = plane.iter().product();
-        let places = match kind {
-            IndexKind::Plane => plane_len,
-            IndexKind::Tensor | IndexKind::TensorColumnMajor => {
-                plane_len.saturating_mul(batch).saturating_mul(channels)
-            }
-            IndexKind::Tap => {
-                return Err(Error::Unsupported {
-                    why: "unpooling takes offsets in the plane or in the tensor: the number of a tap does not say where its window lies",
-                });
-            }
+        let Some(places) = kind.places(batch, channels, plane) else {
+            return Err(Error::Unsupported {
+                why: "unpooling takes offsets in the plane or in the tensor: the number of a tap does not say where its window lies",
+            });
         };
         index.check(places.saturating_sub(1))?;
         let split = Split { rank, batch, channels, outer, inner };
@@ -453,11 +447,13 @@ impl Places {
         for block in 0..outer {
             let from = self.input.block(block);
             for channel in 0..inner {
+                let plane = block.saturating_mul(inner).saturating_add(channel);
+                let image = plane.checked_div(self.input.split.channels).unwrap_or(0);
                 self.each_row(&mut |row| {
                     let mut at = from.saturating_add(row).saturating_add(channel);
                     for _ in 0..width {
                         let offset = indices.get(at).and_then(|index| index.to_offset());
-                        let to = offset.and_then(|offset| self.place_in_tensor(offset));
+                        let to = offset.and_then(|offset| self.place_in_tensor(offset, image));
                         if let (Some(value), Some(to)) = (src.get(at), to.and_then(|to| dst.get_mut(to))) {
                             *to = *value;
                         }
@@ -468,12 +464,21 @@ impl Places {
         }
     }
 
-    /// Where in memory the element at an offset in the tensor lies. Layouts differ within a block of channels only, and
-    /// blocks follow each other as the planes do: plane `p` is channel `p mod inner` of block `p / inner`.
+    /// Where in memory the element lies that an index names, of a value of image `image`. Layouts differ within a block of
+    /// channels only, and blocks follow each other as the planes do: plane `p` is channel `p mod inner` of block
+    /// `p / inner`.
     #[inline(always)]
-    fn place_in_tensor(&self, offset: usize) -> Option<usize> {
-        let inner = self.output.split.inner;
-        let (plane, offset) = (offset.checked_div(self.plane_len)?, offset.checked_rem(self.plane_len)?);
+    fn place_in_tensor(&self, index: usize, image: usize) -> Option<usize> {
+        let Split { channels, inner, .. } = self.output.split;
+        let (plane, offset) = if self.kind.is_channels_last() {
+            let (pixel, channel) = (index.checked_div(channels)?, index.checked_rem(channels)?);
+            // An offset in the image is in the value's own.
+            let is_own = self.kind == IndexKind::ImageChannelsLast;
+            let image = if is_own { image } else { pixel.checked_div(self.plane_len)? };
+            (image.saturating_mul(channels).saturating_add(channel), pixel.checked_rem(self.plane_len)?)
+        } else {
+            (index.checked_div(self.plane_len)?, index.checked_rem(self.plane_len)?)
+        };
         let (block, channel) = (plane.checked_div(inner)?, plane.checked_rem(inner)?);
         Some(self.output.block(block).saturating_add(self.place(offset)).saturating_add(channel))
     }

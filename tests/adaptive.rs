@@ -12,7 +12,14 @@ use lanepool::{
     AdaptiveAvgPool, AdaptiveMaxPool, Error, Index, IndexKind, Layout, NanPolicy, Quantization, Rounding, Tier,
 };
 
-const KINDS: [IndexKind; 4] = [IndexKind::Plane, IndexKind::Tensor, IndexKind::TensorColumnMajor, IndexKind::Tap];
+const KINDS: [IndexKind; 6] = [
+    IndexKind::Plane,
+    IndexKind::Tensor,
+    IndexKind::TensorColumnMajor,
+    IndexKind::Tap,
+    IndexKind::ImageChannelsLast,
+    IndexKind::TensorChannelsLast,
+];
 
 /// The taps of output `o`, in arithmetic that cannot overflow.
 fn taps(n: usize, m: usize, o: usize) -> Vec<usize> {
@@ -85,7 +92,7 @@ fn check_max<T: Sample>(layout: Layout, shape: &[usize], output: &[usize], src: 
         plan.run(src, &mut got).expect("a valid run");
         compare(&what, &got, &want);
         for kind in KINDS {
-            let input = three(&shape[2..]);
+            let (input, channels) = (three(&shape[2..]), shape[1]);
             let mut indices = vec![-7; want.len()];
             each_window(layout, shape, output, src, |at, plane, places, taps| {
                 let tap = named(taps, nan);
@@ -95,6 +102,10 @@ fn check_max<T: Sample>(layout: Layout, shape: &[usize], output: &[usize], src: 
                     IndexKind::Plane => (z * h + y) * w + x,
                     IndexKind::Tensor => ((plane * d + z) * h + y) * w + x,
                     IndexKind::TensorColumnMajor => plane * d * h * w + z + d * (y + h * x),
+                    IndexKind::ImageChannelsLast => ((z * h + y) * w + x) * channels + plane % channels,
+                    IndexKind::TensorChannelsLast => {
+                        (((plane / channels * d + z) * h + y) * w + x) * channels + plane % channels
+                    }
                     _ => tap,
                 } as i64;
             });

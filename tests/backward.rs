@@ -37,10 +37,17 @@ struct Windows {
 struct Tap {
     at: usize,
     pixel: usize,
-    indices: [i64; 4],
+    indices: [i64; 6],
 }
 
-const KINDS: [IndexKind; 4] = [IndexKind::Plane, IndexKind::Tensor, IndexKind::TensorColumnMajor, IndexKind::Tap];
+const KINDS: [IndexKind; 6] = [
+    IndexKind::Plane,
+    IndexKind::Tensor,
+    IndexKind::TensorColumnMajor,
+    IndexKind::Tap,
+    IndexKind::ImageChannelsLast,
+    IndexKind::TensorChannelsLast,
+];
 
 impl Windows {
     fn sliding(layer: &Layer) -> Option<Self> {
@@ -118,8 +125,17 @@ impl Windows {
                                     let pixel = (z * height + y) * width + x;
                                     let column = z + depth * (y + height * x);
                                     let number = (tz * wy.kernel + ty) * wx.kernel + tx;
-                                    let indices =
-                                        [pixel as i64, plane + pixel as i64, plane + column as i64, number as i64];
+                                    let in_image = (pixel * self.channels + c) as i64;
+                                    let in_tensor = (n * self.channels * self.inputs()) as i64 + in_image;
+                                    let [pixel_offset, column, number] = [pixel, column, number].map(|at| at as i64);
+                                    let indices = [
+                                        pixel_offset,
+                                        plane + pixel_offset,
+                                        plane + column,
+                                        number,
+                                        in_image,
+                                        in_tensor,
+                                    ];
                                     taps.push(Tap { at: self.input_at(n, c, pixel), pixel, indices });
                                 }
                             }
@@ -276,7 +292,7 @@ fn maximum_is_scattered<T: Grad>(rng: &mut Rng) {
     let sliding = Windows::sliding(&layer).expect("a valid layer");
     let (lengths_layout, lengths_shape, lengths) = adaptive(rng);
     let lengthy = Windows::adaptive(lengths_layout, &lengths_shape, &lengths);
-    let (number, kind) = *rng.pick(&[0, 1, 2, 3].map(|number| (number, KINDS[number])));
+    let (number, kind) = *rng.pick(&[0, 1, 2, 3, 4, 5].map(|number| (number, KINDS[number])));
     let (layout, shape) = (layer.layout, &layer.shape);
     let (propagate, ignore) = (NanPolicy::Propagate, NanPolicy::Ignore);
     let (max, min) = (|nan| pool::<Max, T>(&layer).nan(nan), |nan| pool::<Min, T>(&layer).nan(nan));

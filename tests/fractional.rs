@@ -45,9 +45,13 @@ fn check_layer<T>(
     let (samples, starts) = seed;
     let (input, outputs, window) = (three(&shape[2..]), three(output), three(kernel));
     let [pixels, all] = [input, outputs].map(|axes| axes.iter().product::<usize>());
-    for nan in [Nan::Propagate, Nan::Ignore] {
+    for (nan, kind) in [
+        (Nan::Propagate, IndexKind::Tensor),
+        (Nan::Ignore, IndexKind::ImageChannelsLast),
+        (Nan::Propagate, IndexKind::TensorChannelsLast),
+    ] {
         let pool = FractionalMaxPool::<T>::new(kernel, output).nan(nan.policy());
-        let plan = pool.plan_indexed::<i64>(IndexKind::Tensor, layout, shape).expect("a valid layer");
+        let plan = pool.plan_indexed::<i64>(kind, layout, shape).expect("a valid layer");
         let (got, indices) = plan.run_vec(src, samples).expect("a valid run");
         assert_eq!(plan.values().run_vec(src, samples).map(|values| values.len()), Ok(got.len()));
         for (plane, starts) in starts.iter().enumerate() {
@@ -70,7 +74,12 @@ fn check_layer<T>(
                 } else {
                     taps.iter().position(|tap| *tap == want)
                 };
-                let index = plane * pixels + places[tap.expect("the maximum")];
+                let pixel = places[tap.expect("the maximum")];
+                let index = match kind {
+                    IndexKind::Tensor => plane * pixels + pixel,
+                    IndexKind::ImageChannelsLast => pixel * shape[1] + c,
+                    _ => (n * pixels + pixel) * shape[1] + c,
+                };
                 let to = oracle::offset(layout, shape[1], all, n, c, o);
                 assert_eq!(got[to].bits(), want.bits(), "{plan:?}: plane {plane}, output {o}");
                 assert_eq!(indices[to], index as i64, "{plan:?}: plane {plane}, output {o}");

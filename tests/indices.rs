@@ -9,7 +9,14 @@ use common::layer::LAYOUTS;
 use common::{Fill, Layer, Nan, Op, Pad, Rng, Sample, oracle, share, tiers};
 use lanepool::{Error, Index, IndexKind, Layout, MaxPool};
 
-const KINDS: [IndexKind; 4] = [IndexKind::Plane, IndexKind::Tensor, IndexKind::TensorColumnMajor, IndexKind::Tap];
+const KINDS: [IndexKind; 6] = [
+    IndexKind::Plane,
+    IndexKind::Tensor,
+    IndexKind::TensorColumnMajor,
+    IndexKind::Tap,
+    IndexKind::ImageChannelsLast,
+    IndexKind::TensorChannelsLast,
+];
 
 const EXTREMES: [Op; 4] =
     [Op::Max(Nan::Propagate), Op::Max(Nan::Ignore), Op::Min(Nan::Propagate), Op::Min(Nan::Ignore)];
@@ -73,6 +80,8 @@ fn want<T: Sample>(layer: &Layer, kind: IndexKind, src: &[T]) -> Option<Vec<i64>
                                 IndexKind::Plane => row_major([i, j, k]),
                                 IndexKind::Tensor => before + row_major([i, j, k]),
                                 IndexKind::TensorColumnMajor => before + column_major,
+                                IndexKind::ImageChannelsLast => row_major([i, j, k]) * channels + c,
+                                IndexKind::TensorChannelsLast => (n * pixels + row_major([i, j, k])) * channels + c,
                                 _ => numbers[best],
                             }) as i64
                         });
@@ -140,7 +149,7 @@ fn by_the_rule<T: Sample>() {
             for (i, layer) in layers(layout, &mut rng).into_iter().enumerate() {
                 for fill in [Fill::Edges, Fill::Nans, Fill::Bits] {
                     let src = fill.tensor::<T>(layer.input_len(), &mut rng);
-                    check::<T>(&layer, KINDS[(i + rng.below(4)) % 4], &src);
+                    check::<T>(&layer, KINDS[(i + rng.below(6)) % 6], &src);
                 }
             }
         }
@@ -236,6 +245,34 @@ fn i09_windows_of_nan_and_of_equals() {
         let pool = pool.nan(lanepool::NanPolicy::Ignore);
         let plan = pool.plan_indexed::<i64>(IndexKind::Plane, Layout::Nchw, [1, 1, 12]).expect("valid");
         assert_eq!(plan.run_vec(&src).map(|(_, indices)| indices), Ok(vec![1, 3, 6, 9]));
+    }
+}
+
+/// TensorFlow's `testMaxPoolingWithArgmax`: two images of 3×3, windows of 2×2 that move by 1; and the formula, with more
+/// than one channel, in every layout.
+#[test]
+fn an_argmax_is_that_of_tensorflow() {
+    let src = [1.0, 1.0, 1.0, 1.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0_f32];
+    for (kind, argmax) in [
+        (IndexKind::ImageChannelsLast, [0, 1, 3, 5, 0, 2, 6, 8]),
+        (IndexKind::TensorChannelsLast, [0, 1, 3, 5, 9, 11, 15, 17]),
+    ] {
+        let pool = MaxPool::<f32>::new([2, 2]);
+        let plan = pool.plan_indexed::<i64>(kind, Layout::Nhwc, [2, 1, 3, 3]).expect("valid");
+        assert_eq!(plan.run_vec(&src), Ok((vec![1.0; 8], argmax.to_vec())));
+    }
+    // The last pixel of image 1 of 2×3 pixels and 16 channels.
+    for (_, layout) in LAYOUTS {
+        let at = |n, c, pixel| oracle::offset(layout, 16, 6, n, c, pixel);
+        let mut src = [0_u8; 2 * 16 * 6];
+        src[at(1, 5, 5)] = 9;
+        let named = |kind| {
+            let plan = MaxPool::<u8>::global().plan_indexed::<i32>(kind, layout, [2, 16, 2, 3]).expect("valid");
+            plan.run_vec(&src).expect("valid").1[oracle::offset(layout, 16, 1, 1, 5, 0)]
+        };
+        let (y, x, c) = (1, 2, 5);
+        assert_eq!(named(IndexKind::ImageChannelsLast), (y * 3 + x) * 16 + c, "{layout}");
+        assert_eq!(named(IndexKind::TensorChannelsLast), ((2 + y) * 3 + x) * 16 + c, "{layout}");
     }
 }
 

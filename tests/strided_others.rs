@@ -12,7 +12,14 @@ use lanepool::{
     LpPool, MaxBackward, MaxPool, MaxUnpool, MinPool, NanPolicy, Quantization, Rounding, SumPool,
 };
 
-const KINDS: [IndexKind; 4] = [IndexKind::Plane, IndexKind::Tensor, IndexKind::TensorColumnMajor, IndexKind::Tap];
+const KINDS: [IndexKind; 6] = [
+    IndexKind::Plane,
+    IndexKind::Tensor,
+    IndexKind::TensorColumnMajor,
+    IndexKind::Tap,
+    IndexKind::ImageChannelsLast,
+    IndexKind::TensorChannelsLast,
+];
 const EXTREMES: [Op; 4] =
     [Op::Max(Nan::Propagate), Op::Max(Nan::Ignore), Op::Min(Nan::Propagate), Op::Min(Nan::Ignore)];
 
@@ -200,11 +207,14 @@ fn spread_samples<S: bytemuck::Pod>(samples: &mut [S], rng: &mut Rng) {
     }
 }
 
+/// The kinds that say where a tap lies without its window.
+const UNPOOLED: [IndexKind; 5] = [KINDS[0], KINDS[1], KINDS[2], KINDS[4], KINDS[5]];
+
 /// Values go back to where they were found.
 fn unpool<T: Sample>() {
     let mut rng = Rng::named("strided unpool");
     for round in 0..share::of(150) {
-        let (kind, (_, layout)) = (KINDS[round as usize % 3], *rng.pick(&LAYOUTS));
+        let (kind, (_, layout)) = (UNPOOLED[round as usize % 5], *rng.pick(&LAYOUTS));
         let (plane, shorter) = shape_and_less(layout, &mut rng);
         let output =
             if rng.one_in(3) { plane[2..].iter().map(|n| n + rng.below(3)).collect() } else { plane[2..].to_vec() };
@@ -213,7 +223,11 @@ fn unpool<T: Sample>() {
         let to = Placed::random(layout, &with_lengths(&shape, &output), false, &mut rng);
         let src = Fill::Nans.tensor::<T>(from.extent(), &mut rng);
         let pixels: usize = plane[2..].iter().product();
-        let places = if kind == IndexKind::Plane { pixels } else { pixels * plane[0] * plane[1] };
+        let places = match kind {
+            IndexKind::Plane => pixels,
+            IndexKind::ImageChannelsLast => pixels * plane[1],
+            _ => pixels * plane[0] * plane[1],
+        };
         // What lies between indices need not be one.
         let mut indices = vec![-5_i32; from.extent()];
         for at in &from.offsets {

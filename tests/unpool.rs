@@ -9,6 +9,14 @@ use common::oracle::offset;
 use common::{Fill, Rng, Sample};
 use lanepool::{Error, Index, IndexKind, Layout, MaxUnpool};
 
+const KINDS: [IndexKind; 5] = [
+    IndexKind::Plane,
+    IndexKind::Tensor,
+    IndexKind::TensorColumnMajor,
+    IndexKind::ImageChannelsLast,
+    IndexKind::TensorChannelsLast,
+];
+
 /// Writes each value where its index points, plane by plane and in each plane row by row. `plane` are the lengths that indices
 /// count in, `output` those of the output.
 fn oracle<T: Sample>(
@@ -28,6 +36,11 @@ fn oracle<T: Sample>(
                 let index = indices[from] as usize;
                 let (number, rest) = match kind {
                     IndexKind::Plane => (n * channels + c, index),
+                    IndexKind::ImageChannelsLast => (n * channels + index % channels, index / channels),
+                    IndexKind::TensorChannelsLast => {
+                        let pixel = index / channels;
+                        (pixel / planes * channels + index % channels, pixel % planes)
+                    }
                     _ => (index / planes, index % planes),
                 };
                 let [z, y, x] = match kind {
@@ -46,7 +59,7 @@ fn oracle<T: Sample>(
 
 fn agrees<T: Sample, I: Index>(rng: &mut Rng) {
     let (_, layout) = *rng.pick(&LAYOUTS);
-    let kind = *rng.pick(&[IndexKind::Plane, IndexKind::Tensor, IndexKind::TensorColumnMajor]);
+    let kind = *rng.pick(&KINDS);
     let rank = rng.within(1, 3);
     let (batch, channels) = (rng.within(1, 2), common::check::channels(layout, rng.within(1, 5)));
     let (mut pooled, mut plane, mut output) = ([1; 3], [1; 3], [1; 3]);
@@ -63,7 +76,11 @@ fn agrees<T: Sample, I: Index>(rng: &mut Rng) {
     assert_eq!(plan.output_shape()[2..], output[3 - rank..]);
 
     let planes: usize = plane.iter().product();
-    let places = if kind == IndexKind::Plane { planes } else { planes * batch * channels };
+    let places = match kind {
+        IndexKind::Plane => planes,
+        IndexKind::ImageChannelsLast => planes * channels,
+        _ => planes * batch * channels,
+    };
     let src = Fill::Bits.tensor::<T>(plan.input_len(), rng);
     let indices: Vec<i64> = src.iter().map(|_| rng.below(places) as i64).collect();
     let want = oracle((layout, kind), [batch, channels], count, (plane, output), &src, &indices);
@@ -137,7 +154,7 @@ fn the_output_is_what_was_pooled() {
 fn no_batch_and_no_channels_are_fine() {
     for (_, layout) in LAYOUTS {
         for shape in [[0, 16, 3], [2, 0, 3]] {
-            for kind in [IndexKind::Plane, IndexKind::Tensor, IndexKind::TensorColumnMajor] {
+            for kind in KINDS {
                 let plan = MaxUnpool::<u8>::to([4]).indices(kind).plan::<i32>(layout, shape).expect("a valid layer");
                 assert_eq!((plan.input_len(), plan.output_len(), plan.layout()), (0, 0, layout));
                 assert_eq!(plan.run(&[], &[], &mut []), Ok(()));

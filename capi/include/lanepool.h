@@ -261,6 +261,16 @@ typedef struct lanepool_plan lanepool_plan;
 #define LANEPOOL_INDEX_TAP 3
 
 /**
+ * The offset in the image spatial, C of the batch, channels moving fastest, whatever the layout (TensorFlow's argmax).
+ */
+#define LANEPOOL_INDEX_IMAGE_CHANNELS_LAST 4
+
+/**
+ * The offset in the tensor N, spatial, C, whatever the layout (TensorFlow's argmax with include_batch_in_index).
+ */
+#define LANEPOOL_INDEX_TENSOR_CHANNELS_LAST 5
+
+/**
  * The widest tier that this machine has, capped by the environment variable LANEPOOL_MAX_TIER. The default.
  */
 #define LANEPOOL_TIER_BEST 0

@@ -108,6 +108,10 @@ pub const LANEPOOL_INDEX_TENSOR: i32 = 1;
 pub const LANEPOOL_INDEX_TENSOR_COLUMN_MAJOR: i32 = 2;
 /// The number of the tap in its window, row-major.
 pub const LANEPOOL_INDEX_TAP: i32 = 3;
+/// The offset in the image spatial, C of the batch, channels moving fastest, whatever the layout (TensorFlow's argmax).
+pub const LANEPOOL_INDEX_IMAGE_CHANNELS_LAST: i32 = 4;
+/// The offset in the tensor N, spatial, C, whatever the layout (TensorFlow's argmax with include_batch_in_index).
+pub const LANEPOOL_INDEX_TENSOR_CHANNELS_LAST: i32 = 5;
 
 /// The widest tier that this machine has, capped by the environment variable LANEPOOL_MAX_TIER. The default.
 pub const LANEPOOL_TIER_BEST: i32 = 0;
@@ -284,6 +288,8 @@ codes! {
         LANEPOOL_INDEX_TENSOR => IndexKind::Tensor,
         LANEPOOL_INDEX_TENSOR_COLUMN_MAJOR => IndexKind::TensorColumnMajor,
         LANEPOOL_INDEX_TAP => IndexKind::Tap,
+        LANEPOOL_INDEX_IMAGE_CHANNELS_LAST => IndexKind::ImageChannelsLast,
+        LANEPOOL_INDEX_TENSOR_CHANNELS_LAST => IndexKind::TensorChannelsLast,
     }
     TIER: "tier", Option<Tier> {
         LANEPOOL_TIER_BEST => None,

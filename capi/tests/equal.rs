@@ -14,11 +14,13 @@ use lanepool_capi::*;
 const SHAPE: [i64; 4] = [2, 16, 7, 9];
 const LAYOUTS: [(i32, i64, Layout); 3] =
     [(LANEPOOL_NCHW, 0, Layout::Nchw), (LANEPOOL_NHWC, 0, Layout::Nhwc), (LANEPOOL_BLOCKED, 8, Layout::Blocked(8))];
-const KINDS: [(i32, IndexKind); 4] = [
+const KINDS: [(i32, IndexKind); 6] = [
     (LANEPOOL_INDEX_PLANE, IndexKind::Plane),
     (LANEPOOL_INDEX_TENSOR, IndexKind::Tensor),
     (LANEPOOL_INDEX_TENSOR_COLUMN_MAJOR, IndexKind::TensorColumnMajor),
     (LANEPOOL_INDEX_TAP, IndexKind::Tap),
+    (LANEPOOL_INDEX_IMAGE_CHANNELS_LAST, IndexKind::ImageChannelsLast),
+    (LANEPOOL_INDEX_TENSOR_CHANNELS_LAST, IndexKind::TensorChannelsLast),
 ];
 
 fn shape() -> [usize; 4] {
@@ -294,6 +296,14 @@ fn unpools<T: Coded, I: Index>(code: i32, block: i64, layout: Layout, index: i32
         (
             lanepool_desc { index_kind: LANEPOOL_INDEX_TENSOR_COLUMN_MAJOR, ..computed },
             plain.indices(IndexKind::TensorColumnMajor),
+        ),
+        (
+            lanepool_desc { index_kind: LANEPOOL_INDEX_IMAGE_CHANNELS_LAST, ..computed },
+            plain.indices(IndexKind::ImageChannelsLast),
+        ),
+        (
+            lanepool_desc { index_kind: LANEPOOL_INDEX_TENSOR_CHANNELS_LAST, ..computed },
+            plain.indices(IndexKind::TensorChannelsLast),
         ),
     ];
     for (desc, pool) in cases {

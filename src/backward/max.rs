@@ -9,7 +9,7 @@ use super::axes::{Adjoint, Strides, Taps, Windows, offset};
 use super::sealed::Sum;
 use super::{Float, Gives, LANES, Tap, channels};
 use crate::geometry::{MAX_RANK, Window};
-use crate::index::{IndexType, IndicesMut};
+use crate::index::{IndexType, IndicesMut, Weights};
 use crate::strides::Split;
 use crate::{Error, Index, IndexKind, Layout, MaxPool, MinPool, NanPolicy, Result};
 
@@ -48,6 +48,8 @@ pub struct MaxBackward<T, I> {
 #[derive(Clone, Copy, Debug)]
 struct Rule {
     kind: IndexKind,
+    /// `None` where an index counts the taps of its window.
+    weights: Option<Weights>,
     /// What a value must be, compared with the best so far, to take its place: greater for a maximum.
     wins: Ordering,
     nan: NanPolicy,
@@ -157,7 +159,8 @@ impl<T: Float, I: Index> MaxBackward<T, I> {
     }
 
     fn new(layer: Adjoint, kind: IndexKind, wins: Ordering, nan: NanPolicy) -> Result<Self> {
-        let rule = Rule { kind, wins, nan };
+        let weights = kind.weights(layer.split().channels, layer.input.lengths);
+        let rule = Rule { kind, weights, wins, nan };
         Maxima { layer: &layer, rule }.check(IndexType::of::<I>())?;
         Ok(Self { layer: Arc::new(layer), rule, types: PhantomData })
     }
@@ -269,20 +272,20 @@ impl<T: Float, I: Index> MaxBackward<T, I> {
 impl Maxima<'_> {
     /// Whether an index type holds every index that may occur.
     fn check(&self, index: IndexType) -> Result<()> {
-        let places = match self.rule.kind {
-            IndexKind::Tap => self.layer.axes.iter().map(Windows::most_taps).fold(1, usize::saturating_mul),
-            _ => self.places([0; MAX_RANK]),
-        };
-        index.check(places.saturating_sub(1))
+        let taps = || self.layer.axes.iter().map(Windows::most_taps).fold(1, usize::saturating_mul);
+        index.check(self.places_in_tensor().unwrap_or_else(taps).saturating_sub(1))
     }
 
-    /// How many places an index of this window can name.
-    fn places(&self, window: [usize; MAX_RANK]) -> usize {
-        match self.rule.kind {
-            IndexKind::Plane => self.layer.input.plane_len(),
-            IndexKind::Tensor | IndexKind::TensorColumnMajor => self.layer.input.count(),
-            IndexKind::Tap => self.taps(window).iter().map(|taps| taps.kernel).fold(1, usize::saturating_mul),
-        }
+    /// How many places an index can name; `None` where that is the window's to say.
+    fn places_in_tensor(&self) -> Option<usize> {
+        let Split { batch, channels, .. } = self.layer.split();
+        self.rule.kind.places(batch, channels, self.layer.input.lengths)
+    }
+
+    /// How many places an index of a window with these taps can name.
+    fn places(&self, taps: &[Taps; MAX_RANK]) -> usize {
+        let taps = || taps.iter().map(|taps| taps.kernel).fold(1, usize::saturating_mul);
+        self.places_in_tensor().unwrap_or_else(taps)
     }
 
     fn taps(&self, [z, y, x]: [usize; MAX_RANK]) -> [Taps; MAX_RANK] {
@@ -298,19 +301,9 @@ impl Maxima<'_> {
         at: [usize; MAX_RANK],
         numbers: &dyn Fn() -> ([usize; MAX_RANK], [usize; MAX_RANK]),
     ) -> (usize, usize) {
-        let inputs @ [depth, height, _] = self.layer.axes.map(|axis| axis.input());
-        let in_tensor = |place: usize| {
-            let plane_len = self.layer.input.plane_len();
-            (plane.saturating_mul(plane_len).saturating_add(place), plane_len)
-        };
-        match self.rule.kind {
-            IndexKind::Plane => (offset(at, inputs), 0),
-            IndexKind::Tensor => in_tensor(offset(at, inputs)),
-            IndexKind::TensorColumnMajor => {
-                let [z, y, x] = at;
-                in_tensor(offset([x, y, z], [0, height, depth]))
-            }
-            IndexKind::Tap => {
+        match &self.rule.weights {
+            Some(weights) => (weights.of_plane(plane).saturating_add(weights.of_pixel(at)), weights.channel),
+            None => {
                 let (numbers, kernel) = numbers();
                 (offset(numbers, kernel), 0)
             }
@@ -319,35 +312,19 @@ impl Maxima<'_> {
 
     /// Whether an index in range names a valid tap of a window of plane `plane`.
     fn names_a_tap(&self, index: usize, plane: usize, taps: &[Taps; MAX_RANK]) -> bool {
+        if let Some(weights) = &self.rule.weights {
+            // No tap is a pixel beyond the plane.
+            let pixel = index.checked_sub(weights.of_plane(plane)).and_then(|distance| weights.pixel(distance));
+            return pixel.is_some_and(|at| taps.iter().zip(at).all(|(taps, at)| taps.number(at).is_some()));
+        }
         let split =
             |offset: usize, by: usize| (offset.checked_div(by).unwrap_or(0), offset.checked_rem(by).unwrap_or(0));
-        let [depth, height, width] = self.layer.axes.map(|axis| axis.input());
-        let in_plane = |index: usize| {
-            let plane_len = self.layer.input.plane_len();
-            index.checked_sub(plane.saturating_mul(plane_len)).filter(|offset| *offset < plane_len)
-        };
-        let row_major = |offset: usize, height: usize, width: usize| {
-            let (rest, x) = split(offset, width);
-            let (z, y) = split(rest, height);
-            [z, y, x]
-        };
-        let is_tap = |at: [usize; MAX_RANK]| taps.iter().zip(at).all(|(taps, at)| taps.number(at).is_some());
-        match self.rule.kind {
-            IndexKind::Plane => is_tap(row_major(index, height, width)),
-            IndexKind::Tensor => in_plane(index).is_some_and(|offset| is_tap(row_major(offset, height, width))),
-            IndexKind::TensorColumnMajor => in_plane(index).is_some_and(|offset| {
-                let [x, y, z] = row_major(offset, height, depth);
-                is_tap([z, y, x])
-            }),
-            IndexKind::Tap => {
-                let [_, height, width] = taps;
-                let numbers = row_major(index, height.kernel, width.kernel);
-                let is_valid = |(taps, number): (&Taps, usize)| {
-                    number.checked_sub(taps.skipped).is_some_and(|number| number < taps.count)
-                };
-                taps.iter().zip(numbers).all(is_valid)
-            }
-        }
+        let [_, height, width] = taps;
+        let (rest, x) = split(index, width.kernel);
+        let (z, y) = split(rest, height.kernel);
+        let is_valid =
+            |(taps, number): (&Taps, usize)| number.checked_sub(taps.skipped).is_some_and(|number| number < taps.count);
+        taps.iter().zip([z, y, x]).all(is_valid)
     }
 
     /// Calls `work` for every window, in the order of memory: its block, and which output of a plane it is.
@@ -381,7 +358,8 @@ impl Maxima<'_> {
             let place = self.indices_of(outer, window);
             let (start, plane) = (place.start, outer.saturating_mul(inner));
             let indices = indices.get(place).unwrap_or(&[]);
-            let (taps, len) = (self.taps(window), self.places(window));
+            let taps = self.taps(window);
+            let len = self.places(&taps);
             let is_empty = taps.iter().any(|taps| taps.count == 0);
             for (channel, &index) in indices.iter().enumerate() {
                 let at = || start.saturating_add(channel);
@@ -488,7 +466,7 @@ impl<T: Float, I: Index> Gives<T> for Winners<'_, T, I> {
 
     #[inline(always)]
     fn known(&self, plane: usize, at: [usize; MAX_RANK]) -> Self::Known {
-        let is_own = self.maxima.rule.kind == IndexKind::Tap;
+        let is_own = self.maxima.rule.weights.is_none();
         (!is_own).then(|| self.maxima.index(plane, at, &Default::default))
     }
 

@@ -1,12 +1,12 @@
-//! TensorFlow Lite: `MAX_POOL_2D`, `AVERAGE_POOL_2D` and `L2_POOL_2D`; and TensorFlow's `MaxPool` and `AvgPool`, which mean the same by
-//! `SAME` and `VALID`.
+//! TensorFlow Lite: `MAX_POOL_2D`, `AVERAGE_POOL_2D` and `L2_POOL_2D`; and TensorFlow's `MaxPool`, `AvgPool` and
+//! `MaxPoolWithArgmax`, which mean the same by `SAME` and `VALID`.
 //!
 //! Tensors are NHWC, the layout that is returned beside each builder; shapes are given as `N, C, H, W` all the same. `SAME`
 //! makes the output `⌈input / stride⌉` long with the odd element of padding at the end, and an average divides by the
 //! valid taps. Integers are averaged as they are stored, rounded half away from zero, and then clamped.
 
 use super::{AttributeProblem, Padding, Window, bad, length};
-use crate::{AvgPool, Layout, LpPool, MaxPool, Pool, PoolOperation, Result, Rounding};
+use crate::{AvgPool, IndexKind, Layout, LpPool, MaxPool, Pool, PoolOperation, Result, Rounding};
 
 /// `Pool2DOptions` as the file holds them.
 ///
@@ -88,11 +88,13 @@ pub struct Imported<P> {
     pub layout: Layout,
     /// The fused activation: what to clamp every output to, by the caller.
     pub clamp: Option<Clamp>,
+    /// What indices count, where the operator gives them: for [`Pool::plan_indexed`].
+    pub index_kind: Option<IndexKind>,
 }
 
 impl<P> Imported<P> {
     fn map<Q>(self, f: impl FnOnce(P) -> Q) -> Imported<Q> {
-        Imported { pool: f(self.pool), layout: self.layout, clamp: self.clamp }
+        Imported { pool: f(self.pool), layout: self.layout, clamp: self.clamp, index_kind: self.index_kind }
     }
 }
 
@@ -130,7 +132,7 @@ fn pool_2d<O: PoolOperation, T>(options: &Pool2DOptions) -> Result<Imported<Pool
     };
     let kernel = [("filter_height", options.filter_height.into()), ("filter_width", options.filter_width.into())];
     let stride = [("stride_h", options.stride_h.into()), ("stride_w", options.stride_w.into())];
-    Ok(Imported { pool: window(kernel, stride, same)?.pool(), layout: Layout::Nhwc, clamp })
+    Ok(Imported { pool: window(kernel, stride, same)?.pool(), layout: Layout::Nhwc, clamp, index_kind: None })
 }
 
 /// `MAX_POOL_2D`.
@@ -172,9 +174,10 @@ pub fn l2_pool_2d<T>(options: &Pool2DOptions) -> Result<Imported<LpPool<T>>> {
     Ok(pool_2d(options)?.map(LpPool::rms))
 }
 
-/// The attributes of TensorFlow's `MaxPool` and `AvgPool`.
+/// The attributes of TensorFlow's `MaxPool`, `AvgPool` and `MaxPoolWithArgmax`.
 ///
-/// Source: [tf.raw_ops.AvgPool](https://www.tensorflow.org/api_docs/python/tf/raw_ops/AvgPool).
+/// Source: [tf.raw_ops.AvgPool](https://www.tensorflow.org/api_docs/python/tf/raw_ops/AvgPool) and
+/// [tf.raw_ops.MaxPoolWithArgmax](https://www.tensorflow.org/api_docs/python/tf/raw_ops/MaxPoolWithArgmax).
 ///
 /// ```
 /// use lanepool::import::tflite::{self, TensorFlow};
@@ -191,13 +194,15 @@ pub struct TensorFlow<'a> {
     pub strides: &'a [i64],
     /// `SAME` or `VALID`. `EXPLICIT`, which is `MaxPool`'s alone, is not read.
     pub padding: &'a str,
-    /// `NHWC`, the default, or `NCHW`.
+    /// `NHWC`, the default, or `NCHW`, which `MaxPoolWithArgmax` does not have.
     pub data_format: &'a str,
+    /// Whether an argmax counts in the whole batch. Of `MaxPoolWithArgmax` alone; default false.
+    pub include_batch_in_index: bool,
 }
 
 impl Default for TensorFlow<'_> {
     fn default() -> Self {
-        Self { ksize: &[], strides: &[], padding: "", data_format: "NHWC" }
+        Self { ksize: &[], strides: &[], padding: "", data_format: "NHWC", include_batch_in_index: false }
     }
 }
 
@@ -225,7 +230,7 @@ fn tensorflow<O: PoolOperation, T>(attributes: &TensorFlow<'_>) -> Result<Import
     };
     let kernel = spatial("ksize", attributes.ksize)?;
     let stride = spatial("strides", attributes.strides)?;
-    Ok(Imported { pool: window(kernel, stride, same)?.pool(), layout, clamp: None })
+    Ok(Imported { pool: window(kernel, stride, same)?.pool(), layout, clamp: None, index_kind: None })
 }
 
 /// TensorFlow's `MaxPool`.
@@ -234,6 +239,34 @@ fn tensorflow<O: PoolOperation, T>(attributes: &TensorFlow<'_>) -> Result<Import
 /// [`Error::BadAttribute`](crate::Error::BadAttribute).
 pub fn tensorflow_max_pool<T>(attributes: &TensorFlow<'_>) -> Result<Imported<MaxPool<T>>> {
     tensorflow(attributes)
+}
+
+/// TensorFlow's `MaxPoolWithArgmax`: the argmax at row `y`, column `x` and channel `c` of an image is `(y·W + x)·C + c`, or with
+/// `include_batch_in_index` `((n·H + y)·W + x)·C + c`. Of equals the first is named, as TensorFlow does. Its type, `Targmax`,
+/// is [`Pool::plan_indexed`]'s: `i64` where the node does not say.
+///
+/// ```
+/// use lanepool::import::tflite::{self, TensorFlow};
+/// let attributes = TensorFlow { ksize: &[1, 1, 2, 1], strides: &[1, 1, 2, 1], padding: "VALID", ..Default::default() };
+/// let layer = tflite::tensorflow_max_pool_with_argmax::<f32>(&attributes)?;
+/// let kind = layer.index_kind.expect("an argmax");
+/// // A row of two pixels of two channels.
+/// let plan = layer.pool.plan_indexed::<i64>(kind, layer.layout, [1, 2, 1, 2])?;
+/// assert_eq!(plan.run_vec(&[1.0, 8.0, 3.0, 4.0])?, (vec![3.0, 8.0], vec![2, 1]));
+/// # Ok::<(), lanepool::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::BadAttribute`](crate::Error::BadAttribute).
+pub fn tensorflow_max_pool_with_argmax<T>(attributes: &TensorFlow<'_>) -> Result<Imported<MaxPool<T>>> {
+    if attributes.data_format != "NHWC" {
+        return Err(bad("data_format", AttributeProblem::NoSuchName { names: "NHWC" }));
+    }
+    let kind = match attributes.include_batch_in_index {
+        true => IndexKind::TensorChannelsLast,
+        false => IndexKind::ImageChannelsLast,
+    };
+    Ok(Imported { index_kind: Some(kind), ..tensorflow(attributes)? })
 }
 
 /// TensorFlow's `AvgPool`: valid taps are counted.

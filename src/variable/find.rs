@@ -13,8 +13,9 @@ use core::fmt;
 use core::ops::Range;
 
 use super::{Axes, Extent, Ranges, for_each_row};
-use crate::index::{IndexType, IndicesMut};
-use crate::strides::Tensor;
+use crate::geometry::MAX_RANK;
+use crate::index::{IndexType, IndicesMut, Weights};
+use crate::strides::{Split, Tensor};
 use crate::variable::scalar::Scalar;
 use crate::{Element, IndexKind, Result};
 
@@ -25,27 +26,16 @@ const CHANNELS: usize = 64;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Numbering {
     /// `None` counts the taps of the window.
-    weights: Option<[usize; 3]>,
-    /// Of a plane.
-    plane: usize,
+    weights: Option<Weights>,
     kind: IndexKind,
 }
 
 impl Numbering {
     /// `most_taps` is no less than any window has.
     pub(crate) fn of(index: IndexType, kind: IndexKind, extent: &Extent, most_taps: usize) -> Result<Self> {
-        let [depth, height, width] = extent.input.lengths;
-        let pixels = extent.input.plane_len();
-        let row_major = [height.saturating_mul(width), width, 1];
-        let column_major = [1, depth, depth.saturating_mul(height)];
-        let (weights, plane, places) = match kind {
-            IndexKind::Plane => (Some(row_major), 0, pixels),
-            IndexKind::Tensor => (Some(row_major), pixels, extent.input.count()),
-            IndexKind::TensorColumnMajor => (Some(column_major), pixels, extent.input.count()),
-            IndexKind::Tap => (None, 0, most_taps),
-        };
-        index.check(places.saturating_sub(1))?;
-        Ok(Self { weights, plane, kind })
+        let (Split { batch, channels, .. }, lengths) = (extent.split, extent.input.lengths);
+        index.check(kind.places(batch, channels, lengths).unwrap_or(most_taps).saturating_sub(1))?;
+        Ok(Self { weights: kind.weights(channels, lengths), kind })
     }
 
     pub(crate) fn kind(&self) -> IndexKind {
@@ -56,14 +46,12 @@ impl Numbering {
     /// their type.
     fn index(&self, plane: usize, window: &Ranges, tap: usize) -> usize {
         let Some(weights) = self.weights else { return tap };
-        let mut rest = tap;
-        let mut offset = self.plane.saturating_mul(plane);
-        for (range, weight) in window.iter().zip(weights).rev() {
-            let at = rest.checked_rem(range.len()).unwrap_or(0).saturating_add(range.start);
+        let (mut rest, mut at) = (tap, [0; MAX_RANK]);
+        for (at, range) in at.iter_mut().zip(window).rev() {
+            *at = rest.checked_rem(range.len()).unwrap_or(0).saturating_add(range.start);
             rest = rest.checked_div(range.len()).unwrap_or(0);
-            offset = offset.saturating_add(at.saturating_mul(weight));
         }
-        offset
+        weights.of_plane(plane).saturating_add(weights.of_pixel(at))
     }
 }
 

@@ -3,6 +3,7 @@
 use lanepool::{AvgBackward, AvgPool, Error, IndexKind, Layout, LpPool, MaxBackward, MaxPool, MaxUnpool, SumPool};
 
 use crate::common::layer::LAYOUTS;
+use crate::common::oracle::offset;
 use crate::says;
 
 /// Unpools two channels of 2×2 to 4×4 with one index spoilt, and returns the error; nothing was written.
@@ -20,7 +21,13 @@ fn refused_index(layout: Layout, kind: IndexKind, at: usize, index: i64) -> Erro
 #[test]
 fn i01_index_beyond_the_plane() {
     for (_, layout) in LAYOUTS {
-        for (kind, len) in [(IndexKind::Plane, 16), (IndexKind::Tensor, 256), (IndexKind::TensorColumnMajor, 256)] {
+        for (kind, len) in [
+            (IndexKind::Plane, 16),
+            (IndexKind::Tensor, 256),
+            (IndexKind::TensorColumnMajor, 256),
+            (IndexKind::ImageChannelsLast, 256),
+            (IndexKind::TensorChannelsLast, 256),
+        ] {
             for at in [0, 31, 63] {
                 for index in [len as i64, len as i64 + 1, i64::MAX] {
                     let error = refused_index(layout, kind, at, index);
@@ -64,6 +71,61 @@ fn i01_index_beyond_the_plane() {
             says(&error, &[&at.to_string(), &elsewhere.to_string(), "window"]);
         }
         assert_eq!(plan.run(&[1.0; 64], &indices, &mut [0.0; 256]), Ok(()));
+    }
+}
+
+/// An index of the next image, of another channel and of another window, where channels move fastest: refused before the
+/// first write, in both images.
+#[test]
+fn i01_index_of_another_image_or_channel() {
+    let (image, tensor) = (IndexKind::ImageChannelsLast, IndexKind::TensorChannelsLast);
+    for (_, layout) in LAYOUTS {
+        let unpool = MaxUnpool::<f32>::to([4]).indices(image).plan::<i64>(layout, [2, 16, 2]).expect("a valid layer");
+        let mut dst = [7.0; 128];
+        let mut indices = [0; 64];
+        indices[40] = 64;
+        let refused = Err(Error::IndexOutOfRange { at: 40, index: 64, len: 64 });
+        assert_eq!(unpool.run(&[1.0; 64], &indices, &mut dst), refused);
+        assert_eq!(dst, [7.0; 128], "a refused run wrote");
+
+        for kind in [image, tensor] {
+            let layer = MaxPool::<f32>::new([2]).stride([2]);
+            let plan = layer.backward::<i64>(kind, layout, [2, 16, 4]).expect("a valid layer");
+            let (mut indices, mut grad_input) = (vec![0; 64], [7.0; 128]);
+            let place = |n, c, o| offset(layout, 16, 2, n, c, o);
+            for (n, c, o) in (0..64).map(|i| (i / 32, i / 2 % 16, i % 2)) {
+                let first = if kind == tensor { n * 64 } else { 0 };
+                indices[place(n, c, o)] = (first + 2 * o * 16 + c) as i64;
+            }
+            let good = indices.clone();
+            for (n, c, o) in [(0, 0, 0), (0, 15, 1), (1, 3, 1), (1, 15, 0)] {
+                let at = place(n, c, o);
+                let other_channel = if c == 15 { -1 } else { 1 };
+                let other_window = if o == 0 { 32 } else { -32 };
+                for by in [other_channel, other_window] {
+                    indices[at] = good[at] + by;
+                    let error = plan.run(&[1.0; 64], &indices, &mut grad_input);
+                    assert_eq!(
+                        error,
+                        Err(Error::IndexOutsideWindow { at, index: good[at] + by }),
+                        "{layout}, {kind:?}"
+                    );
+                }
+                if kind == tensor {
+                    indices[at] = good[at] + if n == 0 { 64 } else { -64 };
+                    let error = plan.run(&[1.0; 64], &indices, &mut grad_input);
+                    assert_eq!(error, Err(Error::IndexOutsideWindow { at, index: indices[at] }), "{layout}");
+                }
+                let len = if kind == tensor { 128 } else { 64 };
+                indices[at] = len as i64;
+                let error = plan.run(&[1.0; 64], &indices, &mut grad_input);
+                assert_eq!(error, Err(Error::IndexOutOfRange { at, index: len as i64, len }), "{layout}");
+                indices[at] = good[at];
+            }
+            assert_eq!(grad_input, [7.0; 128], "a refused run wrote");
+            assert_eq!(plan.run(&[1.0; 64], &indices, &mut grad_input), Ok(()));
+            assert_eq!(grad_input.iter().sum::<f32>(), 64.0);
+        }
     }
 }
 
@@ -262,6 +324,20 @@ fn i08_index_type_too_narrow() {
         // The number of a tap is small, whatever the plane.
         assert!(pool.backward::<i32>(IndexKind::Tap, Layout::Nchw, [1, 1, lengths[0]]).is_ok());
     }
+    // In the image and not in the plane; in the tensor and not in the image.
+    let pool = MaxPool::<u8>::new([2, 2]);
+    let shape = [2, 1 << 11, 1 << 10, 1 << 10];
+    for (kind, batch, most) in [
+        (IndexKind::Plane, 2, None),
+        (IndexKind::ImageChannelsLast, 2, None),
+        (IndexKind::TensorChannelsLast, 1, None),
+        (IndexKind::TensorChannelsLast, 2, Some((1_usize << 32) - 1)),
+    ] {
+        let plan = pool.plan_indexed::<i32>(kind, Layout::Nchw, [batch, shape[1], shape[2], shape[3]]).err();
+        assert_eq!(plan, most.map(|most| Error::IndexTooNarrow { index: "i32", most }), "{kind:?} of {batch}");
+    }
+    let wider = pool.plan_indexed::<i32>(IndexKind::ImageChannelsLast, Layout::Nhwc, [1, 1 << 12, 1 << 10, 1 << 10]);
+    assert_eq!(wider.err(), Some(Error::IndexTooNarrow { index: "i32", most: (1 << 32) - 1 }));
     // In the tensor, not in the plane.
     let layer = MaxUnpool::<u8>::to([1 << 20]).indices(IndexKind::Tensor);
     let error = layer.plan::<i32>(Layout::Nchw, [1, 1 << 12, 2]).map(|_| ());

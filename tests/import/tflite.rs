@@ -63,7 +63,7 @@ fn layers() {
 
 #[test]
 fn tensorflow_layers() {
-    let a = TensorFlow { ksize: &[1, 2, 3, 1], strides: &[1, 1, 2, 1], padding: "SAME", data_format: "NHWC" };
+    let a = TensorFlow { ksize: &[1, 2, 3, 1], strides: &[1, 1, 2, 1], padding: "SAME", ..Default::default() };
     let planar = TensorFlow { ksize: &[1, 1, 2, 3], strides: &[1, 1, 1, 2], data_format: "NCHW", ..a };
     for (attributes, layout) in [(a, Layout::Nhwc), (planar, Layout::Nchw)] {
         for (padding, output) in [("SAME", [5, 4]), ("VALID", [4, 3])] {
@@ -78,6 +78,25 @@ fn tensorflow_layers() {
     let square = TensorFlow { ksize: &[1, 2, 2, 1], strides: &[1, 1, 1, 1], ..a };
     let layer = tflite::tensorflow_avg_pool::<f32>(&square).expect("valid attributes");
     assert_eq!(layer.pool.run_once(layer.layout, [1, 1, 2, 2], &ramp(4)), Ok(vec![2.5, 3.0, 3.5, 4.0]));
+}
+
+/// TensorFlow's `MaxPoolWithArgmax` of two images of 2×2 pixels and two channels: `(y·W + x)·C + c`, with and without the
+/// images before.
+#[test]
+fn tensorflow_argmax() {
+    let a = TensorFlow { ksize: &[1, 2, 2, 1], strides: &[1, 2, 2, 1], padding: "VALID", ..Default::default() };
+    let src = [0.0, 9.0, 1.0, 0.0, 2.0, 0.0, 3.0, 0.0, 0.0, 0.0, 7.0, 0.0, 0.0, 0.0, 0.0, 4.0_f32];
+    for (include_batch_in_index, argmax) in [(false, [6, 1, 2, 7]), (true, [6, 1, 10, 15])] {
+        let attributes = TensorFlow { include_batch_in_index, ..a };
+        let layer = tflite::tensorflow_max_pool_with_argmax::<f32>(&attributes).expect("valid attributes");
+        let kind = layer.index_kind.expect("an argmax");
+        let plan = layer.pool.plan_indexed::<i64>(kind, layer.layout, [2, 2, 2, 2]).expect("a valid layer");
+        assert_eq!(plan.run_vec(&src), Ok((vec![3.0, 9.0, 7.0, 4.0], argmax.to_vec())));
+    }
+    assert_eq!(tflite::tensorflow_max_pool::<f32>(&a).map(|layer| layer.index_kind), Ok(None));
+    let planar = TensorFlow { data_format: "NCHW", ..a };
+    let layer = tflite::tensorflow_max_pool_with_argmax::<f32>(&planar);
+    refused(layer, "data_format", AttributeProblem::NoSuchName { names: "NHWC" }, &["NHWC"]);
 }
 
 #[test]
@@ -108,7 +127,7 @@ fn errors() {
         refused(tflite::l2_pool_2d::<f32>(&options), "fused_activation_function", why, &[&got.to_string()]);
     }
 
-    let a = TensorFlow { ksize: &[1, 2, 2, 1], strides: &[1, 2, 2, 1], padding: "SAME", data_format: "NHWC" };
+    let a = TensorFlow { ksize: &[1, 2, 2, 1], strides: &[1, 2, 2, 1], padding: "SAME", ..Default::default() };
     let max = |attributes| tflite::tensorflow_max_pool::<f32>(&attributes);
     refused(
         max(TensorFlow { padding: "EXPLICIT", ..a }),
