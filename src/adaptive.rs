@@ -12,7 +12,7 @@ use crate::index::{IndexType, IndicesMut};
 use crate::kernels::Clamp;
 use crate::plan::{Bind, clamp_between, shown};
 use crate::pool::Parts;
-use crate::quantized::Quantizations;
+use crate::quantized::{self, Quantizations};
 use crate::strides::Split;
 use crate::variable::find::{self, Numbering};
 use crate::variable::{EachWindow, Extent, Windows, bounded};
@@ -145,8 +145,8 @@ impl<T> AdaptiveAvgPool<T> {
         }
     }
 
-    /// What the bytes of the input and of the output stand for: the result is that of
-    /// [`QuantizedAvgPool`](crate::QuantizedAvgPool), of `u8` and `i8` alone.
+    /// What the elements of the input and of the output stand for: the result is that of
+    /// [`QuantizedAvgPool`](crate::QuantizedAvgPool), of `u8`, `i8` and symmetric `i16` alone.
     ///
     /// ```
     /// use lanepool::{AdaptiveAvgPool, Layout, Quantization};
@@ -320,8 +320,8 @@ impl<T: Element> AdaptiveAvgPool<T> {
         let pool = AvgPool::<T>::new([]).rounding(self.rounding);
         let mut parts = Parts { tier: self.tier, bounds: self.bounds, ..pool.parts(T::DTYPE)? };
         if let Some(quantizations) = self.quantizations {
-            (parts.operation, parts.name) = (quantizations.mean(), "quantized avg");
-            return T::plan_adaptive(parts, extent, layout, shape, strides, T::bind_quantized);
+            (parts.operation, parts.name) = (quantizations.mean(T::DTYPE), "quantized avg");
+            return T::plan_adaptive(parts, extent, layout, shape, strides, quantized::bind_mean());
         }
         T::plan_adaptive(parts, extent, layout, shape, strides, T::bind_mean)
     }
@@ -337,8 +337,8 @@ fn check_sums(extent: &Extent, quantizations: Option<Quantizations>, dtype: DTyp
     match quantizations {
         Some(quantizations) => {
             quantizations.check(dtype)?;
-            // A byte is at most 255 away from its zero point.
-            sums_fit(extent, 255, 32, dtype)
+            // A byte is at most 255 away from its zero point; 16 bits are summed as they are.
+            if dtype.bytes() == 1 { sums_fit(extent, 255, 32, dtype) } else { sums_fit(extent, magnitude, 64, dtype) }
         }
         None => sums_fit(extent, magnitude, 64, dtype),
     }

@@ -418,6 +418,13 @@ pub enum Error {
         /// The scale that was given.
         scale: f32,
     },
+    /// The scales of a quantised layer of 16 bits are not the same: its stored numbers are averaged as they are.
+    ScalesDiffer {
+        /// The scale of the input.
+        input: f32,
+        /// The scale of the output.
+        output: f32,
+    },
     /// Scales so far apart that their ratio is no normal `f32`.
     BadScaleRatio {
         /// The input's scale.
@@ -586,6 +593,10 @@ impl fmt::Display for Error {
             Self::BadScale { what, scale } => {
                 write!(f, "the scale of the {what} is {scale}: it must be positive, finite and not subnormal")
             }
+            Self::ScalesDiffer { input, output } => write!(
+                f,
+                "the input's scale is {input} and the output's {output}: 16 bits are pooled as they are stored, at one scale"
+            ),
             Self::BadScaleRatio { input, output } => {
                 write!(
                     f,

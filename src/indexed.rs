@@ -4,19 +4,24 @@ use core::fmt;
 use core::marker::PhantomData;
 use core::ops::Range;
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::geometry::{Count, Geometry};
 use crate::index::{IndexType, IndicesMut};
 use crate::kernels::{BoundFind, Clamp, Layer};
-use crate::plan::{clamp_between, no_kernel};
+use crate::plan::{ByteMap, clamp_between, map_bytes, no_kernel};
 use crate::pool::Parts;
 use crate::strides::{Output, Places};
-use crate::{Element, Error, Index, IndexKind, Layout, Max, Min, Pool, PoolOperation, Result, Tasks, Tier};
+use crate::{
+    Element, Error, Index, IndexKind, Layout, Max, Min, Pool, PoolOperation, QuantizedMax, Result, Tasks, Tier,
+};
 
 /// A maximum or minimum that says, beside each value, where it was found: made by
-/// [`MaxPool::plan_indexed`](crate::Pool::plan_indexed).
+/// [`MaxPool::plan_indexed`](crate::Pool::plan_indexed), and of quantised bytes by
+/// [`QuantizedMaxPool`](crate::QuantizedMaxPool), whose indices name the byte that was found before it was taken over to
+/// the output's quantisation.
 ///
 /// [`IndexKind`] says what an index counts and which of equals is named. Plain maxima never pay for this: they have a
 /// [`Plan`](crate::Plan) of their own.
@@ -42,6 +47,8 @@ pub struct Shared<T> {
     finder: BoundFind<T>,
     clamp: Option<Clamp<T>>,
     geometry: Geometry,
+    /// What becomes of each byte of the values.
+    bytes: Option<Box<ByteMap>>,
     /// What a window without a valid tap gives, where there may be one.
     empty_windows: Option<T>,
     name: &'static str,
@@ -91,7 +98,8 @@ pub(crate) fn find<T: Element>(
     strides: Option<[&[usize]; 2]>,
     index: IndexType,
 ) -> Result<Found<T>> {
-    let Parts { operation, name, bounds, .. } = *parts;
+    let Parts { operation, name, bounds, ref bytes, .. } = *parts;
+    let map = bytes.clone();
     let bytes = size_of::<T>().max(index.bytes());
     let (layer, tier) = check_layer(parts, kind, layout, shape, strides, bytes, index)?;
     let geometry = layer.geometry;
@@ -99,7 +107,7 @@ pub(crate) fn find<T: Element>(
     let clamp = clamp_between(bounds, tier)?;
     let empty_windows = geometry.may_have_empty_windows().then(|| T::identity(operation));
     let shape = shape.to_vec();
-    Ok(Arc::new(Shared { finder, clamp, geometry, empty_windows, name, kind, layout, tier, shape }))
+    Ok(Arc::new(Shared { finder, clamp, geometry, bytes: map, empty_windows, name, kind, layout, tier, shape }))
 }
 
 impl<T: Element, I: Index> IndexPlan<T, I> {
@@ -276,7 +284,7 @@ impl<T: Element> Shared<T> {
             return Err(Error::IndexLen { need: finder.output().span(rows).len(), got });
         }
         match dst {
-            Some(dst) if self.empty_windows.is_some() || self.clamp.is_some() => {
+            Some(dst) if self.bytes.is_some() || self.empty_windows.is_some() || self.clamp.is_some() => {
                 finder.output().for_each_run(dst, rows, &mut |dst, first| self.finish(dst, first));
             }
             _ => {}
@@ -287,6 +295,9 @@ impl<T: Element> Shared<T> {
     /// What is done to values that the kernel has found.
     #[inline(never)]
     fn finish(&self, dst: &mut [T], first: usize) {
+        if let Some(map) = &self.bytes {
+            map_bytes(map, dst);
+        }
         if let Some(identity) = self.empty_windows {
             self.geometry.fill_empty(dst, first, identity);
         }
@@ -352,11 +363,12 @@ fn describe(
     write!(f, "IndexPlan({name} {element} {layout} with {index} of {kind:?} on {tier}, {input:?} to {output:?})")
 }
 
-/// The operations that find what they give: maximum and minimum.
+/// The operations that find what they give: maximum and minimum, and the maximum of quantised bytes.
 pub trait Extreme: PoolOperation {}
 
 impl Extreme for Max {}
 impl Extreme for Min {}
+impl Extreme for QuantizedMax {}
 
 impl<O: Extreme, T: Element> Pool<O, T> {
     /// [`Pool::plan`] for values and their indices, of type `I` (`i32` or `i64`).

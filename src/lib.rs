@@ -6,7 +6,7 @@
 //! | maximum, minimum | [`MaxPool`], [`MinPool`]; with indices [`Pool::plan_indexed`] |
 //! | average, sum | [`AvgPool`], [`SumPool`] |
 //! | norms | [`LpPool`] |
-//! | quantised bytes | [`QuantizedAvgPool`], [`QuantizedMaxPool`] |
+//! | quantised elements | [`QuantizedAvgPool`], [`QuantizedMaxPool`] |
 //! | an output of a given length | [`AdaptiveAvgPool`], [`AdaptiveMaxPool`] |
 //! | windows at random places | [`FractionalMaxPool`] |
 //! | the way back from indices | [`MaxUnpool`] |

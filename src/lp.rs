@@ -75,16 +75,17 @@ impl<T> LpPool<T> {
 }
 
 impl<T> LpPool<T> {
-    /// Whether it is the plain 2-norm.
-    pub(crate) fn is_euclidean(&self) -> bool {
-        self.operation.p == 2.0 && !self.operation.mean
+    /// The norm's p, once it is checked, and what the sum of powers is divided by.
+    pub(crate) fn norm(&self, dtype: DType) -> Result<(f64, Count)> {
+        self.operation.check(dtype)?;
+        Ok((self.operation.p, self.operation.resolve(dtype).1))
     }
 }
 
 impl Sealed for Lp {
     binds!(bind_norm);
 
-    fn resolve(&self) -> (Operation, Count) {
+    fn resolve(&self, _dtype: DType) -> (Operation, Count) {
         // A maximum is not divided, whatever it was the maximum of.
         let divides = self.mean && self.p.is_finite();
         (Operation::Lp(self.p), if divides { Count::Valid } else { Count::Fixed(1) })

@@ -195,6 +195,13 @@ pub(crate) use planned;
 /// A byte for each byte.
 pub(crate) type ByteMap = [u8; 256];
 
+/// Puts for each byte the one that the map has for it: elements of one byte.
+pub(crate) fn map_bytes<T: Element>(map: &ByteMap, elements: &mut [T]) {
+    for byte in bytemuck::cast_slice_mut::<T, u8>(elements) {
+        *byte = map.get(usize::from(*byte)).copied().unwrap_or(*byte);
+    }
+}
+
 struct Shared<T> {
     kernel: Bound<T>,
     clamp: Option<Clamp<T>>,
@@ -453,10 +460,8 @@ impl<T: Element> Plan<T> {
     #[inline(never)]
     fn finish_run(&self, run: &mut [T], first: usize) {
         let shared = &*self.shared;
-        if let Some(table) = &shared.bytes {
-            for byte in bytemuck::cast_slice_mut::<T, u8>(run) {
-                *byte = table.get(usize::from(*byte)).copied().unwrap_or(*byte);
-            }
+        if let Some(map) = &shared.bytes {
+            map_bytes(map, run);
         }
         if let Some(identity) = shared.empty_windows {
             shared.geometry.fill_empty(run, first, identity);

@@ -74,7 +74,7 @@ impl<'a> Parts<'a> {
         dtype: DType,
     ) -> Result<Self> {
         operation.check(dtype)?;
-        let (resolved, count) = operation.resolve();
+        let (resolved, count) = operation.resolve(dtype);
         let bytes = operation.byte_map(dtype);
         Ok(Self { window, operation: resolved, count, name: O::NAME, tier, bounds, driver, bytes })
     }
@@ -176,8 +176,9 @@ pub(crate) mod sealed {
     use crate::{DType, Element, Result, Tier};
 
     pub trait Sealed {
+        /// What is done with elements of this type, which were checked, and what is divided by.
         #[doc(hidden)]
-        fn resolve(&self) -> (Operation, Count);
+        fn resolve(&self, dtype: DType) -> (Operation, Count);
 
         /// The operation's kernel for elements `T`: names its own leaves, and no others.
         #[doc(hidden)]
@@ -215,7 +216,7 @@ pub(crate) use binds;
 impl sealed::Sealed for Max {
     binds!(bind_max);
 
-    fn resolve(&self) -> (Operation, Count) {
+    fn resolve(&self, _dtype: DType) -> (Operation, Count) {
         let operation = match self.nan {
             NanPolicy::Propagate => Operation::Max,
             NanPolicy::Ignore => Operation::MaxNumber,
@@ -227,7 +228,7 @@ impl sealed::Sealed for Max {
 impl sealed::Sealed for Min {
     binds!(bind_min);
 
-    fn resolve(&self) -> (Operation, Count) {
+    fn resolve(&self, _dtype: DType) -> (Operation, Count) {
         let operation = match self.nan {
             NanPolicy::Propagate => Operation::Min,
             NanPolicy::Ignore => Operation::MinNumber,
@@ -239,7 +240,7 @@ impl sealed::Sealed for Min {
 impl sealed::Sealed for Avg {
     binds!(bind_mean);
 
-    fn resolve(&self) -> (Operation, Count) {
+    fn resolve(&self, _dtype: DType) -> (Operation, Count) {
         let count = match (self.divisor, self.include_pad) {
             (Some(divisor), _) => Count::Fixed(divisor),
             (None, true) => Count::Padded,
@@ -252,7 +253,7 @@ impl sealed::Sealed for Avg {
 impl sealed::Sealed for Sum {
     binds!(bind_mean);
 
-    fn resolve(&self) -> (Operation, Count) {
+    fn resolve(&self, _dtype: DType) -> (Operation, Count) {
         (Operation::Mean(Rounding::HalfToEven), Count::Fixed(1))
     }
 }
@@ -321,8 +322,8 @@ impl<O: PoolOperation, T> Pool<O, T> {
     }
 
     /// What an average divides by.
-    pub(crate) fn count(&self) -> Count {
-        self.operation.resolve().1
+    pub(crate) fn count(&self, dtype: DType) -> Count {
+        self.operation.resolve(dtype).1
     }
 
     /// The same layer for elements of another type.

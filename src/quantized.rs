@@ -1,23 +1,24 @@
-//! Pooling of quantised bytes: the builders' own part.
+//! Pooling of quantised elements: the builders' own part.
 //!
-//! The average is a kernel of its own (`kernels/reduce/quantized.rs`). The maximum is that of bytes: scaling by a positive number,
-//! rounding and saturating keep the order of all bytes, so the results are looked up in a table afterwards.
+//! The average of bytes is a kernel of its own (`kernels/lane/quantized.rs`). The maximum is that of bytes: scaling by a
+//! positive number, rounding and saturating keep the order of all bytes, so the results are looked up in a table
+//! afterwards. Of 16 bits both are those of the stored numbers, as in LiteRT, which does not rescale them.
 
 use alloc::boxed::Box;
 
 use crate::geometry::Count;
-use crate::kernels::{Operation, multiplier, scaled_32};
-use crate::plan::ByteMap;
+use crate::kernels::{Bound, Layer, Operation, multiplier, scaled_32};
+use crate::plan::{Bind, ByteMap};
 use crate::pool::binds;
 use crate::pool::sealed::Sealed;
-use crate::{DType, Error, Pool, PoolOperation, Result};
+use crate::{DType, Element, Error, Pool, PoolOperation, Result, Rounding, Tier};
 
-/// What a quantised byte `q` stands for: the real number `scale·(q − zero_point)`.
+/// What a quantised element `q` stands for: the real number `scale·(q − zero_point)`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Quantization {
-    /// The real distance of two neighbouring bytes: positive, finite, not subnormal.
+    /// The real distance of two neighbouring elements: positive, finite, not subnormal.
     pub scale: f32,
-    /// The byte that stands for 0: a value of the element type.
+    /// The element that stands for 0: a value of the element type, and of 16 bits 0.
     pub zero_point: i32,
 }
 
@@ -40,13 +41,13 @@ impl Quantization {
 }
 
 impl Default for Quantization {
-    /// Bytes that stand for themselves: scale 1, zero point 0.
+    /// Elements that stand for themselves: scale 1, zero point 0.
     fn default() -> Self {
         Self::new(1.0, 0)
     }
 }
 
-/// How the input's bytes and the output's are to be read.
+/// How the input's elements and the output's are to be read.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Quantizations {
     pub(crate) input: Quantization,
@@ -54,19 +55,24 @@ pub(crate) struct Quantizations {
 }
 
 impl Quantizations {
-    /// The range of a quantised type.
-    fn range(dtype: DType) -> Result<(i32, i32)> {
+    /// The zero points that a quantised type can have: of bytes, all of them; 16 bits are symmetric.
+    fn zero_points(dtype: DType) -> Result<(i32, i32)> {
         match dtype {
             DType::U8 => Ok((0, 255)),
             DType::I8 => Ok((-128, 127)),
-            _ => Err(Error::Unsupported { why: "quantised pooling is of bytes, u8 or i8" }),
+            DType::I16 => Ok((0, 0)),
+            _ => Err(Error::Unsupported { why: "quantised pooling is of u8, i8 or i16" }),
         }
     }
 
     pub(crate) fn check(self, dtype: DType) -> Result<()> {
-        let range = Self::range(dtype)?;
+        let range = Self::zero_points(dtype)?;
         self.input.check("input", range)?;
         self.output.check("output", range)?;
+        let scales = (self.input.scale, self.output.scale);
+        if dtype == DType::I16 && scales.0 != scales.1 {
+            return Err(Error::ScalesDiffer { input: scales.0, output: scales.1 });
+        }
         if (self.ratio() as f32).is_normal() {
             Ok(())
         } else {
@@ -74,8 +80,12 @@ impl Quantizations {
         }
     }
 
-    /// The mean from the one to the other.
-    pub(crate) fn mean(self) -> Operation {
+    /// The mean from the one to the other, of elements that were checked. Of 16 bits it is that of the stored numbers,
+    /// rounded as LiteRT does.
+    pub(crate) fn mean(self, dtype: DType) -> Operation {
+        if dtype == DType::I16 {
+            return Operation::Mean(Rounding::HalfAwayFromZero);
+        }
         let (zero_in, zero_out) = (self.input.zero_point, self.output.zero_point);
         Operation::QuantizedMean { zero_in, zero_out, ratio: self.ratio() }
     }
@@ -86,7 +96,7 @@ impl Quantizations {
 }
 
 /// The mean of each window of quantised bytes, `u8` or `i8`, as bytes of another quantisation: ONNX Runtime's
-/// `QLinearAveragePool` and `QLinearGlobalAveragePool`.
+/// `QLinearAveragePool` and `QLinearGlobalAveragePool`. And of symmetric 16 bits, see below.
 ///
 /// ```text
 /// y = saturate(round(Σ (q − zero_in) · m) + zero_out),   m = scale_in / (divisor · scale_out)
@@ -98,6 +108,9 @@ impl Quantizations {
 ///   the thread, and saturates. So it is the exact one but where that lies within about 10⁻⁴ of a tie.
 /// - A window without a valid tap gives 0, which is `zero_out`.
 /// - A window may have 8 421 504 valid taps: the sums are 32 bits wide.
+/// - **16 bits**, `i16`, are those of LiteRT: both zero points are 0, both scales the same ([`Error::ScalesDiffer`]), and the
+///   result is the exact mean of the stored numbers, rounded half away from zero, whatever the scale. The sums are 64
+///   bits wide.
 ///
 /// ```
 /// use lanepool::{Layout, Quantization, QuantizedAvgPool};
@@ -120,7 +133,9 @@ pub struct QuantizedAvg {
 /// The largest of each window of quantised bytes, `u8` or `i8`, as a byte of another quantisation:
 /// `saturate(round((max q − zero_in) · scale_in / scale_out) + zero_out)`, rounded half to even.
 ///
-/// Where both quantisations are the same it is [`MaxPool`](crate::MaxPool). Padding takes no part; a window without a valid tap
+/// Where both quantisations are the same it is [`MaxPool`](crate::MaxPool), as always with `i16`, by the rule of
+/// [`QuantizedAvgPool`]. [`QuantizedMaxPool::plan_indexed`](crate::Pool::plan_indexed) also says where: an index names the first of the
+/// largest bytes of the input, not the first whose result is as large. Padding takes no part; a window without a valid tap
 /// gives the type's lowest value.
 ///
 /// ```
@@ -138,7 +153,7 @@ pub struct QuantizedMax {
 }
 
 impl<T> QuantizedAvgPool<T> {
-    /// What the bytes of the input and of the output stand for. Without it, themselves.
+    /// What the elements of the input and of the output stand for. Without it, themselves.
     pub fn quantization(mut self, input: Quantization, output: Quantization) -> Self {
         self.operation.quantizations = Quantizations { input, output };
         self
@@ -152,7 +167,7 @@ impl<T> QuantizedAvgPool<T> {
 }
 
 impl<T> QuantizedMaxPool<T> {
-    /// What the bytes of the input and of the output stand for. Without it, themselves.
+    /// What the elements of the input and of the output stand for. Without it, themselves.
     pub fn quantization(mut self, input: Quantization, output: Quantization) -> Self {
         self.operation.quantizations = Quantizations { input, output };
         self
@@ -160,10 +175,12 @@ impl<T> QuantizedMaxPool<T> {
 }
 
 impl Sealed for QuantizedAvg {
-    binds!(bind_quantized);
+    fn bind<T: Element>(tier: Tier, operation: Operation, layer: &Layer, driver: Option<&str>) -> Option<Bound<T>> {
+        bind_mean::<T>()(tier, operation, layer, driver)
+    }
 
-    fn resolve(&self) -> (Operation, Count) {
-        (self.quantizations.mean(), if self.include_pad { Count::Padded } else { Count::Valid })
+    fn resolve(&self, dtype: DType) -> (Operation, Count) {
+        (self.quantizations.mean(dtype), if self.include_pad { Count::Padded } else { Count::Valid })
     }
 
     fn check(&self, dtype: DType) -> Result<()> {
@@ -171,10 +188,16 @@ impl Sealed for QuantizedAvg {
     }
 }
 
+/// The kernels of a quantised mean: of bytes one that scales, of 16 bits that of integers. So a plan names those alone that
+/// its elements can have.
+pub(crate) fn bind_mean<T: Element>() -> Bind<T> {
+    if size_of::<T>() == 1 { T::bind_quantized } else { T::bind_mean }
+}
+
 impl Sealed for QuantizedMax {
     binds!(bind_max);
 
-    fn resolve(&self) -> (Operation, Count) {
+    fn resolve(&self, _dtype: DType) -> (Operation, Count) {
         (Operation::Max, Count::Valid)
     }
 
@@ -184,7 +207,7 @@ impl Sealed for QuantizedMax {
 
     fn byte_map(&self, dtype: DType) -> Option<Box<ByteMap>> {
         let Quantizations { input, output } = self.quantizations;
-        let (lowest, highest) = Quantizations::range(dtype).ok().filter(|_| input != output)?;
+        let (lowest, highest) = Quantizations::zero_points(dtype).ok().filter(|_| input != output)?;
         let multiplier = multiplier(self.quantizations.ratio(), 1);
         let mut map = Box::new([0; 256]);
         for q in lowest..=highest {

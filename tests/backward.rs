@@ -153,14 +153,17 @@ impl Windows {
 /// Elements of gradients as the definition sees them: numbers in `f64`, and how a sum is rounded. `f64` holds the sum,
 /// product and quotient of two `f32` with bits to spare, so that rounding it is as good as computing in `f32`.
 trait Grad: Float + Sample {
+    /// Half a unit in the last place of 1, of the type itself.
+    const EPSILON: f64;
     fn wide(self) -> f64;
     fn round(sum: f64) -> f64;
     fn narrow(sum: f64) -> Self;
 }
 
 macro_rules! grads {
-    ($($type:ty: $round:expr, $wide:expr, $narrow:expr;)+) => { $(
+    ($($type:ty: $epsilon:expr, $round:expr, $wide:expr, $narrow:expr;)+) => { $(
         impl Grad for $type {
+            const EPSILON: f64 = $epsilon;
             fn wide(self) -> f64 {
                 $wide(self)
             }
@@ -175,10 +178,10 @@ macro_rules! grads {
 }
 
 grads! {
-    f32: |sum| f64::from(sum as f32), f64::from, |sum| sum as f32;
-    f64: |sum| sum, |value| value, |sum| sum;
-    half::f16: |sum| f64::from(sum as f32), f64::from, |sum| half::f16::from_f32(sum as f32);
-    half::bf16: |sum| f64::from(sum as f32), f64::from, |sum| half::bf16::from_f32(sum as f32);
+    f32: f32::EPSILON as f64 / 2.0, |sum| f64::from(sum as f32), f64::from, |sum| sum as f32;
+    f64: f64::EPSILON / 2.0, |sum| sum, |value| value, |sum| sum;
+    half::f16: 1.0 / 2048.0, |sum| f64::from(sum as f32), f64::from, |sum| half::f16::from_f32(sum as f32);
+    half::bf16: 1.0 / 256.0, |sum| f64::from(sum as f32), f64::from, |sum| half::bf16::from_f32(sum as f32);
 }
 
 /// Makes sure that two tensors are the same to the bit.
@@ -329,28 +332,73 @@ fn maximum_is_scattered<T: Grad>(rng: &mut Rng) {
     }
 }
 
-/// The 2-norm: each window adds `x / y · g` to each of its taps.
+/// What a window of norm `y` gives to one of its elements `x`, of gradient `g` and by so many taps; `None` for a tap that is
+/// none of the first with a norm of infinity.
+fn norm_term<T: Grad>(p: f64, x: f64, y: f64, g: f64, taps: Option<f64>) -> f64 {
+    let sign = if x == 0.0 || x.is_nan() { x } else { x.signum() };
+    let slope = match p {
+        1.0 | f64::INFINITY => sign,
+        2.0 => T::round(x / y),
+        _ if x == 0.0 && !y.is_nan() => 0.0,
+        p => sign * T::round(T::round(x.abs() / y).powf(p - 1.0)),
+    };
+    let term = T::round(T::round(slope) * g);
+    let term = if y == 0.0 { 0.0 } else { term };
+    taps.map_or(term, |taps| T::round(term / T::round(taps)))
+}
+
+/// Norms: each window adds its slope, times its gradient, to each of its taps; of a norm of infinity to the first that has
+/// it.
 fn norm_is_scattered<T: Grad>(rng: &mut Rng) {
     let layer = layer(rng, Op::Avg);
     let windows = Windows::sliding(&layer).expect("a valid layer");
-    let plan = pool::<Lp, T>(&layer).backward(layer.layout, &layer.shape);
+    let p = *rng.pick(&[1.0, 2.0, 2.0, f64::INFINITY, f64::INFINITY, 3.0, 0.5, 2.5]);
+    let mean = rng.one_in(3);
+    let plan = pool::<Lp, T>(&layer).p(p).mean(mean).backward(layer.layout, &layer.shape);
     let plan = plan.unwrap_or_else(|error| panic!("{layer}: {error}"));
-    let fill = *rng.pick(&[Fill::Edges, Fill::Pattern]);
+    let is_exact = [1.0, 2.0, f64::INFINITY].contains(&p);
+    let fill = if is_exact { *rng.pick(&[Fill::Edges, Fill::Pattern, Fill::Nans]) } else { Fill::Pattern };
     let input = fill.tensor::<T>(windows.input_len(), rng);
-    let gradient = fill.tensor::<T>(windows.output_len(), rng);
+    let gradient = if rng.one_in(2) { Fill::Pattern } else { fill }.tensor::<T>(windows.output_len(), rng);
     let (mut output, mut want) = (vec![T::zeroed(); windows.output_len()], vec![0.0; windows.input_len()]);
+    // What is added, without its signs: for the error of powers.
+    let mut sizes = vec![0.0; windows.input_len()];
     windows.each(|o, taps, _| {
-        let sum: f64 = taps.iter().map(|tap| input[tap.at].wide().powi(2)).sum();
-        output[o] = <T as Grad>::narrow(sum.sqrt());
-        let y = output[o].wide();
-        for tap in taps {
-            let term = T::round(T::round(input[tap.at].wide() / y) * gradient[o].wide());
-            want[tap.at] = T::round(want[tap.at] + if y == 0.0 { 0.0 } else { term });
+        let elements = || taps.iter().map(|tap| input[tap.at].wide().abs());
+        let sum: f64 = elements().map(|x| x.powf(p)).sum();
+        let count = (mean && p.is_finite()).then_some(taps.len() as f64);
+        let norm = if p.is_finite() {
+            (sum / count.unwrap_or(1.0)).powf(1.0 / p)
+        } else if elements().any(f64::is_nan) {
+            f64::NAN
+        } else {
+            elements().fold(0.0, f64::max)
+        };
+        output[o] = <T as Grad>::narrow(norm);
+        let (y, g) = (output[o].wide(), gradient[o].wide());
+        let first = elements().position(|x| x == y);
+        for (number, tap) in taps.iter().enumerate() {
+            let term = match p {
+                f64::INFINITY if y.is_nan() => y,
+                f64::INFINITY if y == 0.0 || first != Some(number) => continue,
+                p => norm_term::<T>(p, input[tap.at].wide(), y, g, count),
+            };
+            want[tap.at] = T::round(want[tap.at] + term);
+            sizes[tap.at] += term.abs();
         }
     });
     let mut got = vec![poison::<T>(); windows.input_len()];
     assert_eq!(plan.run(&input, &output, &gradient, &mut got), Ok(()));
-    same(&got, &want, &|| layer.to_string());
+    let what = || format!("p = {p}, mean {mean}, {layer}");
+    if is_exact {
+        return same(&got, &want, &what);
+    }
+    // Any two good powers are within two units in the last place of each other.
+    let unit = 2.0 * T::EPSILON;
+    for ((got, want), size) in got.iter().zip(&want).zip(&sizes) {
+        let (got, narrow) = (got.wide(), <T as Grad>::narrow(*want).wide());
+        assert!((got - narrow).abs() <= 4.0 * unit * size + unit * want.abs(), "{}: {got}, not {want}", what());
+    }
 }
 
 macro_rules! every_float {
@@ -424,14 +472,26 @@ fn gradients_are_derivatives() {
         let plan = sum.plan(layout, shape).expect("a valid layer");
         is_the_derivative(&input, &gradient, &got, |x| plan.run_vec(x).expect("a valid run"));
 
-        // Away from 0, where the root has no derivative.
+        // Away from 0, where the root has no derivative, nor |x|; and where no other is as large.
         let large: Vec<f64> = input.iter().map(|x| if x.abs() < 0.1 { x.signum() * 0.1 } else { *x }).collect();
-        let norm: LpPool<f64> = pool(&layer);
+        let signed: Vec<f64> = (0..input.len()).map(|i| (i + 8) as f64 / 64.0 * input[i].signum()).collect();
+        for (p, mean) in [(2.0, false), (2.0, true), (1.0, false), (1.0, true), (3.0, false), (1.5, true), (0.5, false)]
+        {
+            let norm: LpPool<f64> = pool::<Lp, f64>(&layer).p(p).mean(mean);
+            let plan = norm.plan(layout, shape).expect("a valid layer");
+            let norms = |x: &[f64]| plan.run_vec(x).expect("a valid run");
+            let backward = norm.backward(layout, shape).expect("a valid layer");
+            // Roots of sums of roots are steep.
+            let tame: Vec<f64> = gradient.iter().map(|g| if p < 1.0 { g / 256.0 } else { *g }).collect();
+            backward.run(&large, &norms(&large), &tame, &mut got).expect("a valid run");
+            is_the_derivative(&large, &tame, &got, norms);
+        }
+        let norm: LpPool<f64> = pool::<Lp, f64>(&layer).p(f64::INFINITY);
         let plan = norm.plan(layout, shape).expect("a valid layer");
         let norms = |x: &[f64]| plan.run_vec(x).expect("a valid run");
         let backward = norm.backward(layout, shape).expect("a valid layer");
-        backward.run(&large, &norms(&large), &gradient, &mut got).expect("a valid run");
-        is_the_derivative(&large, &gradient, &got, norms);
+        backward.run(&signed, &norms(&signed), &gradient, &mut got).expect("a valid run");
+        is_the_derivative(&signed, &gradient, &got, norms);
 
         // Values that a step does not bring past each other.
         let mut apart: Vec<f64> = (0..input.len()).map(|i| i as f64 / 64.0).collect();

@@ -5,7 +5,9 @@ mod common;
 
 use common::layer::LAYOUTS;
 use common::{Fill, Layer, Nan, Op, Rng, Sample, compare, oracle, share, tiers};
-use lanepool::{Layout, Plan, Quantization, QuantizedAvgPool, QuantizedMaxPool, Tier};
+use lanepool::{
+    AdaptiveAvgPool, IndexKind, Layout, MaxPool, Plan, Quantization, QuantizedAvgPool, QuantizedMaxPool, Tier,
+};
 
 /// A quantised type.
 trait Byte: Sample + Into<i64> + TryFrom<i64> {
@@ -29,6 +31,10 @@ impl Byte for u8 {
 
 impl Byte for i8 {
     const RANGE: (i64, i64) = (-128, 127);
+}
+
+impl Byte for i16 {
+    const RANGE: (i64, i64) = (i16::MIN as i64, i16::MAX as i64);
 }
 
 /// Valid taps and declared taps of every window, in the layer's layout.
@@ -159,6 +165,115 @@ fn maxima_of_u8() {
 #[test]
 fn maxima_of_i8() {
     maxima::<i8>("maxima i8");
+}
+
+/// "An index names the first of the largest bytes of the input": those of the maximum of plain bytes, beside the values of a
+/// quantised one.
+fn indexed_maxima<T: Byte>(name: &str) {
+    const KINDS: [IndexKind; 4] =
+        [IndexKind::Plane, IndexKind::TensorColumnMajor, IndexKind::Tap, IndexKind::ImageChannelsLast];
+    let mut rng = Rng::named(name);
+    for (_, layout) in LAYOUTS {
+        for _ in 0..share::of(60) {
+            let layer = Layer::random(Op::Max(Nan::Propagate), layout, &mut rng);
+            let src: Vec<T> = Fill::Bits.tensor(layer.input_len(), &mut rng);
+            let (input, output, kind) = (T::quantization(&mut rng), T::quantization(&mut rng), *rng.pick(&KINDS));
+            let plain: MaxPool<T> = layer.base();
+            let plain = layer.indexed_of::<_, T, i64>(plain, kind, None).expect("a valid layer");
+            let (_, want) = plain.run_vec(&src).expect("a valid run");
+            for tier in tiers::available() {
+                let pool: QuantizedMaxPool<T> = layer.base();
+                let pool = pool.quantization(input, output);
+                let values = layer.plan_of(pool, Some(tier)).and_then(|plan| plan.run_vec(&src));
+                let values = values.expect("a valid layer");
+                let plan = layer.indexed_of::<_, T, i64>(pool, kind, Some(tier)).expect("a valid layer");
+                assert_eq!(plan.run_vec(&src), Ok((values.clone(), want.clone())), "{layer} on {tier}");
+                let tasks = plan.tasks(3);
+                let (mut got, mut at) = (vec![T::saturated(0); values.len()], vec![i64::MIN; values.len()]);
+                for task in 0..tasks.len() {
+                    let part = tasks.range(task);
+                    let run = plan.run_task(&tasks, task, &src, &mut got[part.clone()], &mut at[part]);
+                    assert_eq!(run, Ok(()));
+                }
+                assert_eq!((&got, &at), (&values, &want), "{layer} on {tier}, in tasks");
+                at.fill(i64::MIN);
+                assert_eq!(plan.run_indices(&src, &mut at), Ok(()));
+                assert_eq!(at, want, "{layer} on {tier}, indices alone");
+            }
+        }
+    }
+}
+
+#[test]
+fn indexed_maxima_of_u8() {
+    indexed_maxima::<u8>("indexed maxima u8");
+}
+
+#[test]
+fn indexed_maxima_of_i8() {
+    indexed_maxima::<i8>("indexed maxima i8");
+}
+
+/// 10 and 12 are both 1 in steps of 10: the index is that of 12, which comes later.
+#[test]
+fn an_index_names_a_byte_of_the_input() {
+    let pool = QuantizedMaxPool::<u8>::new([3]).stride([3]).clamp(0.0, 7.0);
+    let pool = pool.quantization(Quantization::new(1.0, 0), Quantization::new(10.0, 0));
+    let plan = pool.plan_indexed::<i32>(IndexKind::Plane, Layout::Nchw, [1, 1, 6]).expect("a valid layer");
+    // Bounds are those of the result.
+    assert_eq!(plan.run_vec(&[10, 12, 12, 0, 200, 100]), Ok((vec![1, 7], vec![1, 4])));
+    // A window without a tap has the type's lowest value and no index.
+    let pool = QuantizedMaxPool::<i8>::new([1]).padding([1]).allow_empty_windows(true);
+    let pool = pool.quantization(Quantization::new(1.0, 0), Quantization::new(2.0, 5));
+    let plan = pool.plan_indexed::<i64>(IndexKind::Plane, Layout::Nchw, [1, 1, 1]).expect("a valid layer");
+    assert_eq!(plan.run_vec(&[8]), Ok((vec![-128, 9, -128], vec![-1, 0, -1])));
+}
+
+/// LiteRT's reference of `AVERAGE_POOL_2D`, of 16 bits as of 8: half of the count is added away from zero, and the division
+/// cuts.
+fn litert(taps: &[i64], divisor: u64) -> i64 {
+    let (acc, count) = (taps.iter().sum::<i64>(), divisor.max(1) as i64);
+    if acc > 0 { (acc + count / 2) / count } else { (acc - count / 2) / count }
+}
+
+/// "Both zero points are 0, both scales the same, and the result is the exact mean of the stored numbers, rounded half away
+/// from zero, whatever the scale."
+#[test]
+fn averages_of_16_bits_are_those_of_litert() {
+    let mut rng = Rng::named("averages i16");
+    for (_, layout) in LAYOUTS {
+        for _ in 0..share::of(150) {
+            let layer = Layer::random(Op::AvgAway, layout, &mut rng);
+            let fill = *rng.pick(&[Fill::Bits, Fill::Edges, Fill::Pattern]);
+            let src: Vec<i16> = fill.tensor(layer.input_len(), &mut rng);
+            let scale = Quantization::new(*rng.pick(&[1.0, 0.5, 3.1e-5, 7.25]), 0);
+            let include_pad = rng.one_in(2);
+            let want: Vec<i16> = windows(&layer, &src)
+                .iter()
+                .map(|(taps, declared)| litert(taps, if include_pad { *declared } else { taps.len() as u64 }))
+                .map(i16::saturated)
+                .collect();
+            check(&layer, &src, &want, |tier| {
+                let pool: QuantizedAvgPool<i16> = layer.base();
+                layer.plan_of(pool.quantization(scale, scale).count_include_pad(include_pad), Some(tier))
+            });
+        }
+    }
+    // By hand: ties go away from zero, and sums leave 32 bits.
+    let scale = Quantization::new(1.0 / 4096.0, 0);
+    let pool = QuantizedAvgPool::<i16>::new([2]).stride([2]).quantization(scale, scale);
+    let src = [0, 1, 1, 2, 0, -1, -1, -2, i16::MAX, i16::MAX, i16::MIN, i16::MIN, i16::MIN, i16::MAX];
+    assert_eq!(pool.run_once(Layout::Nchw, [1, 1, 14], &src), Ok(vec![1, 2, -1, -2, i16::MAX, i16::MIN, -1]));
+    let long = QuantizedAvgPool::<i16>::global().quantization(scale, scale);
+    assert_eq!(long.run_once(Layout::Nchw, [1, 1, 1 << 18], &vec![i16::MIN; 1 << 18]), Ok(vec![i16::MIN]));
+    let max = QuantizedMaxPool::<i16>::new([2]).stride([2]).quantization(scale, scale);
+    let plan = max.plan_indexed::<i32>(IndexKind::Plane, Layout::Nchw, [1, 1, 14]).expect("a valid layer");
+    let largest = vec![1, 2, 0, -1, i16::MAX, i16::MIN, i16::MAX];
+    assert_eq!(plan.run_vec(&src), Ok((largest, vec![1, 3, 4, 6, 8, 10, 13])));
+    // Thirds that overlap: 0..2, 1..4 and 3..5 of 5.
+    let adaptive = AdaptiveAvgPool::<i16>::new([3]).quantization(scale, scale);
+    let plan = adaptive.plan(Layout::Nchw, [1, 1, 5]).expect("a valid layer");
+    assert_eq!(plan.run_vec(&[-1, -2, 3, 7, 8]), Ok(vec![-2, 3, 8]));
 }
 
 /// A row of means of two on every tier.

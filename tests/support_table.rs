@@ -33,8 +33,8 @@ const ROWS: [(&str, &[Plans], Code); 9] = [
     ("max and min with indices, or indices alone", &[indexed::<Max>, indexed::<Min>], Code::Kernels),
     ("Lp norm (any p), power mean, RMS", &[plans::<Lp>], Code::Kernels),
     (
-        "quantised average and maximum (scales, zero points)",
-        &[plans::<QuantizedAvg>, plans::<QuantizedMax>],
+        "quantised average and maximum (scales, zero points), maximum with indices",
+        &[plans::<QuantizedAvg>, plans::<QuantizedMax>, indexed::<QuantizedMax>],
         Code::Kernels,
     ),
     (
@@ -44,7 +44,7 @@ const ROWS: [(&str, &[Plans], Code); 9] = [
     ),
     ("fractional max, with indices", &[fractional], Code::Safe("portable code")),
     ("max unpooling", &[unpool], Code::Safe("portable code")),
-    ("backward of max, average, adaptive and Lp 2", &[backward], Code::Safe("portable code")),
+    ("backward of max, average, adaptive and Lp (any p, power mean, RMS)", &[backward], Code::Safe("portable code")),
 ];
 
 fn plans<O: PoolOperation>(dtype: DType, layout: Layout, kernel: &[usize], shape: &[usize], tier: Tier) -> bool {
@@ -95,8 +95,9 @@ probes! {
         let max = MaxPool::<T>::new(kernel).backward::<i64>(IndexKind::Plane, layout, shape).map(drop);
         let average = AvgPool::<T>::new(kernel).backward(layout, shape).map(drop);
         let adaptive = AvgBackward::<T>::adaptive(kernel, layout, shape).map(drop);
-        let norm = LpPool::<T>::new(kernel).backward(layout, shape).map(drop);
-        max.and(average).and(adaptive).and(norm)
+        let norm = |p: f64| LpPool::<T>::new(kernel).p(p).mean(p < 2.0).backward(layout, shape).map(drop);
+        let norms = norm(0.5).and(norm(1.0)).and(norm(2.0)).and(norm(3.0)).and(norm(f64::INFINITY));
+        max.and(average).and(adaptive).and(norms)
     };
 }
 

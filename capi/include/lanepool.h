@@ -56,12 +56,12 @@ typedef struct lanepool_plan lanepool_plan;
 #define LANEPOOL_LP 5
 
 /**
- * The mean of quantised bytes, with scales and zero points: u8 and i8 only.
+ * The mean of quantised bytes, with scales and zero points: u8 and i8; and i16 with one scale and zero points of 0.
  */
 #define LANEPOOL_QUANTIZED_AVG 6
 
 /**
- * The largest of quantised bytes, with scales and zero points: u8 and i8 only.
+ * The largest of quantised bytes, with scales and zero points: u8 and i8; and i16 with one scale and zero points of 0.
  */
 #define LANEPOOL_QUANTIZED_MAX 7
 
@@ -76,7 +76,7 @@ typedef struct lanepool_plan lanepool_plan;
 #define LANEPOOL_ADAPTIVE_AVG 9
 
 /**
- * The mean of quantised bytes of windows that follow from the output's length: u8 and i8 only.
+ * The mean of quantised bytes of windows that follow from the output's length: u8 and i8; and i16 as above.
  */
 #define LANEPOOL_ADAPTIVE_QUANTIZED_AVG 10
 
@@ -456,19 +456,19 @@ typedef struct lanepool_desc {
      */
     double clamp_high;
     /**
-     * The scale of the input's bytes, of quantised operations. 1 by default.
+     * The scale of the input's elements, of quantised operations. 1 by default.
      */
     float input_scale;
     /**
-     * The byte of the input that stands for 0.
+     * The element of the input that stands for 0; 0 for i16.
      */
     int32_t input_zero_point;
     /**
-     * The scale of the output's bytes. 1 by default.
+     * The scale of the output's elements; the input's for i16. 1 by default.
      */
     float output_scale;
     /**
-     * The byte of the output that stands for 0.
+     * The element of the output that stands for 0; 0 for i16.
      */
     int32_t output_zero_point;
     /**
@@ -845,7 +845,7 @@ lanepool_status lanepool_plan_backward_max_from_input(const lanepool_plan *plan,
                                                       struct lanepool_text *error);
 
 /**
- * The same for the 2-norm, which needs the layer's input and output as well.
+ * The same for norms and power means, which need the layer's input and output as well.
  */
 lanepool_status lanepool_plan_backward_lp(const lanepool_plan *plan,
                                           const void *input,

@@ -126,6 +126,12 @@ fn lp(layer: &Layer) -> LpPool<Any> {
     pool.p(layer.p).mean(layer.mean)
 }
 
+fn quantized_max(layer: &Layer) -> QuantizedMaxPool<Any> {
+    let [input, output] = layer.quantization;
+    let pool: QuantizedMaxPool<Any> = window(layer);
+    pool.quantization(input, output)
+}
+
 /// Calls a function that plans for tensors side by side, or its namesake for those that lie as their strides say.
 macro_rules! placed {
     ($layer:expr, $on:expr, $packed:ident or $strided:ident $(::<$I:ty>)?, $($argument:expr),*) => {
@@ -158,6 +164,10 @@ fn indexed<T: Element>(layer: &Layer) -> Planned {
 fn indexed_by<T: Element, I: Index>(layer: &Layer) -> Result<IndexPlan<T, I>, lanepool::Error> {
     if layer.operation == Operation::Min {
         return placed!(layer, min(layer).with_element::<T>(), plan_indexed or plan_indexed_strided::<I>, layer.kind);
+    }
+    if layer.operation == Operation::QuantizedMax {
+        let pool = quantized_max(layer).with_element::<T>();
+        return placed!(layer, pool, plan_indexed or plan_indexed_strided::<I>, layer.kind);
     }
     placed!(layer, max(layer).with_element::<T>(), plan_indexed or plan_indexed_strided::<I>, layer.kind)
 }
@@ -215,7 +225,9 @@ fn fractional<T: Element>(layer: &Layer) -> Planned {
 fn forward(layer: &Layer) -> Result<Boxed, Failure> {
     let [input, output] = layer.quantization;
     match layer.operation {
-        Operation::Max | Operation::Min if layer.index.is_some() => visit(layer, ForIndexed(layer)),
+        Operation::Max | Operation::Min | Operation::QuantizedMax if layer.index.is_some() => {
+            visit(layer, ForIndexed(layer))
+        }
         Operation::Max => planned(layer, &max(layer)),
         Operation::Min => planned(layer, &min(layer)),
         Operation::Avg => planned(layer, &avg(layer)),
@@ -225,10 +237,7 @@ fn forward(layer: &Layer) -> Result<Boxed, Failure> {
             let pool: QuantizedAvgPool<Any> = window(layer);
             planned(layer, &pool.quantization(input, output).count_include_pad(layer.include_pad))
         }
-        Operation::QuantizedMax => {
-            let pool: QuantizedMaxPool<Any> = window(layer);
-            planned(layer, &pool.quantization(input, output))
-        }
+        Operation::QuantizedMax => planned(layer, &quantized_max(layer)),
         Operation::AdaptiveMax => visit(layer, ForAdaptiveMax(layer)),
         Operation::AdaptiveAvg | Operation::AdaptiveQuantizedAvg => visit(layer, ForAdaptiveAvg(layer)),
         Operation::FractionalMax => visit(layer, ForFractional(layer)),

@@ -16,15 +16,15 @@ pub const LANEPOOL_AVG: i32 = 3;
 pub const LANEPOOL_SUM: i32 = 4;
 /// The p-norm of each window, or with `mean` its power mean: floats only.
 pub const LANEPOOL_LP: i32 = 5;
-/// The mean of quantised bytes, with scales and zero points: u8 and i8 only.
+/// The mean of quantised bytes, with scales and zero points: u8 and i8; and i16 with one scale and zero points of 0.
 pub const LANEPOOL_QUANTIZED_AVG: i32 = 6;
-/// The largest of quantised bytes, with scales and zero points: u8 and i8 only.
+/// The largest of quantised bytes, with scales and zero points: u8 and i8; and i16 with one scale and zero points of 0.
 pub const LANEPOOL_QUANTIZED_MAX: i32 = 7;
 /// The largest value of windows that follow from the output's length.
 pub const LANEPOOL_ADAPTIVE_MAX: i32 = 8;
 /// The mean of windows that follow from the output's length.
 pub const LANEPOOL_ADAPTIVE_AVG: i32 = 9;
-/// The mean of quantised bytes of windows that follow from the output's length: u8 and i8 only.
+/// The mean of quantised bytes of windows that follow from the output's length: u8 and i8; and i16 as above.
 pub const LANEPOOL_ADAPTIVE_QUANTIZED_AVG: i32 = 10;
 /// The largest value of windows whose places follow from random samples.
 pub const LANEPOOL_FRACTIONAL_MAX: i32 = 11;

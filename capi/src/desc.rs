@@ -86,13 +86,13 @@ pub struct lanepool_desc {
     pub clamp_low: f64,
     /// The largest output.
     pub clamp_high: f64,
-    /// The scale of the input's bytes, of quantised operations. 1 by default.
+    /// The scale of the input's elements, of quantised operations. 1 by default.
     pub input_scale: f32,
-    /// The byte of the input that stands for 0.
+    /// The element of the input that stands for 0; 0 for i16.
     pub input_zero_point: i32,
-    /// The scale of the output's bytes. 1 by default.
+    /// The scale of the output's elements; the input's for i16. 1 by default.
     pub output_scale: f32,
-    /// The byte of the output that stands for 0.
+    /// The element of the output that stands for 0; 0 for i16.
     pub output_zero_point: i32,
     /// 1: input and output lie where `input_strides` and `output_strides` say, as parts of larger tensors. 0: side by side.
     pub strided: i32,
@@ -456,6 +456,7 @@ impl Layer {
         let (fractional, unpool) = (operation == O::FractionalMax, operation == O::MaxUnpool);
         let windowed = !(adaptive || fractional || unpool);
         let extreme = matches!(operation, O::Max | O::Min | O::AdaptiveMax) || fractional;
+        let indexed = extreme || unpool || operation == O::QuantizedMax;
         let zeros = |axes: &Axes<3>| axes.as_ref().iter().all(|number| *number == 0);
         let plain = Quantization::default();
         let quantized = matches!(operation, O::QuantizedAvg | O::QuantizedMax | O::AdaptiveQuantizedAvg);
@@ -476,8 +477,8 @@ impl Layer {
             ("ceil_rule", self.ceil_rule == CeilRule::default(), windowed),
             ("nan_policy", self.nan == NanPolicy::default(), extreme && !(self.backward && adaptive)),
             ("rounding", self.rounding == Rounding::default(), matches!(operation, O::Avg | O::AdaptiveAvg)),
-            ("index_type", self.index.is_none(), extreme || unpool),
-            ("index_kind", self.kind == IndexKind::default(), (extreme || unpool) && self.index.is_some()),
+            ("index_type", self.index.is_none(), indexed),
+            ("index_kind", self.kind == IndexKind::default(), indexed && self.index.is_some()),
             (
                 "divide_by",
                 !self.include_pad && self.divisor.is_none(),

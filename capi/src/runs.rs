@@ -222,7 +222,7 @@ pub unsafe extern "C" fn lanepool_plan_backward_max_from_input(
     }
 }
 
-/// The same for the 2-norm, which needs the layer's input and output as well.
+/// The same for norms and power means, which need the layer's input and output as well.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lanepool_plan_backward_lp(
     plan: *const lanepool_plan,

@@ -142,6 +142,7 @@ impl From<Error> for Failure {
             | Error::BadDivisor
             | Error::BadNorm { .. }
             | Error::BadScale { .. }
+            | Error::ScalesDiffer { .. }
             | Error::BadScaleRatio { .. }
             | Error::BadZeroPoint { .. } => LANEPOOL_BAD_NUMBER,
             Error::TierUnavailable { .. } => LANEPOOL_TIER_UNAVAILABLE,

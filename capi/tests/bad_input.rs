@@ -510,13 +510,20 @@ fn every_status_is_given() {
     // Combinations that there are not.
     let unsupported = |desc: lanepool_desc, parts: &[&str]| says(refused(&desc), LANEPOOL_UNSUPPORTED, parts);
     unsupported(common::pairs(LANEPOOL_LP, LANEPOOL_I8, 6), &["floats"]);
-    unsupported(common::pairs(LANEPOOL_QUANTIZED_MAX, LANEPOOL_F32, 6), &["u8 or i8"]);
+    unsupported(common::pairs(LANEPOOL_QUANTIZED_MAX, LANEPOOL_F32, 6), &["u8, i8 or i16"]);
     unsupported(
         lanepool_desc { direction: LANEPOOL_BACKWARD, element: LANEPOOL_I8, ..pairs(LANEPOOL_AVG) },
         &["floats", "i8"],
     );
     unsupported(lanepool_desc { direction: LANEPOOL_BACKWARD, ..max }, &["LANEPOOL_MAX backward", "index_type"]);
-    unsupported(lanepool_desc { direction: LANEPOOL_BACKWARD, p: 3.0, ..pairs(LANEPOOL_LP) }, &["p = 2"]);
+    let no_norm = lanepool_desc { direction: LANEPOOL_BACKWARD, p: -3.0, ..pairs(LANEPOOL_LP) };
+    says(refused(&no_norm), LANEPOOL_BAD_NUMBER, &["-3"]);
+    let wider = lanepool_desc { input_scale: 0.5, ..common::pairs(LANEPOOL_QUANTIZED_AVG, LANEPOOL_I16, 6) };
+    says(refused(&wider), LANEPOOL_BAD_NUMBER, &["0.5", "16 bits"]);
+    unsupported(
+        lanepool_desc { index_type: LANEPOOL_INDEX_I32, ..common::pairs(LANEPOOL_QUANTIZED_AVG, LANEPOOL_U8, 6) },
+        &["index_type", "LANEPOOL_QUANTIZED_AVG"],
+    );
     let quantized_back = lanepool_desc { direction: LANEPOOL_BACKWARD, ..pairs(LANEPOOL_QUANTIZED_AVG) };
     unsupported(quantized_back, &["LANEPOOL_QUANTIZED_AVG", "no backward"]);
     unsupported(pairs(LANEPOOL_MAX_UNPOOL), &["LANEPOOL_MAX_UNPOOL", "index_type"]);

@@ -360,8 +360,7 @@ fn norms_of_floats() {
     norms::<half::bf16>();
 }
 
-fn quantized<T: Coded>() {
-    let (input, output) = (Quantization::new(0.0625, 3), Quantization::new(0.1, 100));
+fn quantized<T: Coded>(input: Quantization, output: Quantization) {
     let with = |desc| lanepool_desc {
         input_scale: input.scale,
         input_zero_point: input.zero_point,
@@ -379,8 +378,12 @@ fn quantized<T: Coded>() {
         let padded = lanepool_desc { divide_by: LANEPOOL_DIVIDE_BY_PADDED, ..of(LANEPOOL_QUANTIZED_AVG) };
         runs("quantized avg", &padded, &src, &vec(avg.count_include_pad(true).plan(layout.2, shape())));
         let max: QuantizedMaxPool<T> = pool();
-        let max = max.quantization(input, output).plan(layout.2, shape());
-        runs("quantized max", &of(LANEPOOL_QUANTIZED_MAX), &src, &vec(max));
+        let max = max.quantization(input, output);
+        runs("quantized max", &of(LANEPOOL_QUANTIZED_MAX), &src, &vec(max.plan(layout.2, shape())));
+        let indexed = lanepool_desc { index_type: LANEPOOL_INDEX_I32, ..of(LANEPOOL_QUANTIZED_MAX) };
+        let plan = max.plan_indexed::<i32>(IndexKind::Plane, layout.2, shape());
+        let (values, at) = plan.and_then(|plan| plan.run_vec(&src)).expect("a run");
+        finds("quantized max with indices", &indexed, &src, (&values, &at));
         let adaptive = AdaptiveAvgPool::<T>::new([3, 4]).quantization(input, output);
         let want = adaptive.plan(layout.2, shape()).and_then(|plan| plan.run_vec(&src)).expect("a run");
         let desc = desc(LANEPOOL_ADAPTIVE_QUANTIZED_AVG, T::CODE, &SHAPE);
@@ -391,8 +394,11 @@ fn quantized<T: Coded>() {
 
 #[test]
 fn quantized_bytes() {
-    quantized::<u8>();
-    quantized::<i8>();
+    let (input, output) = (Quantization::new(0.0625, 3), Quantization::new(0.1, 100));
+    quantized::<u8>(input, output);
+    quantized::<i8>(input, output);
+    let symmetric = Quantization::new(0.0625, 0);
+    quantized::<i16>(symmetric, symmetric);
 }
 
 /// Runs a backward plan by a function of the interface.
@@ -703,18 +709,21 @@ fn strided_gradients() {
         gradient(&desc, &spread(&fresh, &from, &want), |plan, dx| plain(plan, &dy, dx));
     }
 
-    let (desc, to, dy) = of(LANEPOOL_LP, [5, 4], true);
-    let y = noise::<f32>(dy.len(), 18);
-    let rust = LpPool::<f32>::new([3, 3]).backward(last, shape).expect("a valid layer");
-    rust.run(&x, &gathered(&y, &to), &gathered(&dy, &to), &mut want).expect("a valid run");
-    gradient(&desc, &spread(&fresh, &from, &want), |plan, dx| {
-        let ((x, x_bytes), (y, y_bytes), (dy, dy_bytes)) = (given(&src), given(&y), given(&dy));
-        let (dx, dx_bytes) = lent(dx);
-        // SAFETY: slices with their own lengths.
-        told(|error| unsafe {
-            lanepool_plan_backward_lp(plan.0, x, x_bytes, y, y_bytes, dy, dy_bytes, dx, dx_bytes, error)
-        })
-    });
+    for (p, mean) in [(2.0, false), (2.0, true), (1.0, false), (3.0, false), (f64::INFINITY, false)] {
+        let (desc, to, dy) = of(LANEPOOL_LP, [5, 4], true);
+        let desc = lanepool_desc { p, mean: i32::from(mean), ..desc };
+        let y = noise::<f32>(dy.len(), 18);
+        let rust = LpPool::<f32>::new([3, 3]).p(p).mean(mean).backward(last, shape).expect("a valid layer");
+        rust.run(&x, &gathered(&y, &to), &gathered(&dy, &to), &mut want).expect("a valid run");
+        gradient(&desc, &spread(&fresh, &from, &want), |plan, dx| {
+            let ((x, x_bytes), (y, y_bytes), (dy, dy_bytes)) = (given(&src), given(&y), given(&dy));
+            let (dx, dx_bytes) = lent(dx);
+            // SAFETY: slices with their own lengths.
+            told(|error| unsafe {
+                lanepool_plan_backward_lp(plan.0, x, x_bytes, y, y_bytes, dy, dy_bytes, dx, dx_bytes, error)
+            })
+        });
+    }
 
     let kind = IndexKind::Plane;
     let extremes = [

@@ -42,7 +42,7 @@ impl<T: Float> AvgPool<T> {
     /// # Errors
     /// Whatever is wrong with the window, the shape or the divisor, as for [`AvgPool::plan`](crate::Pool::plan).
     pub fn backward(&self, layout: Layout, shape: impl AsRef<[usize]>) -> Result<AvgBackward<T>> {
-        AvgBackward::of(self.window(), self.count(), layout, shape.as_ref(), None)
+        AvgBackward::of(self.window(), self.count(T::DTYPE), layout, shape.as_ref(), None)
     }
 
     /// [`AvgPool::backward`] for tensors that are parts of larger ones, by the rules of
@@ -69,7 +69,13 @@ impl<T: Float> AvgPool<T> {
         input: impl AsRef<[usize]>,
         output: impl AsRef<[usize]>,
     ) -> Result<AvgBackward<T>> {
-        AvgBackward::of(self.window(), self.count(), layout, shape.as_ref(), Some([input.as_ref(), output.as_ref()]))
+        AvgBackward::of(
+            self.window(),
+            self.count(T::DTYPE),
+            layout,
+            shape.as_ref(),
+            Some([input.as_ref(), output.as_ref()]),
+        )
     }
 }
 
@@ -79,7 +85,7 @@ impl<T: Float> SumPool<T> {
     /// # Errors
     /// Whatever is wrong with the window or the shape, as for [`SumPool::plan`](crate::Pool::plan).
     pub fn backward(&self, layout: Layout, shape: impl AsRef<[usize]>) -> Result<AvgBackward<T>> {
-        AvgBackward::of(self.window(), self.count(), layout, shape.as_ref(), None)
+        AvgBackward::of(self.window(), self.count(T::DTYPE), layout, shape.as_ref(), None)
     }
 
     /// [`SumPool::backward`] for tensors that are parts of larger ones, as [`AvgPool::backward_strided`].
@@ -93,7 +99,13 @@ impl<T: Float> SumPool<T> {
         input: impl AsRef<[usize]>,
         output: impl AsRef<[usize]>,
     ) -> Result<AvgBackward<T>> {
-        AvgBackward::of(self.window(), self.count(), layout, shape.as_ref(), Some([input.as_ref(), output.as_ref()]))
+        AvgBackward::of(
+            self.window(),
+            self.count(T::DTYPE),
+            layout,
+            shape.as_ref(),
+            Some([input.as_ref(), output.as_ref()]),
+        )
     }
 }
 
@@ -212,7 +224,7 @@ impl Adjoint {
     }
 
     /// What the gradient of a window is divided by.
-    fn divisor(&self, count: Count, window: [usize; MAX_RANK]) -> usize {
+    pub(super) fn divisor(&self, count: Count, window: [usize; MAX_RANK]) -> usize {
         if let Count::Fixed(divisor) = count {
             return divisor;
         }

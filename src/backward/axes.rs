@@ -60,6 +60,13 @@ impl Taps {
             .map(move |i| (self.start.saturating_add(i.saturating_mul(self.step)), self.skipped.saturating_add(i)))
     }
 
+    /// The positions of its taps from the last one back: of all, or of those before the tap at position `end`.
+    pub fn before(self, end: Option<usize>) -> impl Iterator<Item = usize> {
+        let steps = |end: usize| end.saturating_sub(self.start).div_ceil(self.step.max(1));
+        let count = end.map_or(self.count, steps).min(self.count);
+        (0..count).rev().map(move |i| self.start.saturating_add(i.saturating_mul(self.step)))
+    }
+
     /// The number of the tap at a position.
     pub fn number(&self, position: usize) -> Option<usize> {
         let distance = position.checked_sub(self.start)?;

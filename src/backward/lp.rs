@@ -1,21 +1,35 @@
-//! The backward pass of Lp pooling with p = 2.
+//! The backward pass of Lp pooling.
 
 use core::marker::PhantomData;
 
 use alloc::sync::Arc;
 
-use super::axes::{Adjoint, Strides};
+use super::axes::{Adjoint, Strides, Taps};
 use super::sealed::Sum;
 use super::{Float, Gives, LANES, Tap, channels};
-use crate::geometry::MAX_RANK;
+use crate::geometry::{Count, MAX_RANK};
 use crate::{Error, Layout, LpPool, Result};
 
-/// The backward pass of Lp pooling with `p = 2`: of `y = √Σx²`.
+/// The backward pass of Lp pooling: of `y = (Σ|x|^p)^(1/p)`, or of the power mean.
 ///
-/// `grad_input[i] = Σ (input[i] / output[o]) · grad_output[o]` over the windows `o` that hold `i`, in the order of
-/// [`AvgBackward`](crate::AvgBackward).
-/// Where `output[o]` is 0 the term is 0, the gradient of least norm where there are many. The quotient comes first: it is at most 1, so that no
-/// term overflows that need not. Sums are made in `f32` (in `f64` for `f64`) and rounded once.
+/// `grad_input[i] = Σ slope · grad_output[o]` over the windows `o` that hold `i`, in the order of
+/// [`AvgBackward`](crate::AvgBackward), where the slope is what the norm changes with the element:
+///
+/// | p | slope |
+/// |---|---|
+/// | 2 | `x / y` |
+/// | 1 | the sign of `x` |
+/// | ∞ | the sign of `x` for the first tap whose magnitude is `y`, in row-major order; 0 for the others (PyTorch) |
+/// | any other | `(abs(x) / y)^(p−1)` with the sign of `x` |
+///
+/// - **Mean**: of a power mean the term is divided by the number of valid taps. With p = ∞ there is no mean.
+/// - **Zero**: where `x` is 0 the slope is 0, and so it is where `y` is: the gradient of least norm where there are many,
+///   and 0 where p below 1 has none.
+/// - **Precision**: the quotient comes first: it is at most 1, so that no term overflows that need not. Its power is
+///   computed in `f64` by the crate `libm`, and rounded to what sums are made in: `f32` (`f64` for `f64`). Sums are
+///   rounded once.
+/// - **NaN** in a window, which makes its norm NaN, makes the gradients of all its elements NaN, but for p = 1, where
+///   only its own is.
 ///
 /// ```
 /// use lanepool::{Layout, LpPool};
@@ -28,15 +42,27 @@ use crate::{Error, Layout, LpPool, Result};
 #[derive(Clone, Debug)]
 pub struct LpBackward<T> {
     pub(super) layer: Arc<Adjoint>,
+    slope: Slope,
+    /// Whether terms are divided by the valid taps.
+    mean: bool,
     element: PhantomData<fn() -> T>,
+}
+
+/// How a norm changes with its elements.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Slope {
+    One,
+    Two,
+    Infinite,
+    /// The quotient to this power, p − 1.
+    Power(f64),
 }
 
 impl<T: Float> LpPool<T> {
     /// The backward pass for an input of shape `N, C, spatial…`. The tier is not asked for: it runs on all alike.
     ///
     /// # Errors
-    /// Whatever is wrong with the window or the shape, as for [`LpPool::plan`](crate::Pool::plan); [`Error::Unsupported`] where p is
-    /// not 2 or the powers are averaged.
+    /// Whatever is wrong with the window, the shape or p, as for [`LpPool::plan`](crate::Pool::plan).
     pub fn backward(&self, layout: Layout, shape: impl AsRef<[usize]>) -> Result<LpBackward<T>> {
         self.backward_at(layout, shape.as_ref(), None)
     }
@@ -58,12 +84,16 @@ impl<T: Float> LpPool<T> {
     }
 
     fn backward_at(&self, layout: Layout, shape: &[usize], both: Option<[&[usize]; 2]>) -> Result<LpBackward<T>> {
-        if !self.is_euclidean() {
-            return Err(Error::Unsupported { why: "Lp pooling has a backward pass for p = 2 alone, without a mean" });
-        }
+        let (p, count) = self.norm(T::DTYPE)?;
+        let slope = match p {
+            1.0 => Slope::One,
+            2.0 => Slope::Two,
+            f64::INFINITY => Slope::Infinite,
+            p => Slope::Power(p - 1.0),
+        };
         let strides = Strides { both, writes_indices: false };
         let layer = Adjoint::of_window(self.window(), layout, shape, strides, size_of::<T>())?;
-        Ok(LpBackward { layer: Arc::new(layer), element: PhantomData })
+        Ok(LpBackward { layer: Arc::new(layer), slope, mean: count == Count::Valid, element: PhantomData })
     }
 }
 
@@ -83,16 +113,62 @@ impl<T: Float> LpBackward<T> {
             return Err(Error::DstLen { need: need_dst, got: output.len() });
         }
         self.layer.check_gradients(grad_output, grad_input)?;
-        self.layer.gather(grad_input, Slopes { input, output, grad_output });
+        let Self { slope, mean, .. } = *self;
+        self.layer.gather(grad_input, Slopes { layer: &self.layer, slope, mean, input, output, grad_output });
         Ok(())
     }
 }
 
 /// Every tap gets the window's gradient by its share of the norm.
 struct Slopes<'a, T> {
+    layer: &'a Adjoint,
+    slope: Slope,
+    mean: bool,
     input: &'a [T],
     output: &'a [T],
     grad_output: &'a [T],
+}
+
+impl<T: Float> Slopes<'_, T> {
+    /// What a window's terms are divided by.
+    #[inline(always)]
+    fn divisor(&self, tap: &Tap) -> usize {
+        if self.mean { self.layer.divisor(Count::Valid, tap.window) } else { 1 }
+    }
+
+    /// Whether no tap of the window before this one, in channel `channel` of those that the tap stands for, has the
+    /// magnitude of the norm. Looked for backwards: all such taps of a window together look at each of its taps once.
+    #[inline(never)]
+    fn is_first(&self, tap: &Tap, channel: usize, norm: T::Acc) -> bool {
+        let from = &self.layer.input;
+        let first = tap.input.saturating_sub(from.pixel(tap.at)).saturating_add(channel);
+        let is_it = |at: [usize; MAX_RANK]| {
+            let x = self.input.get(first.saturating_add(from.pixel(at)));
+            x.is_some_and(|x| x.widened().magnitude() == norm)
+        };
+        let axes = self.layer.axes.iter().zip(tap.window).map(|(axis, o)| axis.taps(o));
+        let mut taps = [Taps { start: 0, count: 1, step: 1, skipped: 0, kernel: 1 }; MAX_RANK];
+        taps.iter_mut().zip(axes).for_each(|(to, from)| *to = from);
+        let [depth, height, width] = taps;
+        let [z, y, x] = tap.at;
+        let in_row = |z: usize, y: usize, end: Option<usize>| width.before(end).any(|x| is_it([z, y, x]));
+        let in_slab = |z: usize, end: Option<usize>| height.before(end).any(|y| in_row(z, y, None));
+        !(in_row(z, y, Some(x)) || in_slab(z, Some(y)) || depth.before(Some(z)).any(|z| in_slab(z, None)))
+    }
+}
+
+impl<T: Float> Slopes<'_, T> {
+    /// Adds the terms of a norm of infinity: those of the first taps that have it.
+    #[inline(never)]
+    fn add_firsts(&self, tap: &Tap, sums: &mut [T::Acc], terms: Terms<'_, T::Acc>) {
+        for (channel, (sum, (x, y, gradient))) in sums.iter_mut().zip(terms.each()).enumerate() {
+            if y.is_nan() {
+                *sum = sum.plus(y);
+            } else if x.magnitude() == y && y > T::Acc::ZERO && self.is_first(tap, channel, y) {
+                *sum = sum.plus(x.sign().times(gradient));
+            }
+        }
+    }
 }
 
 impl<T: Float> Gives<T> for Slopes<'_, T> {
@@ -102,10 +178,16 @@ impl<T: Float> Gives<T> for Slopes<'_, T> {
     fn known(&self, _plane: usize, _at: [usize; MAX_RANK]) {}
 
     #[inline(always)]
-    fn one(&self, (): (), tap: &Tap, sum: T::Acc) -> T::Acc {
+    fn one(&self, (): (), tap: &Tap, mut sum: T::Acc) -> T::Acc {
+        if (self.slope, self.mean) != (Slope::Two, false) {
+            self.many((), tap, core::slice::from_mut(&mut sum));
+            return sum;
+        }
         let outputs = self.output.get(tap.output).zip(self.grad_output.get(tap.output));
         match (self.input.get(tap.input), outputs) {
-            (Some(x), Some((y, gradient))) => sum.plus(term(x.widened(), y.widened(), gradient.widened())),
+            (Some(x), Some((y, gradient))) => {
+                sum.plus(term(T::Acc::over, x.widened(), y.widened(), gradient.widened()))
+            }
             _ => sum,
         }
     }
@@ -114,23 +196,60 @@ impl<T: Float> Gives<T> for Slopes<'_, T> {
     fn many(&self, (): (), tap: &Tap, sums: &mut [T::Acc]) {
         let lanes = sums.len();
         let (mut a, mut b, mut c) = ([T::Acc::ZERO; LANES], [T::Acc::ZERO; LANES], [T::Acc::ZERO; LANES]);
-        let x = T::widened_all(channels(self.input, tap.input, lanes), &mut a);
-        let y = T::widened_all(channels(self.output, tap.output, lanes), &mut b);
-        let gradient = T::widened_all(channels(self.grad_output, tap.output, lanes), &mut c);
-        add_terms(sums, x, y, gradient);
+        let terms = Terms {
+            x: T::widened_all(channels(self.input, tap.input, lanes), &mut a),
+            y: T::widened_all(channels(self.output, tap.output, lanes), &mut b),
+            gradient: T::widened_all(channels(self.grad_output, tap.output, lanes), &mut c),
+        };
+        match self.slope {
+            Slope::Infinite => self.add_firsts(tap, sums, terms),
+            Slope::Two if !self.mean => add_terms(sums, terms),
+            slope => add_shares(sums, terms, slope, T::Acc::of(self.divisor(tap))),
+        }
+    }
+}
+
+/// The elements, norms and gradients of one window, for some neighbouring channels.
+#[derive(Clone, Copy)]
+struct Terms<'a, A> {
+    x: &'a [A],
+    y: &'a [A],
+    gradient: &'a [A],
+}
+
+impl<A: Sum> Terms<'_, A> {
+    #[inline(always)]
+    fn each(&self) -> impl Iterator<Item = (A, A, A)> {
+        self.x.iter().zip(self.y).zip(self.gradient).map(|((x, y), gradient)| (*x, *y, *gradient))
     }
 }
 
 /// What one window of norm `y` gives to one of its elements.
 #[inline(always)]
-fn term<A: Sum>(x: A, y: A, gradient: A) -> A {
-    let term = x.over(y).times(gradient);
+fn term<A: Sum>(slope: impl Fn(A, A) -> A, x: A, y: A, gradient: A) -> A {
+    let term = slope(x, y).times(gradient);
     if y == A::ZERO { A::ZERO } else { term }
 }
 
+/// Adds the terms of p = 2 without a mean.
 #[inline(never)]
-fn add_terms<A: Sum>(sums: &mut [A], x: &[A], y: &[A], gradients: &[A]) {
-    for ((sum, x), (y, gradient)) in sums.iter_mut().zip(x).zip(y.iter().zip(gradients)) {
-        *sum = sum.plus(term(*x, *y, *gradient));
+fn add_terms<A: Sum>(sums: &mut [A], terms: Terms<'_, A>) {
+    for (sum, (x, y, gradient)) in sums.iter_mut().zip(terms.each()) {
+        *sum = sum.plus(term(A::over, x, y, gradient));
+    }
+}
+
+/// Adds the terms of any finite p, over the taps of a mean.
+#[inline(never)]
+fn add_shares<A: Sum>(sums: &mut [A], terms: Terms<'_, A>, slope: Slope, divisor: A) {
+    let slope = |x: A, y: A| match slope {
+        Slope::One | Slope::Infinite => x.sign(),
+        Slope::Two => x.over(y),
+        // Below p = 1 the power of 0 is infinite.
+        Slope::Power(_) if x == A::ZERO && !y.is_nan() => x,
+        Slope::Power(power) => x.sign().times(x.magnitude().over(y).to_the(power)),
+    };
+    for (sum, (x, y, gradient)) in sums.iter_mut().zip(terms.each()) {
+        *sum = sum.plus(term(slope, x, y, gradient).over(divisor));
     }
 }

@@ -53,6 +53,11 @@ mod sealed {
         fn plus(self, other: Self) -> Self;
         fn times(self, other: Self) -> Self;
         fn over(self, other: Self) -> Self;
+        fn magnitude(self) -> Self;
+        /// 1 or −1; of a zero or a NaN itself.
+        fn sign(self) -> Self;
+        /// A power of a number that is not negative: computed in `f64`, and rounded once.
+        fn to_the(self, power: f64) -> Self;
         fn is_nan(self) -> bool;
     }
 }
@@ -74,6 +79,21 @@ macro_rules! sums {
             }
             fn over(self, other: Self) -> Self {
                 self / other
+            }
+            fn magnitude(self) -> Self {
+                self.abs()
+            }
+            fn sign(self) -> Self {
+                if self > 0.0 {
+                    1.0
+                } else if self < 0.0 {
+                    -1.0
+                } else {
+                    self
+                }
+            }
+            fn to_the(self, power: f64) -> Self {
+                libm::pow(f64::from(self), power) as Self
             }
             fn is_nan(self) -> bool {
                 <$type>::is_nan(self)

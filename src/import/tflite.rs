@@ -3,7 +3,8 @@
 //!
 //! Tensors are NHWC, the layout that is returned beside each builder; shapes are given as `N, C, H, W` all the same. `SAME`
 //! makes the output `⌈input / stride⌉` long with the odd element of padding at the end, and an average divides by the
-//! valid taps. Integers are averaged as they are stored, rounded half away from zero, and then clamped.
+//! valid taps. Integers of 8 and 16 bits are averaged as they are stored, rounded half away from zero, and then clamped: LiteRT
+//! does not rescale them, and its quantised tensors have one scale and one zero point before and after a pooling.
 
 use super::{AttributeProblem, Padding, Window, bad, length};
 use crate::{AvgPool, IndexKind, Layout, LpPool, MaxPool, Pool, PoolOperation, Result, Rounding};

@@ -296,8 +296,9 @@ fn i07_shape_that_disagrees_with_the_gradient() {
     assert!(matches!(plan(MaxUnpool::new([1]).padding([1]), &[1, 1, 2]), Err(Error::PadTooLarge { .. })));
     assert!(matches!(plan(MaxUnpool::new([2]), &[1, 1, 0]), Err(Error::EmptyInput { .. })));
     assert!(matches!(plan(MaxUnpool::to([2]).indices(IndexKind::Tap), &[1, 1, 2]), Err(Error::Unsupported { .. })));
-    for norm in [LpPool::<f32>::new([2]).p(3.0), LpPool::new([2]).rms()] {
-        assert!(matches!(norm.backward(Layout::Nchw, [1, 1, 4]), Err(Error::Unsupported { .. })));
+    for p in [0.0, -2.0, f64::NAN] {
+        let norm = LpPool::<f32>::new([2]).p(p).backward(Layout::Nchw, [1, 1, 4]);
+        assert!(matches!(norm, Err(Error::BadNorm { .. })), "{norm:?}");
     }
     assert_eq!(AvgPool::<f32>::new([2]).divisor(0).backward(Layout::Nchw, [1, 1, 4]).err(), Some(Error::BadDivisor));
 }

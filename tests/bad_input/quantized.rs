@@ -55,6 +55,11 @@ fn q02_zero_points_out_of_range() {
         says(&error, &["output", &zero_point.to_string(), "-128", "127"]);
     }
     assert!(plan::<u8>(at(255), at(0)).is_ok() && plan::<i8>(at(-128), at(127)).is_ok());
+    // 16 bits are symmetric.
+    for zero_point in [i32::MIN, -1, 1, 32_767] {
+        let error = plan::<i16>(at(0), at(zero_point)).expect_err("a zero point of 16 bits");
+        assert_eq!(error, Error::BadZeroPoint { what: "output", zero_point, lowest: 0, highest: 0 });
+    }
 }
 
 /// Two scales, each fine, whose ratio is infinite or loses its digits; and ratios just inside, which saturate.
@@ -79,6 +84,19 @@ fn q03_ratios_that_overflow() {
     }
 }
 
+/// 16 bits are pooled as they are stored, so that another scale would be another number.
+#[test]
+fn q03_scales_of_16_bits_that_differ() {
+    let at = |scale| Quantization::new(scale, 0);
+    for (input, output) in [(0.5, 0.25), (1.0, 1.0 + f32::EPSILON), (f32::MIN_POSITIVE, f32::MAX)] {
+        let error = plan::<i16>(at(input), at(output)).expect_err("two scales of 16 bits");
+        assert_eq!(error, Error::ScalesDiffer { input, output });
+        says(&error, &[&input.to_string(), &output.to_string(), "16 bits"]);
+    }
+    assert!(plan::<i16>(at(3.1e-5), at(3.1e-5)).is_ok());
+    assert!(matches!(plan::<i16>(at(f32::NAN), at(f32::NAN)), Err(Error::BadScale { what: "input", .. })));
+}
+
 /// A range is two scalars by its type: there is no tensor whose rank could be wrong.
 #[test]
 fn q04_ranges_are_scalars() {
@@ -88,12 +106,12 @@ fn q04_ranges_are_scalars() {
     assert_eq!(pool.run_once(Layout::Nchw, [1, 1, 3], &[1, 2, 255]), Ok(vec![2, 128]));
 }
 
-/// Quantised elements are bytes, norms are floats: everything else says so.
+/// Quantised elements are bytes or 16 bits, norms are floats: everything else says so.
 #[test]
 fn operations_of_other_elements_are_refused() {
     for &dtype in DType::ALL {
         let shape = [1, 1, 4];
-        let quantized = matches!(dtype, DType::U8 | DType::I8);
+        let quantized = matches!(dtype, DType::U8 | DType::I8 | DType::I16);
         let average = QuantizedAvgPool::<Any>::new([2]).plan_as(dtype, Layout::Nchw, shape);
         let max = QuantizedMaxPool::<Any>::new([2]).plan_as(dtype, Layout::Nchw, shape);
         let norms = [1.0, 2.0, 3.0, f64::INFINITY]
