@@ -29,7 +29,7 @@ use lanepool::{Any, DType, Error, Layout, MaxPool, Plan, Tier};
 const ROWS: &str = include_str!("bad_input/rows.txt");
 
 /// The sources whose tests count.
-const SOURCES: [&str; 13] = [
+const SOURCES: [&str; 15] = [
     include_str!("bad_input.rs"),
     include_str!("clamp.rs"),
     include_str!("host_state.rs"),
@@ -42,6 +42,8 @@ const SOURCES: [&str; 13] = [
     include_str!("bad_input/sizes.rs"),
     include_str!("bad_input/values.rs"),
     include_str!("bad_input/variable.rs"),
+    include_str!("import/onnx.rs"),
+    include_str!("import/torch.rs"),
     include_str!("../capi/tests/bad_input.rs"),
 ];
 
@@ -86,6 +88,72 @@ fn every_row_is_a_test_or_is_listed() {
         wrong.push(format!("only {} rows", rows.len()));
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The page of reports, whose tables are made of the rows.
+const PAGE: &str = include_str!("../docs/reports.md");
+
+/// Where a row is from: a project, or "CVE" and the like, and the number of a report or a commit; a project alone has none.
+fn sources(cell: &str) -> Vec<(String, String)> {
+    let mut project = String::new();
+    let mut sources = Vec::new();
+    for item in cell.split(',').map(str::trim).filter(|item| !item.is_empty()) {
+        if item.starts_with("CVE-") || item.starts_with("RUSTSEC-") {
+            sources.push(("security advisories".to_owned(), item.to_owned()));
+            continue;
+        }
+        let is_commit = |word: &str| word.len() == 10 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+        match item.rsplit_once(' ') {
+            Some((name, number)) if number.starts_with('#') || is_commit(number) => {
+                project = name.to_owned();
+                sources.push((project.clone(), number.to_owned()));
+            }
+            None if item.starts_with('#') => sources.push((project.clone(), item.to_owned())),
+            _ => sources.push((item.to_owned(), String::new())),
+        }
+    }
+    sources
+}
+
+/// What the page must have between its markers: each report by project and number, with the tests of its row, or why there is
+/// none.
+fn reports() -> String {
+    let mut reports = std::collections::BTreeMap::new();
+    for line in ROWS.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let [row, input, from, reason] = cells[..] else { panic!("not four cells: {line}") };
+        let named: Vec<String> =
+            tests().filter(|test| test.starts_with(&format!("{row}_"))).map(|test| test.replace("()", "")).collect();
+        let by: Vec<String> = named.iter().map(|test| format!("`{}`", test.trim_end_matches([' ', '{']))).collect();
+        let by = if by.is_empty() { format!("no test here: {reason}") } else { by.join(", ") };
+        for (project, number) in sources(from).into_iter().filter(|(_, number)| !number.is_empty()) {
+            // By number, not by its digits from the left.
+            let value = number.trim_start_matches('#').parse::<u64>().unwrap_or(u64::MAX);
+            let key = (project.to_lowercase(), value, number.clone(), row.to_owned());
+            reports.insert(key, format!("| {project} | {number} | {input} | {by} |\n"));
+        }
+    }
+    let mut page = "| project | report | what broke | test |\n|---|---|---|---|\n".to_owned();
+    page.extend(reports.into_values());
+    page
+}
+
+/// `LANEPOOL_WRITE_REPORTS` writes the page instead of comparing it.
+#[test]
+fn the_page_of_reports_is_made_of_the_rows() {
+    let (begin, end) = ("<!-- made by tests/bad_input.rs -->\n", "<!-- end -->\n");
+    let (before, rest) = PAGE.split_once(begin).expect("the marker before the table");
+    let (shown, after) = rest.split_once(end).expect("the marker after the table");
+    let table = format!("\n{}\n", reports());
+    if std::env::var_os("LANEPOOL_WRITE_REPORTS").is_some() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reports.md");
+        std::fs::write(path, format!("{before}{begin}{table}{end}{after}")).expect("docs/ can be written to");
+        return;
+    }
+    assert!(
+        shown == table,
+        "docs/reports.md is stale: run this test with LANEPOOL_WRITE_REPORTS=1, which makes\n{table}"
+    );
 }
 
 /// Every variant of [`Error`] is asserted by a test of this file's: the variants are read from where they are declared.

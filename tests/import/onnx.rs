@@ -105,9 +105,28 @@ fn divisors() {
     }
 }
 
+/// ONNX Runtime's issue 10083: `VALID` and `SAME` fix the output's length by formulas of their own, so that ceil mode beside them
+/// changes nothing.
+#[test]
+fn m02_ceil_mode_beside_automatic_padding() {
+    for auto_pad in ["VALID", "SAME_UPPER", "SAME_LOWER"] {
+        for (n, k, s) in [(8, 3, 2), (7, 3, 2), (9, 2, 4), (5, 5, 3), (10, 3, 3)] {
+            let (kernel, strides) = ([k], [s]);
+            let floor = Attributes { kernel_shape: &kernel, strides: Some(&strides), auto_pad: Some(auto_pad), ..A };
+            let ceil = Attributes { ceil_mode: Some(1), ..floor };
+            let [floor, ceil] =
+                [floor, ceil].map(|node| row(&onnx::max_pool(&node, 12).expect("a valid node"), n as usize));
+            assert_eq!(floor, ceil, "{auto_pad} {n} {k}/{s}");
+            let length = if auto_pad == "VALID" { (n - k + 1 + s - 1) / s } else { (n + s - 1) / s };
+            assert_eq!(ceil.len() as i64, length, "{auto_pad} {n} {k}/{s}");
+        }
+    }
+}
+
+/// Windows past the input, which the texts before ONNX's pull request 5741 and ONNX Runtime's 16752 count.
 /// A window without a valid tap gives the identity of a maximum, and 0 on average.
 #[test]
-fn last_windows() {
+fn m03_last_windows() {
     let attributes =
         Attributes { kernel_shape: &[3], strides: Some(&[3]), pads: Some(&[1, 1]), ceil_mode: Some(1), ..A };
     let every = Opset::new(10).ceil_rule(CeilRule::EveryWindow);
@@ -227,6 +246,15 @@ fn unpooling() {
     let unpool = onnx::max_unpool(&Attributes { strides: Some(&[2]), ..k(&[2]) }, 11).expect("a valid node");
     let (shape, x, indices) = ([1, 2, 2], [1.0, 2.0, 3.0, 4.0], [1, 2, 4, 7]);
     assert_eq!(unpooled(&unpool, &shape, &x, &indices), Ok(vec![0.0, 1.0, 2.0, 0.0, 3.0, 0.0, 0.0, 4.0]));
+}
+
+/// ONNX Runtime's pull request 2193: `output_shape` is a longer plane in which the indices count, where the reference pads
+/// the one that was pooled.
+#[test]
+fn m04_unpooling_to_a_longer_output() {
+    let attributes = Attributes { kernel_shape: &[2], strides: Some(&[2]), ..A };
+    let unpool = onnx::max_unpool(&attributes, 11).expect("a valid node");
+    let (shape, x, indices) = ([1, 2, 2], [1.0, 2.0, 3.0, 4.0], [1, 2, 4, 7]);
     // `output_shape` is 1, 2, 5: the reference counts in planes of 4, ONNX Runtime in planes of 5.
     let reference = unpool.padded_to([5]);
     let want = vec![0.0, 1.0, 2.0, 0.0, 0.0, 3.0, 0.0, 0.0, 4.0, 0.0];

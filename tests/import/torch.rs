@@ -216,7 +216,7 @@ fn divisors() {
 /// PyTorch's pull request 183997, of version 2.13: "lp_pool1d([1, -3, 2, 4], inf, 2, 1)" is 3, 3, 4, where its older
 /// formula gives 1 whatever the elements are (issue 170937).
 #[test]
-fn infinite_norms() {
+fn m01_infinite_norms() {
     use lanepool::import::torch::Version;
     let infinite = LpPoolArguments { norm_type: f64::INFINITY, kernel_size: &[2], stride: &[1], ..Default::default() };
     let x = [1.0, -3.0, 2.0, 4.0];
