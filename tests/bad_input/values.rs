@@ -1,6 +1,6 @@
 //! V: NaN, zeros of both signs, infinities, subnormals, sums that overflow.
 
-use lanepool::{AvgPool, Error, Layout, MaxPool, MinPool, NanPolicy, Rounding, SumPool};
+use lanepool::{AvgBackward, AvgPool, Error, Layout, MaxPool, MinPool, NanPolicy, Rounding, SumPool};
 
 use crate::common::layer::{LAYOUTS, OPS};
 use crate::common::{Layer, Nan, Op, Sample, check, tiers};
@@ -185,6 +185,23 @@ fn v11_sums_of_16_bit_floats() {
     let sum = SumPool::<half::f16>::new([2]).stride([2]);
     let got = sum.run_once(Layout::Nchw, [1, 1, 4], &[large, large, large, one]).expect("a valid run");
     assert_eq!(got, [half::f16::INFINITY, half::f16::from_f32(60001.0)]);
+}
+
+/// A gradient that many windows add to is a sum like any other: of 16-bit floats in 32 bits, and in blocks, so that it stalls in no
+/// type. `contract/chains` has as many windows as an `f32` would stall at.
+#[test]
+fn v19_gradients_of_many_windows() {
+    for (_, layout) in LAYOUTS {
+        let shape = [1, 16, 1, 1];
+        let half = AvgBackward::<half::f16>::adaptive([64, 64], layout, shape).expect("a valid layer");
+        let (ones, mut got) = (vec![half::f16::ONE; 16 * 64 * 64], [half::f16::ZERO; 16]);
+        assert_eq!(half.run(&ones, &mut got), Ok(()));
+        assert_eq!(got, [half::f16::from_f32(4096.0); 16], "{layout}");
+        let brain = SumPool::<half::bf16>::new([64, 64]).padding([63, 63]).backward(layout, shape);
+        let (ones, mut got) = (vec![half::bf16::ONE; 16 * 64 * 64], [half::bf16::ZERO; 16]);
+        assert_eq!(brain.and_then(|brain| brain.run(&ones, &mut got)), Ok(()));
+        assert_eq!(got, [half::bf16::from_f32(4096.0); 16], "{layout}");
+    }
 }
 
 /// Bytes are summed exactly, whatever the number of taps: also those that no 16-bit sum holds.
