@@ -416,7 +416,6 @@ impl<T: Element> AdaptivePlan<T> {
         }
     }
 
-    /// Pools, without the bounds: a maximum is looked for as it is.
     /// The run of the plan that gives indices, whatever their type.
     #[inline(never)]
     fn run_indexed(&self, numbering: Numbering, src: &[T], dst: &mut [T], mut indices: IndicesMut<'_>) -> Result<()> {
@@ -431,6 +430,7 @@ impl<T: Element> AdaptivePlan<T> {
         Ok(())
     }
 
+    /// Pools, without the bounds: a maximum is looked for as it is.
     fn pool(&self, src: &[T], dst: &mut [T]) -> Result<()> {
         self.shared.plan.run(src, dst)
     }

@@ -403,7 +403,6 @@ impl Geometry {
         self.axes.iter().all(Axis::is_global)
     }
 
-    /// Whether some window may have no valid tap. Cheap, and true for some layers that have none.
     /// Windows that follow from the lengths of input and output, of a layer whose lengths were validated. `outer` and
     /// `inner` are those of its layout.
     pub(crate) fn adaptive(
@@ -414,6 +413,7 @@ impl Geometry {
         Self { outer, inner, axes: lengths.map(|(n, m)| Axis::adaptive(n, m)), rank, batch, channels }
     }
 
+    /// Whether some window may have no valid tap. Cheap, and true for some layers that have none.
     pub(crate) fn may_have_empty_windows(&self) -> bool {
         self.axes.iter().any(Axis::may_be_empty)
     }
