@@ -4,7 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use lanepool::{
-    Avg, AvgPool, Element, Layout, Max, MaxPool, Min, MinPool, NanPolicy, Plan, Pool, PoolOperation, SumPool, Tier,
+    Avg, AvgPool, Element, Layout, Lp, LpPool, Max, MaxPool, Min, MinPool, NanPolicy, Plan, Pool, PoolOperation,
+    SumPool, Tier,
 };
 
 /// What is done with each window.
@@ -14,10 +15,11 @@ pub enum Operation {
     Min,
     Avg,
     Sum,
+    Lp,
 }
 
 impl Operation {
-    const ALL: [Self; 4] = [Self::Max, Self::Min, Self::Avg, Self::Sum];
+    const ALL: [Self; 5] = [Self::Max, Self::Min, Self::Avg, Self::Sum, Self::Lp];
 
     pub const fn name(self) -> &'static str {
         match self {
@@ -25,6 +27,7 @@ impl Operation {
             Self::Min => "min",
             Self::Avg => "avg",
             Self::Sum => "sum",
+            Self::Lp => "lp",
         }
     }
 }
@@ -53,7 +56,7 @@ impl FromStr for Operation {
             other => other,
         };
         let found = Self::ALL.into_iter().find(|operation| operation.name() == name);
-        found.ok_or_else(|| format!("no operation is called {text:?}: max, min, avg and sum are"))
+        found.ok_or_else(|| format!("no operation is called {text:?}: max, min, avg, sum and lp are"))
     }
 }
 
@@ -132,6 +135,10 @@ pub struct Window {
     pub nan: NanPolicy,
     pub count_include_pad: bool,
     pub divisor: Option<usize>,
+    /// The p of a norm.
+    pub p: f64,
+    /// A norm's sum of powers is divided by the number of valid taps before the root is taken.
+    pub power_mean: bool,
 }
 
 impl Window {
@@ -148,6 +155,8 @@ impl Window {
             nan: NanPolicy::Propagate,
             count_include_pad: false,
             divisor: None,
+            p: 2.0,
+            power_mean: false,
         }
     }
 
@@ -165,6 +174,10 @@ impl Window {
                 let pool: SumPool<T> = self.pool(rank, tier);
                 pool.plan(layout, shape)
             }
+            Operation::Lp => {
+                let pool = LpPool::p(self.pool::<Lp, T>(rank, tier), self.p);
+                LpPool::mean(pool, self.power_mean).plan(layout, shape)
+            }
         }
     }
 
@@ -172,7 +185,7 @@ impl Window {
     ///
     /// A global window has no others, but lists of layers write even those out that say nothing (stride 1, padding 0):
     /// these stay here, and the library refuses the rest.
-    fn pool<O: PoolOperation, T: Element>(&self, rank: usize, tier: Option<Tier>) -> Pool<O, T> {
+    pub fn pool<O: PoolOperation, T: Element>(&self, rank: usize, tier: Option<Tier>) -> Pool<O, T> {
         let mut pool = match &self.kernel {
             Some(kernel) => Pool::new(kernel.spread(rank)),
             None => Pool::global(),
@@ -214,6 +227,8 @@ mod tests {
             ("mean", Operation::Avg),
             ("MIN", Operation::Min),
             ("sum", Operation::Sum),
+            ("LpPool", Operation::Lp),
+            ("GlobalLpPool", Operation::Lp),
         ] {
             assert_eq!(text.parse(), Ok(operation), "{text}");
         }

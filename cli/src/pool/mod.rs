@@ -191,8 +191,6 @@ fn job(args: Args) -> Result<Job> {
         Some(Nan::Propagate) | None => NanPolicy::Propagate,
     };
     let window = Window {
-        operation: args.op,
-        kernel: args.kernel,
         stride: args.stride,
         dilation: args.dilation,
         padding,
@@ -201,6 +199,7 @@ fn job(args: Args) -> Result<Job> {
         nan,
         count_include_pad: args.count_include_pad,
         divisor: args.divisor,
+        ..Window::new(args.op, args.kernel)
     };
     Ok(Job { window, layout: args.layout, tier: args.tier })
 }

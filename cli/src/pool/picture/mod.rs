@@ -1,5 +1,7 @@
 //! Images: one tensor of 1 × channels × height × width, channels last, alpha a channel like the others.
 
+mod jpeg;
+
 use std::io::Cursor;
 
 use anyhow::{Context, Result, bail};
@@ -13,17 +15,21 @@ use super::{Job, describe};
 /// JPEG is lossy anyway; this is where its losses stop being visible.
 const JPEG_QUALITY: u8 = 95;
 
+/// What a file holds.
+struct Picture {
+    /// Upright: the orientation is a note in the file that the result does not carry, so it is carried out.
+    image: DynamicImage,
+}
+
 /// The pooled file and a description of what was done.
 pub fn pool(job: &Job, bytes: &[u8], format: ImageFormat) -> Result<(Vec<u8>, String)> {
     if job.layout.is_some_and(|layout| layout != Layout::Nhwc) {
         bail!("an image holds its channels last: --layout can only be nhwc");
     }
-    let mut decoder =
-        ImageReader::with_format(Cursor::new(bytes), format).into_decoder().context("cannot be decoded")?;
-    let orientation = decoder.orientation().context("cannot be decoded")?;
-    let mut image = DynamicImage::from_decoder(decoder).context("cannot be decoded")?;
-    // The orientation is a note in the file that the result does not carry, so it is carried out.
-    image.apply_orientation(orientation);
+    let Picture { image } = match format {
+        ImageFormat::Jpeg => jpeg::read(bytes)?,
+        _ => read_png(bytes)?,
+    };
 
     let color = image.color();
     let channels = usize::from(color.channel_count());
@@ -44,6 +50,15 @@ pub fn pool(job: &Job, bytes: &[u8], format: ImageFormat) -> Result<(Vec<u8>, St
     }
     .context("the result cannot be encoded")?;
     Ok((file, description))
+}
+
+fn read_png(bytes: &[u8]) -> Result<Picture> {
+    let mut decoder =
+        ImageReader::with_format(Cursor::new(bytes), ImageFormat::Png).into_decoder().context("cannot be decoded")?;
+    let orientation = decoder.orientation().context("cannot be decoded")?;
+    let mut image = DynamicImage::from_decoder(decoder).context("cannot be decoded")?;
+    image.apply_orientation(orientation);
+    Ok(Picture { image })
 }
 
 /// The pooled pixels as bytes, their height and width, and a description.

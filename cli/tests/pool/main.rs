@@ -1,6 +1,8 @@
 //! `lanepool pool`: values worked out by hand, and every kind of bad input.
 
+#[path = "../common/mod.rs"]
 mod common;
+mod jpegs;
 
 use std::fs;
 use std::path::{Path, PathBuf};
