@@ -4,11 +4,11 @@ use anyhow::{Context, Result, bail};
 use lanepool::{Element, ElementVisitor, Layout};
 use npyz::{DType, Endianness, NpyHeader, Order, TypeStr, WriteOptions, WriterBuilder};
 
-use super::{Job, describe};
+use super::{Done, Job, describe};
 use crate::elements;
 
 /// The pooled file and a description of what was done.
-pub fn pool(job: &Job, bytes: &[u8]) -> Result<(Vec<u8>, String)> {
+pub fn pool(job: &Job, bytes: &[u8]) -> Result<Done> {
     let (header, data) = split(bytes)?;
     let shape = header.shape().iter().map(|&n| usize::try_from(n)).collect::<Result<Vec<_>, _>>()?;
     let DType::Plain(kind) = header.dtype() else { bail!("holds records, which cannot be pooled") };
@@ -62,7 +62,7 @@ struct Pooling<'a> {
 }
 
 impl ElementVisitor for Pooling<'_> {
-    type Output = Result<(Vec<u8>, String)>;
+    type Output = Result<Done>;
 
     fn visit<T: Element>(self) -> Self::Output {
         let mut src: Vec<T> = bytemuck::pod_collect_to_vec(self.data);
@@ -86,7 +86,7 @@ impl ElementVisitor for Pooling<'_> {
             .write_header_only()
             .context("the result's header cannot be written")?;
         file.extend_from_slice(bytemuck::cast_slice(&dst));
-        Ok((file, description))
+        Ok(Done { file, description, notes: Vec::new() })
     }
 }
 

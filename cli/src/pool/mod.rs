@@ -1,6 +1,7 @@
 //! `lanepool pool`: pools an image or an array and writes the same kind of file.
 
 mod array;
+mod memory;
 mod picture;
 
 use std::fs;
@@ -11,6 +12,7 @@ use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use image::ImageFormat;
 use lanepool::{Element, Layout, NanPolicy, Plan, Tier};
+use memory::{Bytes, Limit};
 
 use crate::layer::{Numbers, Operation, Padding, Window, joined, parse_layout};
 use crate::report::say;
@@ -69,6 +71,9 @@ pub struct Args {
     /// Run on this tier. Default: the best one of this machine
     #[arg(long)]
     tier: Option<Tier>,
+    /// The most memory that a decoded picture may take, or a result that is larger than its input: as 512M or 8G
+    #[arg(long, value_name = "SIZE", default_value = "1G")]
+    max_memory: Bytes,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -125,12 +130,26 @@ struct Job {
     window: Window,
     layout: Option<Layout>,
     tier: Option<Tier>,
+    limit: Limit,
+}
+
+/// A job that is done.
+struct Done {
+    file: Vec<u8>,
+    /// What was done.
+    description: String,
+    /// What of the input the result lacks, as what follows the input's name.
+    notes: Vec<String>,
 }
 
 impl Job {
     /// Pools a tensor of shape `N, C, spatial…`, and says how.
     fn pool<T: Element>(&self, layout: Layout, shape: &[usize], src: &[T]) -> Result<(Plan<T>, Vec<T>)> {
         let plan = self.window.plan::<T>(layout, shape, self.tier)?;
+        if plan.output_len() > src.len() {
+            let bytes = plan.output_len() as u128 * size_of::<T>() as u128;
+            self.limit.check(format_args!("the result, {} elements,", plan.output_len()), bytes)?;
+        }
         let dst = plan.run_vec(src)?;
         Ok((plan, dst))
     }
@@ -158,13 +177,16 @@ pub fn run(args: Args) -> Result<ExitCode> {
     if !bytes.starts_with(kind.magic()) {
         bail!("{}: is not a {}: it does not begin as one", input.display(), kind.name());
     }
-    let (result, description) = match kind {
+    let Done { file, description, notes } = match kind {
         Kind::Image(format) => picture::pool(&job, &bytes, format),
         Kind::Array => array::pool(&job, &bytes),
     }
     .with_context(name)?;
-    fs::write(&output, result).with_context(|| output.display().to_string())?;
+    fs::write(&output, file).with_context(|| output.display().to_string())?;
     say(description);
+    for note in notes {
+        eprintln!("lanepool: note: {} {note}", input.display());
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -201,5 +223,5 @@ fn job(args: Args) -> Result<Job> {
         divisor: args.divisor,
         ..Window::new(args.op, args.kernel)
     };
-    Ok(Job { window, layout: args.layout, tier: args.tier })
+    Ok(Job { window, layout: args.layout, tier: args.tier, limit: Limit(args.max_memory) })
 }

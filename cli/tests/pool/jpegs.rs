@@ -6,6 +6,7 @@ use jpeg_encoder::{ColorType, Encoder};
 use tempfile::TempDir;
 
 use crate::common::{lanepool, stderr};
+use crate::pngs::pool;
 use crate::{refused, write};
 
 /// Pixels that no two blocks have in common, so that the coded picture goes on to the last of them.
@@ -75,4 +76,51 @@ fn a_damaged_picture_is_no_grey_one() {
     }
     let input = write(&folder, "damaged.jpg", &file);
     refused(&folder, &input, &["--kernel", "2"], "cannot be decoded");
+}
+
+#[test]
+fn what_a_file_declares_is_weighed() {
+    let folder = TempDir::new().unwrap();
+    let mut file = jpeg(ColorType::Rgb, 3, |_| {});
+    let frame = file.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
+    file[frame + 5..frame + 9].fill(0xff);
+    let input = write(&folder, "bomb.jpg", &file);
+    refused(&folder, &input, &["--kernel", "2"], "declares 65535×65535 pixels of 3 bytes, which takes 12.0 GiB");
+}
+
+/// The profile of a JPEG file, and its channels.
+fn profile(file: &std::path::Path) -> (Option<Vec<u8>>, u8) {
+    use image::ImageDecoder;
+    let mut decoder = image::ImageReader::open(file).unwrap().into_decoder().unwrap();
+    (decoder.icc_profile().unwrap(), decoder.color_type().channel_count())
+}
+
+#[test]
+fn the_profile_is_kept() {
+    let folder = TempDir::new().unwrap();
+    let file = jpeg(ColorType::Rgb, 3, |encoder| encoder.add_icc_profile(b"of these colours").unwrap());
+    let (output, said) = pool(&write(&folder, "in.jpg", &file));
+    assert_eq!(profile(&output), (Some(b"of these colours".to_vec()), 3));
+    assert_eq!(said, "");
+}
+
+#[test]
+fn four_inks_become_three_colours_and_that_is_said() {
+    let folder = TempDir::new().unwrap();
+    for color in [ColorType::Cmyk, ColorType::CmykAsYcck] {
+        let file = jpeg(color, 4, |encoder| encoder.add_icc_profile(b"of four inks").unwrap());
+        let (output, said) = pool(&write(&folder, "in.jpg", &file));
+        assert_eq!(profile(&output), (None, 3));
+        assert_eq!(said.lines().count(), 2, "{said}");
+        assert!(said.contains("CMYK), and is pooled and written as RGB"), "{said}");
+        assert!(said.contains("ICC profile, which is one of CMYK and is not kept"), "{said}");
+    }
+}
+
+#[test]
+fn pictures_behind_the_first_are_said_to_be_lost() {
+    let folder = TempDir::new().unwrap();
+    let one = jpeg(ColorType::Rgb, 3, |_| {});
+    let (_, said) = pool(&write(&folder, "in.jpg", &[one.clone(), one].concat()));
+    assert!(said.contains("holds more pictures behind the first"), "{said}");
 }
