@@ -1,7 +1,7 @@
 //! What the tool knows of element types beyond the library: other names, NumPy's, and test data.
 
 use lanepool::{DType, Element};
-use npyz::TypeChar;
+use npyz::{Endianness, TypeChar, TypeStr};
 
 /// Other names that a file or a caller may use.
 const fn other_names(element: DType) -> &'static [&'static str] {
@@ -32,6 +32,52 @@ const fn npy_kind(element: DType) -> TypeChar {
 /// The type that a `.npy` file's description stands for.
 pub fn from_npy(kind: TypeChar, bytes: u64) -> Option<DType> {
     DType::ALL.iter().copied().find(|element| npy_kind(*element) == kind && element.bytes() as u64 == bytes)
+}
+
+/// A `.npy` file's type in words: `int64 (8 bytes, little-endian, written '<i8')`.
+pub fn npy_words(kind: &TypeStr) -> String {
+    let size = kind.size_field();
+    let bits = size.saturating_mul(8);
+    let (name, bytes) = match kind.type_char() {
+        TypeChar::Bool => ("bool".to_owned(), size),
+        TypeChar::Int => (format!("int{bits}"), size),
+        TypeChar::Uint => (format!("uint{bits}"), size),
+        TypeChar::Float => (format!("float{bits}"), size),
+        TypeChar::Complex => (format!("complex{bits}"), size),
+        TypeChar::TimeDelta => ("timedelta64".to_owned(), size),
+        TypeChar::DateTime => ("datetime64".to_owned(), size),
+        TypeChar::ByteStr => ("byte strings".to_owned(), size),
+        // A character takes 4 bytes.
+        TypeChar::UnicodeStr => ("strings".to_owned(), size.saturating_mul(4)),
+        TypeChar::RawData => ("raw data".to_owned(), size),
+        _ => ("objects".to_owned(), size),
+    };
+    let order = match kind.endianness() {
+        Endianness::Little => "little-endian, ",
+        Endianness::Big => "big-endian, ",
+        Endianness::Irrelevant => "",
+    };
+    let plural = if bytes == 1 { "" } else { "s" };
+    format!("{name} ({bytes} byte{plural}, {order}written '{kind}')")
+}
+
+/// What NumPy calls the types that can be pooled: `float32, float64`.
+pub fn npy_names() -> String {
+    let name = |element: &DType| match element {
+        DType::Bf16 => "bfloat16 (2 bytes of raw data)",
+        _ => other_names(*element).first().copied().unwrap_or_default(),
+    };
+    DType::ALL.iter().map(name).collect::<Vec<_>>().join(", ")
+}
+
+/// The type to convert to, where there is one that a file's type would suit.
+pub const fn npy_nearest(kind: TypeChar) -> Option<&'static str> {
+    match kind {
+        TypeChar::Bool => Some("uint8"),
+        TypeChar::Int | TypeChar::Uint => Some("int32"),
+        TypeChar::Float => Some("float64"),
+        _ => None,
+    }
 }
 
 /// Every name, for messages: `f32, f64`.
@@ -99,6 +145,21 @@ mod tests {
         }
         assert_eq!(from_npy(TypeChar::Int, 3), None);
         assert!(parse("u7").is_err_and(|why| why.contains("u7") && why.contains("bf16")));
+    }
+
+    #[test]
+    fn types_of_numpy_have_words() {
+        for (written, words) in [
+            ("<i8", "int64 (8 bytes, little-endian, written '<i8')"),
+            (">u4", "uint32 (4 bytes, big-endian, written '>u4')"),
+            ("|b1", "bool (1 byte, written '|b1')"),
+            ("<c8", "complex64 (8 bytes, little-endian, written '<c8')"),
+            ("<f16", "float128 (16 bytes, little-endian, written '<f16')"),
+            ("<U3", "strings (12 bytes, little-endian, written '<U3')"),
+        ] {
+            assert_eq!(npy_words(&written.parse().unwrap()), words);
+        }
+        assert!(npy_names().starts_with("float32, float64, float16, bfloat16 (2 bytes of raw data), int8, "));
     }
 
     #[test]

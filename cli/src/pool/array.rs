@@ -1,9 +1,10 @@
-//! `.npy` arrays: the axes lie in the file as in memory, so the layout says which of them are the channels.
+//! `.npy` arrays: their header, their elements in either byte order, and the same kind of file again.
 
 use anyhow::{Context, Result, bail};
-use lanepool::{Element, ElementVisitor, Layout};
+use lanepool::{Element, ElementVisitor};
 use npyz::{DType, Endianness, NpyHeader, Order, TypeStr, WriteOptions, WriterBuilder};
 
+use super::axes::Order as Axes;
 use super::{Done, Job, describe};
 use crate::elements;
 
@@ -13,7 +14,10 @@ pub fn pool(job: &Job, bytes: &[u8]) -> Result<Done> {
     let shape = header.shape().iter().map(|&n| usize::try_from(n)).collect::<Result<Vec<_>, _>>()?;
     let DType::Plain(kind) = header.dtype() else { bail!("holds records, which cannot be pooled") };
     let Some(element) = elements::from_npy(kind.type_char(), kind.size_field()) else {
-        bail!("holds elements of type {kind}, which cannot be pooled: {} can", elements::names());
+        let convert = elements::npy_nearest(kind.type_char())
+            .map_or_else(String::new, |name| format!(": convert it, as by array.astype(\"{name}\")"));
+        let (words, names) = (elements::npy_words(&kind), elements::npy_names());
+        bail!("holds {words}, and what can be pooled is {names}{convert}");
     };
     if header.order() == Order::Fortran && shape.len() > 1 {
         bail!("is in Fortran order: save it in C order (numpy.ascontiguousarray)");
@@ -69,11 +73,15 @@ impl ElementVisitor for Pooling<'_> {
         if self.swapped {
             swap(&mut src);
         }
-        let layout = self.job.layout.unwrap_or(Layout::Nchw);
-        let shape = to_nc(layout, self.shape)?;
-        let (plan, mut dst) = self.job.pool(layout, &shape, &src)?;
-        let after = from_nc(layout, &plan.output_shape(), self.shape.len());
-        let description = describe(&plan, self.shape, &after);
+        let rank = self.shape.len();
+        let order = self.job.order.map_or_else(|| Axes::assumed(rank, self.shape), Ok)?;
+        let shape = order.shape(self.shape)?;
+        let (plan, mut dst) = self.job.pool(order, rank, &shape, &src)?;
+        let after = order.axes(&plan.output_shape(), rank)?;
+        let mut description = describe(&plan, self.shape, &after, &order.names(rank)?);
+        if self.job.order.is_none() {
+            description.push_str(", taken for granted: --layout says otherwise");
+        }
         if self.swapped {
             swap(&mut dst);
         }
@@ -94,69 +102,5 @@ impl ElementVisitor for Pooling<'_> {
 fn swap<T: Element>(values: &mut [T]) {
     for bytes in bytemuck::cast_slice_mut::<T, u8>(values).chunks_exact_mut(size_of::<T>()) {
         bytes.reverse();
-    }
-}
-
-/// `N, C, spatial…` of an array whose axes lie as the layout says. One or two axes are a single plane.
-fn to_nc(layout: Layout, axes: &[usize]) -> Result<Vec<usize>> {
-    match (layout, axes) {
-        (_, [] | [_, _, _, _, _, _, _, ..]) => bail!("has {} axes: 1 to 5 can be pooled", axes.len()),
-        (_, [_] | [_, _]) => Ok([1, 1].iter().chain(axes).copied().collect()),
-        (Layout::Nhwc, [batch, spatial @ .., channels]) if axes.len() <= 5 => Ok(chain(*batch, *channels, spatial)),
-        (Layout::Blocked(block), [batch, blocks, spatial @ .., last]) if axes.len() >= 4 => {
-            if *last != block {
-                bail!("has a last axis of {last} where {layout} needs the {block} channels of a block");
-            }
-            let channels = blocks.checked_mul(block).context("its channels do not fit the address space")?;
-            Ok(chain(*batch, channels, spatial))
-        }
-        (Layout::Nchw, [batch, channels, spatial @ ..]) if axes.len() <= 5 => Ok(chain(*batch, *channels, spatial)),
-        _ => bail!("has {} axes, which {layout} cannot have", axes.len()),
-    }
-}
-
-fn chain(batch: usize, channels: usize, spatial: &[usize]) -> Vec<usize> {
-    [batch, channels].iter().chain(spatial).copied().collect()
-}
-
-/// The axes of the result in the order of the input's.
-fn from_nc(layout: Layout, shape: &[usize], rank: usize) -> Vec<usize> {
-    match (layout, shape) {
-        (_, [_, _, spatial @ ..]) if rank <= 2 => spatial.to_vec(),
-        (Layout::Nhwc, [batch, channels, spatial @ ..]) => {
-            [*batch].iter().chain(spatial).chain([channels]).copied().collect()
-        }
-        (Layout::Blocked(block), [batch, channels, spatial @ ..]) => {
-            [*batch, channels / block].iter().chain(spatial).chain([&block]).copied().collect()
-        }
-        _ => shape.to_vec(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn axes_go_to_the_shape_and_back() {
-        for (layout, axes, shape) in [
-            (Layout::Nchw, vec![7], vec![1, 1, 7]),
-            (Layout::Nhwc, vec![5, 7], vec![1, 1, 5, 7]),
-            (Layout::Nchw, vec![2, 3, 7], vec![2, 3, 7]),
-            (Layout::Nhwc, vec![2, 5, 7, 3], vec![2, 3, 5, 7]),
-            (Layout::Nhwc, vec![2, 4, 5, 7, 3], vec![2, 3, 4, 5, 7]),
-            (Layout::Blocked(8), vec![2, 3, 5, 7, 8], vec![2, 24, 5, 7]),
-        ] {
-            assert_eq!(to_nc(layout, &axes).unwrap(), shape, "{layout} {axes:?}");
-            assert_eq!(from_nc(layout, &shape, axes.len()), axes, "{layout} {shape:?}");
-        }
-    }
-
-    #[test]
-    fn other_ranks_are_refused() {
-        assert!(to_nc(Layout::Nchw, &[]).is_err());
-        assert!(to_nc(Layout::Nchw, &[1; 6]).is_err());
-        assert!(to_nc(Layout::Blocked(8), &[1, 1, 8]).is_err());
-        assert!(to_nc(Layout::Blocked(8), &[1, 1, 5, 16]).is_err());
     }
 }

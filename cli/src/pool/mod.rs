@@ -1,6 +1,7 @@
 //! `lanepool pool`: pools an image or an array and writes the same kind of file.
 
 mod array;
+mod axes;
 mod memory;
 mod picture;
 
@@ -9,12 +10,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
+use axes::Order;
 use clap::ValueEnum;
 use image::ImageFormat;
-use lanepool::{Element, Layout, NanPolicy, Plan, Tier};
+use lanepool::{Element, NanPolicy, Plan, Tier};
 use memory::{Bytes, Limit};
 
-use crate::layer::{Numbers, Operation, Padding, Window, joined, parse_layout};
+use crate::layer::{Numbers, Operation, Padding, Window, joined};
 use crate::report::say;
 
 /// Arguments of `lanepool pool`.
@@ -65,9 +67,10 @@ pub struct Args {
     /// Maximum and minimum only: what NaN does. Default: propagate
     #[arg(long)]
     nan: Option<Nan>,
-    /// How the array holds its axes: nchw, nhwc, nchw8c, nchw16c… Default: nchw. An image is always nhwc
-    #[arg(long, value_parser = parse_layout)]
-    layout: Option<Layout>,
+    /// How the array holds its axes: nchw, nhwc, nchw8c, nchw16c…; with one or three spatial axes ncw, nwc, ncdhw, ndhwc;
+    /// without a batch chw, hwc. Default: nchw, or one plane of 1 or 2 axes; 3 axes have none. An image is always hwc
+    #[arg(long, value_parser = Order::parse)]
+    layout: Option<Order>,
     /// Run on this tier. Default: the best one of this machine
     #[arg(long)]
     tier: Option<Tier>,
@@ -128,7 +131,7 @@ impl Kind {
 /// What is to be done, whatever the file.
 struct Job {
     window: Window,
-    layout: Option<Layout>,
+    order: Option<Order>,
     tier: Option<Tier>,
     limit: Limit,
 }
@@ -144,8 +147,10 @@ struct Done {
 
 impl Job {
     /// Pools a tensor of shape `N, C, spatial…`, and says how.
-    fn pool<T: Element>(&self, layout: Layout, shape: &[usize], src: &[T]) -> Result<(Plan<T>, Vec<T>)> {
-        let plan = self.window.plan::<T>(layout, shape, self.tier)?;
+    ///
+    /// The file holds it by an order of its `rank` axes, which errors keep to.
+    fn pool<T: Element>(&self, order: Order, rank: usize, shape: &[usize], src: &[T]) -> Result<(Plan<T>, Vec<T>)> {
+        let plan = self.window.plan::<T>(order.layout, shape, self.tier).map_err(|error| order.in_file(error, rank))?;
         if plan.output_len() > src.len() {
             let bytes = plan.output_len() as u128 * size_of::<T>() as u128;
             self.limit.check(format_args!("the result, {} elements,", plan.output_len()), bytes)?;
@@ -155,9 +160,9 @@ impl Job {
     }
 }
 
-/// Says which plan ran on which shapes.
-fn describe<T: Element>(plan: &Plan<T>, before: &[usize], after: &[usize]) -> String {
-    format!("{plan}\n{} → {}", joined(before), joined(after))
+/// Says which plan ran on which shapes, whose axes have names.
+fn describe<T: Element>(plan: &Plan<T>, before: &[usize], after: &[usize], names: &str) -> String {
+    format!("{plan}\n{} → {}: {names}", joined(before), joined(after))
 }
 
 pub fn run(args: Args) -> Result<ExitCode> {
@@ -223,5 +228,5 @@ fn job(args: Args) -> Result<Job> {
         divisor: args.divisor,
         ..Window::new(args.op, args.kernel)
     };
-    Ok(Job { window, layout: args.layout, tier: args.tier, limit: Limit(args.max_memory) })
+    Ok(Job { window, order: args.layout, tier: args.tier, limit: Limit(args.max_memory) })
 }

@@ -40,7 +40,10 @@ fn arrays_of_every_rank_keep_it() {
     assert_eq!(pool_npy(&[4], &line, &["--kernel", "2", "--stride", "2"]), ("2".to_owned(), vec![5.0, 4.0]));
     let plane = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0];
     assert_eq!(pool_npy(&[2, 4], &plane, &["--kernel", "2", "--stride", "2"]), ("1,2".to_owned(), vec![6.0, 8.0]));
-    assert_eq!(pool_npy(&[1, 2, 4], &plane, &["--kernel", "4"]), ("1,2,1".to_owned(), vec![4.0, 8.0]));
+    assert_eq!(
+        pool_npy(&[1, 2, 4], &plane, &["--kernel", "4", "--layout", "ncw"]),
+        ("1,2,1".to_owned(), vec![4.0, 8.0])
+    );
     assert_eq!(
         pool_npy(&[1, 1, 2, 4], &plane, &["--kernel", "2,1", "--op", "sum"]),
         ("1,1,1,4".to_owned(), vec![6.0, 8.0, 10.0, 12.0])
@@ -52,7 +55,7 @@ fn arrays_of_every_rank_keep_it() {
 fn layouts_say_which_axes_are_channels() {
     // Two pixels of two channels: with channels last, a window of two pixels takes every second value.
     let pixels = [1.0, 10.0, 2.0, 20.0];
-    let flags = ["--kernel", "2", "--layout", "nhwc"];
+    let flags = ["--kernel", "2", "--layout", "nwc"];
     assert_eq!(pool_npy(&[1, 2, 2], &pixels, &flags), ("1,1,2".to_owned(), vec![2.0, 20.0]));
     // The same in one block of two channels.
     let flags = ["--kernel", "1,2", "--layout", "nchw2c"];
@@ -60,9 +63,39 @@ fn layouts_say_which_axes_are_channels() {
 }
 
 #[test]
+fn a_picture_in_an_array_is_pooled_by_its_rows_and_columns() {
+    // Two rows of two pixels of three channels.
+    let pixels = [1.0, 20.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 90.0, 10.0, 11.0, 12.0];
+    let hwc = ["--kernel", "2", "--layout", "hwc"];
+    assert_eq!(pool_npy(&[2, 2, 3], &pixels, &hwc), ("1,1,3".to_owned(), vec![10.0, 20.0, 90.0]));
+    let chw = ["--kernel", "2", "--layout", "chw"];
+    assert_eq!(pool_npy(&[3, 2, 2], &pixels, &chw), ("3,1,1".to_owned(), vec![20.0, 8.0, 90.0]));
+}
+
+#[test]
+fn shapes_and_errors_count_the_axes_of_the_file() {
+    let folder = TempDir::new().unwrap();
+    let input = write(&folder, "in.npy", &npy("<f4", false, &[2, 5, 3], &le(&[0.0; 30])));
+    let output = folder.path().join("out.npy");
+    let flags = ["--kernel", "2,3", "--layout", "hwc", "--tier", "scalar"];
+    let run = lanepool().arg("pool").args([&input, &output]).args(flags).output().unwrap();
+    assert!(stdout(&run).ends_with("scalar\n2x5x3 → 1x3x3: height x width x channels\n"), "{}", stdout(&run));
+    refused(
+        &folder,
+        &input,
+        &["--kernel", "3", "--layout", "hwc"],
+        "window 3 is larger than the padded input 2 on axis 0 (height)",
+    );
+    let picture = folder.path().join("in.png");
+    RgbImage::new(5, 2).save(&picture).unwrap();
+    let run = lanepool().arg("pool").args([&picture, &folder.path().join("out.png")]).args(flags).output().unwrap();
+    assert!(stdout(&run).ends_with("scalar\n2x5x3 → 1x3x3: height x width x channels\n"), "{}", stdout(&run));
+}
+
+#[test]
 fn every_attribute_is_a_flag() {
     let line = [1.0, 2.0, 3.0, 4.0, 5.0];
-    let pool = |flags: &[&str]| pool_npy(&[1, 1, 5], &line, flags).1;
+    let pool = |flags: &[&str]| pool_npy(&[5], &line, flags).1;
     assert_eq!(pool(&["--kernel", "2", "--dilation", "2", "--op", "sum"]), [4.0, 6.0, 8.0]);
     assert_eq!(pool(&["--kernel", "2", "--stride", "2", "--ceil"]), [2.0, 4.0, 5.0]);
     assert_eq!(pool(&["--kernel", "2", "--stride", "2"]), [2.0, 4.0]);
@@ -117,7 +150,9 @@ fn the_plan_and_the_shapes_are_said() {
         .unwrap();
     let text = stdout(&run);
     assert!(text.starts_with("max f32 nchw 3x3/2+1 → "), "{text}");
-    assert!(text.contains("scalar\n1x1x4x6 → 1x1x2x3"), "{text}");
+    let shapes =
+        "scalar\n1x1x4x6 → 1x1x2x3: batch x channels x height x width, taken for granted: --layout says otherwise\n";
+    assert!(text.ends_with(shapes), "{text}");
 }
 
 /// Pools a PNG of 8 bits and gives the result.
@@ -195,7 +230,26 @@ fn arrays_that_cannot_be_pooled_are_named() {
     let refused = |name: &str, file: Vec<u8>, flags: &[&str], why: &str| {
         refused(&folder, &write(&folder, name, &file), flags, why)
     };
-    refused("complex.npy", npy("<c8", false, &[1], &[0; 8]), &flags, "<c8");
+    refused(
+        "complex.npy",
+        npy("<c8", false, &[1], &[0; 8]),
+        &flags,
+        "holds complex64 (8 bytes, little-endian, written '<c8')",
+    );
+    let long = npy("<i8", false, &[1], &[0; 8]);
+    refused(
+        "long.npy",
+        long.clone(),
+        &flags,
+        "holds int64 (8 bytes, little-endian, written '<i8'), and what can be pooled",
+    );
+    refused(
+        "long.npy",
+        long.clone(),
+        &flags,
+        "is float32, float64, float16, bfloat16 (2 bytes of raw data), int8, uint8,",
+    );
+    refused("long.npy", long, &flags, "convert it, as by array.astype(\"int32\")");
     refused("fortran.npy", npy("<f4", true, &[2, 2], &[0; 16]), &flags, "Fortran order");
     refused("scalar.npy", npy("<f4", false, &[], &[0; 4]), &flags, "0 axes");
     refused("six.npy", npy("<f4", false, &[1; 6], &[0; 4]), &flags, "6 axes");
@@ -208,7 +262,13 @@ fn arrays_that_cannot_be_pooled_are_named() {
         &["--kernel", "1", "--layout", "nchw8c"],
         "last axis of 4",
     );
-    refused("empty.npy", npy("<f4", false, &[1, 1, 0], &[]), &flags, "on axis 2 (width)");
+    refused("empty.npy", npy("<f4", false, &[1, 1, 2, 0], &[]), &flags, "on axis 3 (width)");
+    refused(
+        "three.npy",
+        npy("<f4", false, &[5, 7, 3], &[0; 420]),
+        &flags,
+        "has 3 axes, 5x7x3, and nothing says which: --layout hwc",
+    );
 }
 
 #[test]

@@ -8,6 +8,7 @@ use image::{DynamicImage, ImageFormat};
 use lanepool::{Element, Layout};
 use png::Colours;
 
+use super::axes::Order;
 use super::memory::Limit;
 use super::{Done, Job, describe};
 
@@ -29,8 +30,8 @@ fn declared(limit: Limit, [width, height]: [u32; 2], pixel: usize) -> Result<()>
 
 /// The pooled file, what was done, and what was lost.
 pub fn pool(job: &Job, bytes: &[u8], format: ImageFormat) -> Result<Done> {
-    if job.layout.is_some_and(|layout| layout != Layout::Nhwc) {
-        bail!("an image holds its channels last: --layout can only be nhwc");
+    if job.order.is_some_and(|order| order != Order::PICTURE && order != Order::batched(Layout::Nhwc)) {
+        bail!("an image holds its channels last: --layout can only be hwc or nhwc");
     }
     let Picture { image, colours, notes } = match format {
         ImageFormat::Jpeg => jpeg::read(bytes, job.limit)?,
@@ -54,11 +55,12 @@ pub fn pool(job: &Job, bytes: &[u8], format: ImageFormat) -> Result<Done> {
 
 /// The pooled pixels as bytes, their width and height, and a description.
 fn pool_pixels<P: Element>(job: &Job, shape: [usize; 4], bytes: &[u8]) -> Result<(Vec<u8>, [u32; 2], String)> {
-    let (plan, pixels) = job.pool(Layout::Nhwc, &shape, &bytemuck::pod_collect_to_vec::<u8, P>(bytes))?;
-    let after = plan.output_shape();
-    let description = describe(&plan, &shape, &after);
+    let (order, rank) = (Order::PICTURE, 3);
+    let (plan, pixels) = job.pool(order, rank, &shape, &bytemuck::pod_collect_to_vec::<u8, P>(bytes))?;
+    let (before, after) = (order.axes(&shape, rank)?, order.axes(&plan.output_shape(), rank)?);
+    let description = describe(&plan, &before, &after, &order.names(rank)?);
     match after[..] {
-        [_, _, height, width] => {
+        [height, width, _] => {
             let size = [u32::try_from(width)?, u32::try_from(height)?];
             Ok((bytemuck::cast_slice(&pixels).to_vec(), size, description))
         }
