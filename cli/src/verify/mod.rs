@@ -24,11 +24,35 @@ pub use report::Report;
 use report::Verdict;
 use run::Outcome;
 
-/// Compares the kernels with results of other engines.
+/// What `lanepool verify --help` says of the files.
+const FILES: &str = "\
+What a file holds
+  A safetensors file: tensors named CASE/ROLE, and in the metadata (__metadata__) for each CASE a JSON object, as text. The
+  key _source names the engine; others that begin with _ are skipped. Tensors are row-major, N, C and 1 to 3 spatial axes.
+
+  In the words of PyTorch (torch_pool.safetensors):
+    {\"op\": \"max\", \"kernel\": [3, 3], \"stride\": [2, 2], \"pad\": [1, 1], \"dilation\": [1, 1], \"ceil_mode\": false}
+    op      max, min, sum, avg (count_include_pad, divisor_override), lp (p), adaptive_max, adaptive_avg,
+            fractional_max, unpool (output: its spatial lengths)
+    roles   input, output; indices; random_samples (fractional_max); grad_output and grad_input, for the gradient
+  Quantised averages of ONNX Runtime (ort_quantized_avg.safetensors) are such cases, too:
+    op      QLinearAveragePool, QLinearGlobalAveragePool (scale_in, zero_in, scale_out, zero_out)
+  In the words of ONNX (onnx_node_pool.safetensors):
+    {\"op\": \"MaxPool\", \"attributes\": {\"kernel_shape\": [3, 3], \"strides\": [2, 2], \"pads\": [1, 1, 1, 1]}}
+    op      MaxPool, AveragePool, LpPool, their Global… and MaxUnpool, with the operator's own attributes
+    roles   input0, input1…, output0, output1… as the operator has them
+
+  The three files named here are in tests/data, with their sources in its README.md.
+
+Exit status
+  0 if every result agrees, 1 if one differs, 2 if a file cannot be read.";
+
+/// Compares the kernels with results of other engines, in every layout.
 ///
 /// A file holds tensors named `<case>/<role>` and, in its metadata, a JSON object of attributes for each case. Exits
 /// with 1 if a result differs, and with 2 if a file cannot be read.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = FILES)]
 pub struct Args {
     /// Golden vectors.
     #[arg(required = true, value_name = "FILE.safetensors")]
@@ -56,7 +80,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Error> {
                 worst = worst.max(u8::from(!report.is_clean()));
             }
             Err(unreadable) => {
-                eprintln!("error: {unreadable}");
+                eprintln!("lanepool: {unreadable}");
                 worst = 2;
             }
         }
