@@ -94,6 +94,34 @@ pub fn parse(text: &str) -> Result<DType, String> {
     found.ok_or_else(|| format!("no element type is called {text:?}: {} are", names()))
 }
 
+/// The lowest and the highest value of an integer type.
+pub const fn range(element: DType) -> Option<(f64, f64)> {
+    match element {
+        DType::I8 => Some((i8::MIN as f64, i8::MAX as f64)),
+        DType::U8 => Some((u8::MIN as f64, u8::MAX as f64)),
+        DType::I16 => Some((i16::MIN as f64, i16::MAX as f64)),
+        DType::U16 => Some((u16::MIN as f64, u16::MAX as f64)),
+        DType::I32 => Some((i32::MIN as f64, i32::MAX as f64)),
+        _ => None,
+    }
+}
+
+/// Integers as the equal `f64`s; nothing of other types.
+pub fn to_f64<T: Element>(values: &[T]) -> Vec<f64> {
+    fn all<I: bytemuck::AnyBitPattern + Into<f64>>(bytes: &[u8]) -> Vec<f64> {
+        bytes.chunks_exact(size_of::<I>()).map(|one| bytemuck::pod_read_unaligned::<I>(one).into()).collect()
+    }
+    let bytes = bytemuck::cast_slice(values);
+    match T::DTYPE {
+        DType::I8 => all::<i8>(bytes),
+        DType::U8 => all::<u8>(bytes),
+        DType::I16 => all::<i16>(bytes),
+        DType::U16 => all::<u16>(bytes),
+        DType::I32 => all::<i32>(bytes),
+        _ => Vec::new(),
+    }
+}
+
 /// A value as a layer in a network holds it: floats in −1 to 1, integers over their whole range.
 pub fn sample<T: Element>(rng: &mut fastrand::Rng) -> T {
     let bits: u64 = match T::DTYPE {
@@ -160,6 +188,18 @@ mod tests {
             assert_eq!(npy_words(&written.parse().unwrap()), words);
         }
         assert!(npy_names().starts_with("float32, float64, float16, bfloat16 (2 bytes of raw data), int8, "));
+    }
+
+    #[test]
+    fn integers_have_a_range() {
+        assert_eq!(range(DType::I8), Some((-128.0, 127.0)));
+        assert_eq!(range(DType::F32), None);
+        assert_eq!(to_f64(&[-128_i8, 127]), [-128.0, 127.0]);
+        assert_eq!(to_f64(&[65535_u16, 1]), [65535.0, 1.0]);
+        assert_eq!(to_f64(&[i32::MIN]), [-2_147_483_648.0]);
+        for element in DType::ALL {
+            assert_eq!(range(*element).is_some(), element.is_integer(), "{element}");
+        }
     }
 
     #[test]

@@ -15,7 +15,9 @@ mod verify;
 
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
+use report::complain;
 
 /// Pools photographs and tensors, checks and times the kernels of lanepool.
 #[derive(Parser)]
@@ -45,7 +47,18 @@ enum Command {
 const BAD_INPUT: u8 = 2;
 
 fn main() -> ExitCode {
-    let done = match Cli::parse().command {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // Help and the version, which are no mistakes, also where they were not asked for.
+        Err(text) if !text.use_stderr() || text.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            text.exit()
+        }
+        Err(mistake) => {
+            complain(report::mistake(&mistake.render().to_string()));
+            return ExitCode::from(BAD_INPUT);
+        }
+    };
+    let done = match cli.command {
         Command::Demo(args) => demo::run(args),
         Command::Info => info::run(),
         Command::Pool(args) => pool::run(args),
@@ -54,7 +67,7 @@ fn main() -> ExitCode {
         Command::Selftest(args) => selftest::run(&args),
     };
     done.unwrap_or_else(|error| {
-        eprintln!("lanepool: {error:#}");
+        complain(format_args!("{error:#}"));
         ExitCode::from(BAD_INPUT)
     })
 }

@@ -19,6 +19,26 @@ pub fn say(text: impl Display) {
     }
 }
 
+/// Prints a message on the standard error: one line, whatever is in it, so that a script can tell messages apart.
+pub fn complain(text: impl Display) {
+    eprintln!("lanepool: {}", one_line(&text.to_string()));
+}
+
+/// A text without ends of lines; control characters of a file's name are written as escapes.
+fn one_line(text: &str) -> String {
+    let joined = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
+    let shown = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    joined.chars().map(shown).collect()
+}
+
+/// What the argument parser says of a mistake, which is a paragraph and how the command is used, as a message.
+pub fn mistake(paragraphs: &str) -> String {
+    let is_use = |line: &&str| !line.starts_with("Usage:") && !line.starts_with("For more information");
+    let lines: Vec<_> = paragraphs.lines().map(str::trim).filter(|line| !line.is_empty()).filter(is_use).collect();
+    let text = lines.join(" ").replace(" tip: ", "; ");
+    format!("{} (--help says more)", text.strip_prefix("error: ").unwrap_or(&text))
+}
+
 /// A bar of `steps` steps on the standard error; nothing where that is not a terminal.
 pub fn progress(steps: usize) -> ProgressBar {
     let bar = ProgressBar::new(steps as u64);
@@ -82,5 +102,24 @@ pub fn duration(ns: f64) -> String {
         ..1e6 => format!("{:.1} µs", ns / 1e3),
         ..1e9 => format!("{:.2} ms", ns / 1e6),
         _ => format!("{:.2} s", ns / 1e9),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_one_line() {
+        assert_eq!(one_line("a file\n  of two lines\n\nand more"), "a file of two lines and more");
+        assert_eq!(one_line("\u{1b}[2J\r.png"), "\\u{1b}[2J\\r.png");
+    }
+
+    #[test]
+    fn mistakes_lose_what_help_says() {
+        let text = "error: unexpected argument '--kernle' found\n\n  tip: a similar argument exists: '--kernel'\n\nUsage: \
+                    lanepool pool --kernel <KERNEL> <IN> <OUT>\n\nFor more information, try '--help'.\n";
+        let said = "unexpected argument '--kernle' found; a similar argument exists: '--kernel' (--help says more)";
+        assert_eq!(mistake(text), said);
     }
 }

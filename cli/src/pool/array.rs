@@ -5,7 +5,7 @@ use lanepool::{Element, ElementVisitor};
 use npyz::{DType, Endianness, NpyHeader, Order, TypeStr, WriteOptions, WriterBuilder};
 
 use super::axes::Order as Axes;
-use super::{Done, Job, describe};
+use super::{Done, Job, Pooled, Tensor};
 use crate::elements;
 
 /// The pooled file and a description of what was done.
@@ -69,33 +69,44 @@ impl ElementVisitor for Pooling<'_> {
     type Output = Result<Done>;
 
     fn visit<T: Element>(self) -> Self::Output {
-        let mut src: Vec<T> = bytemuck::pod_collect_to_vec(self.data);
-        if self.swapped {
-            swap(&mut src);
+        let Self { job, shape: axes, data, swapped, kind } = self;
+        let mut elements: Vec<T> = bytemuck::pod_collect_to_vec(data);
+        if swapped {
+            swap(&mut elements);
         }
-        let rank = self.shape.len();
-        let order = self.job.order.map_or_else(|| Axes::assumed(rank, self.shape), Ok)?;
-        let shape = order.shape(self.shape)?;
-        let (plan, mut dst) = self.job.pool(order, rank, &shape, &src)?;
-        let after = order.axes(&plan.output_shape(), rank)?;
-        let mut description = describe(&plan, self.shape, &after, &order.names(rank)?);
-        if self.job.order.is_none() {
+        let order = job.order.map_or_else(|| Axes::assumed(axes), Ok)?;
+        let Pooled { mut values, indices, axes, mut description, notes } =
+            job.pool(&Tensor { elements: &elements, axes, order })?;
+        if job.order.is_none() {
             description.push_str(", taken for granted: --layout says otherwise");
         }
-        if self.swapped {
-            swap(&mut dst);
+        if swapped {
+            swap(&mut values);
         }
-        let mut file = Vec::new();
-        let axes: Vec<u64> = after.iter().map(|&n| n as u64).collect();
-        WriteOptions::new_header_only()
-            .dtype(DType::Plain(self.kind.clone()))
-            .shape(&axes)
-            .writer(&mut file)
-            .write_header_only()
-            .context("the result's header cannot be written")?;
-        file.extend_from_slice(bytemuck::cast_slice(&dst));
-        Ok(Done { file, description, notes: Vec::new() })
+        let file = write(kind, &axes, bytemuck::cast_slice(&values))?;
+        let indices = indices.map(|indices| write_indices(&axes, &indices)).transpose()?;
+        Ok(Done { file, indices, description, notes })
     }
+}
+
+/// A file of indices.
+pub fn write_indices(axes: &[usize], indices: &[i64]) -> Result<Vec<u8>> {
+    let kind = if cfg!(target_endian = "big") { ">i8" } else { "<i8" };
+    write(&kind.parse()?, axes, bytemuck::cast_slice(indices))
+}
+
+/// A file of elements, which lie in the bytes as its type says.
+fn write(kind: &TypeStr, axes: &[usize], elements: &[u8]) -> Result<Vec<u8>> {
+    let mut file = Vec::new();
+    let axes: Vec<u64> = axes.iter().map(|&n| n as u64).collect();
+    WriteOptions::new_header_only()
+        .dtype(DType::Plain(kind.clone()))
+        .shape(&axes)
+        .writer(&mut file)
+        .write_header_only()
+        .context("the result's header cannot be written")?;
+    file.extend_from_slice(elements);
+    Ok(file)
 }
 
 /// Turns the bytes of every element round.

@@ -27,13 +27,13 @@ impl Order {
     /// One picture, as decoders give it: rows of pixels of channels.
     pub const PICTURE: Self = Self { layout: Layout::Nhwc, single: Some(2) };
 
-    /// What is taken for granted where nothing was said of an array of `rank` axes.
-    pub fn assumed(rank: usize, shape: &[usize]) -> Result<Self> {
-        if rank == 3 {
+    /// What is taken for granted where nothing was said of an array with these axes.
+    pub fn assumed(axes: &[usize]) -> Result<Self> {
+        if axes.len() == 3 {
             bail!(
                 "has 3 axes, {}, and nothing says which: --layout hwc (a picture, channels last), chw (channels first), ncw \
                  (batch, channels, one spatial axis) or nwc (the same, channels last)",
-                joined(shape)
+                joined(axes)
             );
         }
         Ok(Self::batched(Layout::Nchw))
@@ -192,9 +192,9 @@ mod tests {
     #[test]
     fn three_axes_may_be_anything() {
         for rank in [1, 2, 4, 5] {
-            assert_eq!(Order::assumed(rank, &[]).unwrap(), Order::batched(Layout::Nchw));
+            assert_eq!(Order::assumed(&vec![7; rank]).unwrap(), Order::batched(Layout::Nchw));
         }
-        let error = Order::assumed(3, &[300, 451, 3]).unwrap_err().to_string();
+        let error = Order::assumed(&[300, 451, 3]).unwrap_err().to_string();
         for needed in ["300x451x3", "--layout hwc", "chw", "ncw", "nwc"] {
             assert!(error.contains(needed), "{error}");
         }

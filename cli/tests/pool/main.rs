@@ -3,6 +3,8 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod jpegs;
+mod operations;
+mod outputs;
 mod pngs;
 
 use std::fs;
@@ -302,6 +304,7 @@ fn flags_that_contradict_are_refused() {
         let run = lanepool().arg("pool").args([&input, &output]).args(flags).output().unwrap();
         assert_eq!(run.status.code(), Some(2), "{flags:?}");
         assert!(stderr(&run).contains(why), "{flags:?}: {}", stderr(&run));
+        assert_eq!(stderr(&run).lines().count(), 1, "{flags:?}: {}", stderr(&run));
         assert!(!output.exists());
     }
     let picture = folder.path().join("out.png");

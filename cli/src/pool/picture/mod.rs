@@ -8,9 +8,10 @@ use image::{DynamicImage, ImageFormat};
 use lanepool::{Element, Layout};
 use png::Colours;
 
+use super::array::write_indices;
 use super::axes::Order;
 use super::memory::Limit;
-use super::{Done, Job, describe};
+use super::{Done, Job, Pooled, Tensor};
 
 /// What a file holds.
 struct Picture {
@@ -33,37 +34,34 @@ pub fn pool(job: &Job, bytes: &[u8], format: ImageFormat) -> Result<Done> {
     if job.order.is_some_and(|order| order != Order::PICTURE && order != Order::batched(Layout::Nhwc)) {
         bail!("an image holds its channels last: --layout can only be hwc or nhwc");
     }
-    let Picture { image, colours, notes } = match format {
+    let Picture { image, colours, mut notes } = match format {
         ImageFormat::Jpeg => jpeg::read(bytes, job.limit)?,
         _ => png::read(bytes, job.limit)?,
     };
 
     let color = image.color();
     let (channels, sample) = (color.channel_count(), color.bytes_per_pixel() / color.channel_count());
-    let shape = [1, usize::from(channels), image.height() as usize, image.width() as usize];
-    let (pixels, size, description) = match sample {
-        1 => pool_pixels::<u8>(job, shape, image.as_bytes())?,
-        2 => pool_pixels::<u16>(job, shape, image.as_bytes())?,
+    let axes = [image.height() as usize, image.width() as usize, usize::from(channels)];
+    let Pooled { values, indices, axes, description, notes: more } = match sample {
+        1 => pool_samples::<u8>(job, axes, image.as_bytes())?,
+        2 => pool_samples::<u16>(job, axes, image.as_bytes())?,
         _ => bail!("has pixels of type {color:?}: only 8 and 16 bits a channel can be pooled"),
     };
+    let [height, width, _] = axes[..] else { bail!("the plan of an image gave the axes {axes:?}") };
+    let size = [u32::try_from(width)?, u32::try_from(height)?];
     let file = match format {
-        ImageFormat::Jpeg => jpeg::write(colours, size, channels, &pixels)?,
-        _ => png::write(colours, size, (channels, sample), pixels)?,
+        ImageFormat::Jpeg => jpeg::write(colours, size, channels, &values)?,
+        _ => png::write(colours, size, (channels, sample), values)?,
     };
-    Ok(Done { file, description, notes })
+    notes.extend(more);
+    let indices = indices.map(|indices| write_indices(&axes, &indices)).transpose()?;
+    Ok(Done { file, indices, description, notes })
 }
 
-/// The pooled pixels as bytes, their width and height, and a description.
-fn pool_pixels<P: Element>(job: &Job, shape: [usize; 4], bytes: &[u8]) -> Result<(Vec<u8>, [u32; 2], String)> {
-    let (order, rank) = (Order::PICTURE, 3);
-    let (plan, pixels) = job.pool(order, rank, &shape, &bytemuck::pod_collect_to_vec::<u8, P>(bytes))?;
-    let (before, after) = (order.axes(&shape, rank)?, order.axes(&plan.output_shape(), rank)?);
-    let description = describe(&plan, &before, &after, &order.names(rank)?);
-    match after[..] {
-        [height, width, _] => {
-            let size = [u32::try_from(width)?, u32::try_from(height)?];
-            Ok((bytemuck::cast_slice(&pixels).to_vec(), size, description))
-        }
-        _ => bail!("the plan of an image gave the shape {after:?}"),
-    }
+/// Pools samples that are bytes in the machine's order, as the results are again.
+fn pool_samples<P: Element>(job: &Job, axes: [usize; 3], bytes: &[u8]) -> Result<Pooled<u8>> {
+    let elements: Vec<P> = bytemuck::pod_collect_to_vec(bytes);
+    let Pooled { values, indices, axes, description, notes } =
+        job.pool(&Tensor { elements: &elements, axes: &axes, order: Order::PICTURE })?;
+    Ok(Pooled { values: bytemuck::cast_slice(&values).to_vec(), indices, axes, description, notes })
 }
