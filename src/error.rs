@@ -492,13 +492,13 @@ impl fmt::Display for Error {
             Self::ChannelsApart { what, stride } => {
                 write!(
                     f,
-                    "the stride of the {what} is {stride} on axis 1 (channels): channels last, they lie side by side"
+                    "the stride of the {what} is {stride} on axis 1 (channels): channels last, they lie side by side; a tensor in another layout is reordered before or after"
                 )
             }
             Self::OutputsOverlap { what, axis, stride, need } => {
                 write!(
                     f,
-                    "the stride of the {what} is {stride} on {axis}, where each index takes {need} elements: what is written there would overlap, or not lie in the order of the layout"
+                    "the stride of the {what} is {stride} on {axis}, where each index takes {need} elements: what is written there would overlap, or not lie in the order of the layout; an output in another layout is reordered afterwards"
                 )
             }
             Self::ViewAxes { what, got, need } => {
@@ -511,7 +511,10 @@ impl fmt::Display for Error {
                 write!(f, "the stride of the {what} is {got} on {axis}, and the plan was made for {need}")
             }
             Self::NegativeStride { what, axis, stride } => {
-                write!(f, "the stride of the {what} is {stride} on {axis}: a view that goes backwards cannot be pooled")
+                write!(
+                    f,
+                    "the stride of the {what} is {stride} on {axis}: a view that goes backwards cannot be pooled; it is copied before or after, from or to one that goes forwards"
+                )
             }
             Self::ZeroKernel { axis } => write!(f, "the kernel is 0 on {axis}: a window needs at least one tap"),
             Self::ZeroStride { axis } => write!(f, "the stride is 0 on {axis}: windows must move"),

@@ -467,6 +467,25 @@ impl<O: PoolOperation, T: Element> Pool<O, T> {
         Ok(geometry.output_shape())
     }
 
+    /// The padding before and after each spatial axis of a tensor of shape `N, C, spatial…`: what was given, or what
+    /// [`Pool::same_upper`] and [`Pool::same_lower`] come to. What ceil mode adds is no padding.
+    ///
+    /// ```
+    /// use lanepool::MaxPool;
+    /// let pool = MaxPool::<f32>::new([3, 2]).stride([2, 2]);
+    /// assert_eq!(pool.same_upper().resolved_padding([1, 8, 6, 5])?, [[0, 0], [1, 1]]);
+    /// assert_eq!(pool.same_lower().resolved_padding([1, 8, 6, 5])?, [[1, 1], [0, 0]]);
+    /// # Ok::<(), lanepool::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`Pool::output_shape`].
+    pub fn resolved_padding(&self, shape: impl AsRef<[usize]>) -> Result<[Vec<usize>; 2]> {
+        let geometry = Geometry::new(&self.window, Layout::Nchw, shape.as_ref(), size_of::<T>())?;
+        let (begin, end) = geometry.spatial().map(|axis| (axis.begin, axis.end)).unzip();
+        Ok([begin, end])
+    }
+
     /// Checks the window against a tensor of shape `N, C, spatial…`, in any layout, and chooses how it will be run.
     ///
     /// Batch 0 and channels 0 are fine: such a plan runs and writes nothing.

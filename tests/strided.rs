@@ -110,7 +110,8 @@ fn strides_that_cannot_be_are_errors() {
     assert_eq!(error, Err(Error::ChannelsApart { what: "input", stride: 2 }));
     assert_eq!(
         sentence(&input, &[36, 0, 12, 3]),
-        "the stride of the output is 0 on axis 1 (channels): channels last, they lie side by side"
+        "the stride of the output is 0 on axis 1 (channels): channels last, they lie side by side; a tensor \
+         in another layout is reordered before or after"
     );
     let overlap = |stride: [usize; 4]| match plan(&input, &stride).map(|_| ()) {
         Err(Error::OutputsOverlap { axis, stride, need, .. }) => (axis.index, stride, need),
@@ -123,7 +124,7 @@ fn strides_that_cannot_be_are_errors() {
     assert_eq!(
         sentence(&input, &[36, 1, 11, 3]),
         "the stride of the output is 11 on axis 2 (height), where each index takes 12 elements: what is written there \
-         would overlap, or not lie in the order of the layout"
+         would overlap, or not lie in the order of the layout; an output in another layout is reordered afterwards"
     );
     for far in [usize::MAX, usize::MAX / 2, isize::MAX as usize] {
         let error = plan(&[far, 1, 15, 3], &output).map(|_| ());

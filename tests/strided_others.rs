@@ -407,7 +407,7 @@ fn strides_that_cannot_be_are_errors() {
     let wrong = |result: Result<(), Error>| result.expect_err("not valid").to_string();
     let nhwc = Layout::Nhwc;
     let output = "the stride of the output is 11 on axis 2 (height), where each index takes 12 elements: what is written there \
-                  would overlap, or not lie in the order of the layout";
+                  would overlap, or not lie in the order of the layout; an output in another layout is reordered afterwards";
     let plane = IndexKind::Plane;
     let max = MaxPool::<u8>::new([2, 2]);
     assert_eq!(wrong(max.plan_indexed_strided::<i32>(plane, nhwc, shape, packed, short).map(|_| ())), output);
@@ -422,7 +422,7 @@ fn strides_that_cannot_be_are_errors() {
     assert_eq!(wrong(unpool.plan_strided::<i32>(nhwc, [2, 3, 2, 2], [12, 1, 6, 3], short).map(|_| ())), output);
 
     let input = "the stride of the input is 14 on axis 2 (height), where each index takes 15 elements: what is written there would \
-                 overlap, or not lie in the order of the layout";
+                 overlap, or not lie in the order of the layout; an output in another layout is reordered afterwards";
     let (small, out) = ([60, 1, 14, 3], [36, 1, 12, 3]);
     assert_eq!(wrong(AvgPool::<f32>::new([2, 2]).backward_strided(nhwc, shape, small, out).map(|_| ())), input);
     assert_eq!(wrong(SumPool::<f32>::new([2, 2]).backward_strided(nhwc, shape, small, out).map(|_| ())), input);

@@ -173,12 +173,14 @@ fn arrays_that_cannot_be_are_errors() {
     let back = x.slice(s![.., .., ..;-1, ..]);
     assert_eq!(
         sentence(pool.plan_views(&back, &y)),
-        "the stride of the input is -6 on axis 2 (height): a view that goes backwards cannot be pooled"
+        "the stride of the input is -6 on axis 2 (height): a view that goes backwards cannot be pooled; it is \
+         copied before or after, from or to one that goes forwards"
     );
     let back = y.slice(s![.., ..;-1, .., ..]);
     assert_eq!(
         sentence(pool.plan_views(&x, &back)),
-        "the stride of the output is -6 on axis 1 (channels): a view that goes backwards cannot be pooled"
+        "the stride of the output is -6 on axis 1 (channels): a view that goes backwards cannot be pooled; it is \
+         copied before or after, from or to one that goes forwards"
     );
     assert!(matches!(pool.plan_views(&x, &back), Err(Error::NegativeStride { what: "output", stride: -6, .. })));
     // Backwards through one index is nowhere.
@@ -200,7 +202,7 @@ fn arrays_that_cannot_be_are_errors() {
     assert_eq!(
         sentence(pool.plan_views(&x, &swapped.view().permuted_axes([0, 1, 3, 2]))),
         "the stride of the output is 1 on axis 2 (height), where each index takes 5 elements: what is written there would \
-         overlap, or not lie in the order of the layout"
+         overlap, or not lie in the order of the layout; an output in another layout is reordered afterwards"
     );
     assert!(matches!(pool.plan_views(&x.slice(s![0, 0, .., ..]), &y), Err(Error::Rank { what: "shape", got: 2, .. })));
 
