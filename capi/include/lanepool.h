@@ -408,7 +408,8 @@ typedef struct lanepool_desc {
      */
     int32_t index_kind;
     /**
-     * `LANEPOOL_TIER_BEST`, or a tier that must run.
+     * `LANEPOOL_TIER_BEST`, or a tier that must run. Fractional pooling, unpooling and backward passes have the same code on every
+     * tier: they take any that this machine has.
      */
     int32_t tier;
     /**
@@ -517,7 +518,7 @@ typedef struct lanepool_text {
 } lanepool_text;
 
 /**
- * What a plan tells of itself: see `lanepool_plan_info`.
+ * What a plan tells of itself: see `lanepool_plan_info`, and `lanepool_desc_info` for what one would tell.
  *
  * The shapes are N, C, spatial, whatever the layout; entries beyond `spatial_axes + 2` are 0. In a backward plan the input is that of the
  * layer, and its gradient, which is written; the output is that of the layer, and its gradient, which is read.
@@ -579,6 +580,14 @@ typedef struct lanepool_info {
      * The tier that it runs on, or `LANEPOOL_TIER_BEST` where all have the same code.
      */
     int32_t tier;
+    /**
+     * Padding before each spatial axis: what was given, or what `LANEPOOL_PAD_SAME_UPPER` and its like came to.
+     */
+    int64_t pad_begin[3];
+    /**
+     * Padding after each spatial axis. What ceil mode adds is none.
+     */
+    int64_t pad_end[3];
 } lanepool_info;
 
 /**
@@ -681,6 +690,11 @@ typedef struct lanepool_info {
  */
 #define LANEPOOL_INTERNAL 19
 
+/**
+ * A run that needs memory of its own, which is said of it, could not have it.
+ */
+#define LANEPOOL_OUT_OF_MEMORY 20
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -715,6 +729,18 @@ lanepool_status lanepool_desc_init(struct lanepool_desc *desc,
 lanepool_status lanepool_plan_create(const struct lanepool_desc *desc,
                                      lanepool_plan **plan,
                                      struct lanepool_text *error);
+
+/**
+ * Writes to `*info` what a plan of the description would tell: the output's shape, the bytes of every buffer, the padding. The plan is
+ * thrown away again, so that everything that is wrong is said here too.
+ *
+ * Strides are not asked for: `strided` is taken for 0, so that they can be made from the shapes. The bytes are those of tensors side by
+ * side.
+ */
+lanepool_status lanepool_desc_info(const struct lanepool_desc *desc,
+                                   struct lanepool_info *info,
+                                   size_t info_bytes,
+                                   struct lanepool_text *error);
 
 /**
  * Makes another plan that is the same and is destroyed by itself. Cheap: they share what they are made of.
@@ -831,7 +857,8 @@ lanepool_status lanepool_plan_backward_max(const lanepool_plan *plan,
                                            struct lanepool_text *error);
 
 /**
- * The same from the input: the indices are found again, and written to `indices`.
+ * The same from the input: the indices are found again, and written to `indices`. Those who do not want them give null and 0; the
+ * library then takes memory for them for the length of the call, or gives `LANEPOOL_OUT_OF_MEMORY`.
  */
 lanepool_status lanepool_plan_backward_max_from_input(const lanepool_plan *plan,
                                                       const void *input,

@@ -155,6 +155,13 @@ public:
         return *this;
     }
 
+    /* What a plan would tell, without one: the output's shape, the bytes of every buffer, the padding. Strides are not asked for. */
+    lanepool_info info() const {
+        lanepool_info info;
+        detail::check([&](lanepool_text *error) { return lanepool_desc_info(&raw_, &info, sizeof info, error); });
+        return info;
+    }
+
     /* The structure itself, for fields that have no function here. */
     lanepool_desc &raw() noexcept { return raw_; }
     const lanepool_desc &raw() const noexcept { return raw_; }
@@ -261,6 +268,7 @@ public:
         });
     }
 
+    /* `Out()` for the indices of those who do not want them. */
     void backward_max_from_input(In input, In grad_output, Out indices, Out grad_input) const {
         detail::check([&](lanepool_text *error) {
             return lanepool_plan_backward_max_from_input(plan_, input.data, input.bytes, grad_output.data,

@@ -7,8 +7,9 @@ use lanepool::{
 };
 
 use crate::codes::{self, IndexType, Operation};
-use crate::desc::{Layer, Pad};
-use crate::layer::{self, MaxGradients, Unpooling};
+use crate::layer;
+use crate::plans::{MaxGradients, Unpooling};
+use crate::spec::{Layer, Pad};
 use crate::status::{Failure, LANEPOOL_UNSUPPORTED};
 
 type Boxed = Box<dyn layer::Layer>;
@@ -58,6 +59,10 @@ fn unsupported(why: impl Into<String>) -> Failure {
 
 /// Plans the layer.
 pub(crate) fn plan(layer: &Layer) -> Result<Boxed, Failure> {
+    // Said here for all: some have the same code on every tier, and would not ask.
+    if let Some((tier, why)) = layer.tier.and_then(|tier| Some((tier, tier.missing()?))) {
+        return Err(lanepool::Error::TierUnavailable { tier, why }.into());
+    }
     if layer.backward {
         return with_float!(layer.dtype, backward(layer));
     }
@@ -69,6 +74,19 @@ fn visit(layer: &Layer, visitor: impl ElementVisitor<Output = Planned>) -> Resul
     let planned = layer.dtype.visit(visitor);
     let planned = planned.ok_or_else(|| unsupported(format!("this library has no kernels for {}", layer.dtype)))?;
     Ok(planned?)
+}
+
+/// The padding before and after each spatial axis that a layer's windows have in the end.
+pub(crate) fn padding(layer: &Layer) -> Result<[Vec<usize>; 2], Failure> {
+    use Operation as O;
+    let none = || vec![0; layer.shape().len().saturating_sub(2)];
+    match (layer.operation, layer.padding) {
+        (O::AdaptiveMax | O::AdaptiveAvg | O::AdaptiveQuantizedAvg | O::FractionalMax, _) => Ok([none(), none()]),
+        (O::MaxUnpool, Some(Pad::Explicit(begin, end))) => Ok([begin.as_ref().to_vec(), end.as_ref().to_vec()]),
+        (O::MaxUnpool, _) => Ok([none(), none()]),
+        // The same for every operation and element: that of the window.
+        _ => Ok(max(layer).with_element::<u8>().resolved_padding(layer.shape())?),
+    }
 }
 
 fn needs_indices(layer: &Layer) -> Failure {

@@ -2,22 +2,18 @@
 //!
 //! ```text
 //! check(call):  is it one for this kind of plan, is every buffer as long as it must be     compiled once
-//! run(call):    the bytes as elements, the plan's own function                             compiled for each type
+//! run(call):    the bytes as elements, the plan's own function: `plans.rs`                 compiled for each type
 //! ```
 //!
 //! So what is compiled for nine elements and two types of indices is a cast and a call.
 
 use core::fmt;
 
-use bytemuck::Pod;
-use lanepool::{
-    AdaptiveIndexPlan, AdaptivePlan, AnyPlan, AvgBackward, DType, Element, Error, Float, FractionalIndexPlan,
-    FractionalPlan, Index, IndexKind, IndexPlan, Layout, LpBackward, MaxBackward, Tasks, Tier, Unpool,
-};
+use lanepool::{DType, Error, IndexKind, Layout, Tasks, Tier};
 
 use crate::codes::IndexType;
 use crate::memory::check_elements;
-use crate::status::{Failure, LANEPOOL_UNSUPPORTED, LANEPOOL_WRONG_FUNCTION};
+use crate::status::{Failure, LANEPOOL_OUT_OF_MEMORY, LANEPOOL_UNSUPPORTED, LANEPOOL_WRONG_FUNCTION};
 
 /// What a plan is asked to do, with the memory for it.
 pub(crate) enum Call<'a> {
@@ -57,11 +53,11 @@ pub(crate) enum Call<'a> {
         indices: &'a [u8],
         grad_input: &'a mut [u8],
     },
-    /// The same, where the indices are found again.
+    /// The same, where the indices are found again: in memory of the library's where the caller does not want them.
     MaxGradientOfInput {
         input: &'a [u8],
         grad_output: &'a [u8],
-        indices: &'a mut [u8],
+        indices: Option<&'a mut [u8]>,
         grad_input: &'a mut [u8],
     },
     LpGradient {
@@ -133,29 +129,29 @@ pub(crate) struct Facts {
 }
 
 /// What is written down of a plan's types and lengths, from which its facts are made.
-struct About {
-    kind: Kind,
-    dtype: DType,
-    layout: Layout,
-    tier: Option<Tier>,
-    kernel: &'static str,
+pub(crate) struct About {
+    pub kind: Kind,
+    pub dtype: DType,
+    pub layout: Layout,
+    pub tier: Option<Tier>,
+    pub kernel: &'static str,
     /// Elements of input and output.
-    lens: [usize; 2],
+    pub lens: [usize; 2],
     /// The type of the indices, and what they count.
-    index: Option<(IndexType, IndexKind)>,
+    pub index: Option<(IndexType, IndexKind)>,
     /// Samples, and the bytes of one of them.
-    samples: (usize, usize),
+    pub samples: (usize, usize),
 }
 
 impl About {
     /// Of a plan without tier, indices and samples.
-    fn new(kind: Kind, dtype: DType, layout: Layout, kernel: &'static str, lens: [usize; 2]) -> Self {
+    pub fn new(kind: Kind, dtype: DType, layout: Layout, kernel: &'static str, lens: [usize; 2]) -> Self {
         Self { kind, dtype, layout, tier: None, kernel, lens, index: None, samples: (0, 1) }
     }
 }
 
 impl Facts {
-    fn new(about: &About, [input_shape, output_shape]: [&[usize]; 2], shown: fmt::Arguments<'_>) -> Self {
+    pub fn new(about: &About, [input_shape, output_shape]: [&[usize]; 2], shown: fmt::Arguments<'_>) -> Self {
         let About { kind, dtype, layout, tier, kernel, lens: [input_len, output_len], index, samples } = *about;
         // Unpooling takes indices with its input.
         let indices = if kind == Kind::Unpool { input_len } else { output_len };
@@ -178,7 +174,7 @@ impl Facts {
     }
 
     /// The facts of a plan of values with those of its indices.
-    fn indexed(self, kind: Kind, index: IndexType, counts: IndexKind, plan: &dyn fmt::Debug) -> Self {
+    pub fn indexed(self, kind: Kind, index: IndexType, counts: IndexKind, plan: &dyn fmt::Debug) -> Self {
         let index = Some((index, counts, self.output_len));
         Self { kind, index, description: format!("{plan:?}"), ..self }
     }
@@ -216,10 +212,6 @@ fn not_mine(functions: &str) -> Result<(), Failure> {
     Err(Failure::new(LANEPOOL_WRONG_FUNCTION, format!("a plan of this kind is run by {functions}")))
 }
 
-fn index_type<I: Index>() -> IndexType {
-    if size_of::<I>() == size_of::<i32>() { IndexType::I32 } else { IndexType::I64 }
-}
-
 /// The output elements of a call: all, or those of its part.
 fn len_of(part: Option<Part>, all: usize) -> usize {
     part.map_or(all, |part| part.tasks.range(part.task).len())
@@ -250,7 +242,27 @@ fn values_wanted() -> Failure {
 /// it needs.
 pub(crate) fn run(layer: &dyn Layer, facts: &Facts, call: Call<'_>) -> Result<(), Failure> {
     check(facts, &call)?;
-    Ok(layer.run(call)?)
+    match call {
+        Call::MaxGradientOfInput { input, grad_output, indices: None, grad_input } => {
+            let bytes = facts.index_bytes();
+            let mut memory = unwanted(bytes)?;
+            let indices = bytemuck::cast_slice_mut(&mut memory).get_mut(..bytes);
+            Ok(layer.run(Call::MaxGradientOfInput { input, grad_output, indices, grad_input })?)
+        }
+        call => Ok(layer.run(call)?),
+    }
+}
+
+/// Memory for `bytes` of indices that the caller does not want, aligned for either type.
+fn unwanted(bytes: usize) -> Result<Vec<i64>, Failure> {
+    let len = bytes.div_ceil(size_of::<i64>());
+    let mut memory = Vec::new();
+    memory.try_reserve_exact(len).map_err(|_| {
+        let sentence = format!("there is no memory for the {bytes} bytes of indices that are found on the way");
+        Failure::new(LANEPOOL_OUT_OF_MEMORY, sentence)
+    })?;
+    memory.resize(len, 0);
+    Ok(memory)
 }
 
 fn check(facts: &Facts, call: &Call<'_>) -> Result<(), Failure> {
@@ -316,224 +328,25 @@ fn check(facts: &Facts, call: &Call<'_>) -> Result<(), Failure> {
         (Kind::MaxGradient, Call::MaxGradientOfInput { input, grad_output, indices: at, grad_input }) => {
             tensor(INPUT, input, inputs)?;
             tensor(GRAD_OUTPUT, grad_output, outputs)?;
-            indices(at, outputs)?;
+            at.as_ref().map_or(Ok(()), |at| indices(at, outputs))?;
             tensor(GRAD_INPUT, grad_input, inputs)
         }
         (Kind::MaxGradient, _) => not_mine("lanepool_plan_backward_max and lanepool_plan_backward_max_from_input"),
     }
 }
 
-/// Bytes as the elements that [`check`] has found them to be.
-fn cast<T: Pod>(bytes: &[u8]) -> &[T] {
-    bytemuck::try_cast_slice(bytes).unwrap_or_default()
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// The same to write to.
-fn cast_mut<T: Pod>(bytes: &mut [u8]) -> &mut [T] {
-    bytemuck::try_cast_slice_mut(bytes).unwrap_or_default()
-}
-
-/// What [`check`] never lets through.
-fn unchecked() -> Result<(), Error> {
-    Err(Error::Unsupported { why: "a call for another kind of plan" })
-}
-
-impl Layer for AnyPlan {
-    fn facts(&self) -> Facts {
-        let dtype = self.dtype();
-        let lens = [self.input_bytes(), self.output_bytes()].map(|n| n.checked_div(dtype.bytes()).unwrap_or(0));
-        let about = About::new(Kind::Values, dtype, self.layout(), self.kernel(), lens);
-        let about = About { tier: Some(self.tier()), ..about };
-        Facts::new(&about, [self.input_shape(), &self.output_shape()], format_args!("{self}"))
-    }
-
-    fn cut(&self, most: usize) -> Option<Cut> {
-        Some(Cut::Tasks(self.tasks(most)))
-    }
-
-    fn run(&self, call: Call<'_>) -> Result<(), Error> {
-        let Call::Values { part, src, dst } = call else { return unchecked() };
-        match part {
-            // Memory of no bytes has no alignment.
-            None if dst.is_empty() => Ok(()),
-            None => self.run(src, dst),
-            Some(Part { tasks, task }) => self.run_task(&tasks, task, src, dst),
-        }
-    }
-}
-
-impl<T: Element, I: Index> Layer for IndexPlan<T, I> {
-    fn facts(&self) -> Facts {
-        let lens = [self.input_len(), self.output_len()];
-        let about = About::new(Kind::Indexed, T::DTYPE, self.layout(), "find", lens);
-        let about = About { tier: Some(self.tier()), index: Some((index_type::<I>(), self.kind())), ..about };
-        Facts::new(&about, [self.input_shape(), &self.output_shape()], format_args!("{self:?}"))
-    }
-
-    fn cut(&self, most: usize) -> Option<Cut> {
-        Some(Cut::Tasks(self.tasks(most)))
-    }
-
-    fn run(&self, call: Call<'_>) -> Result<(), Error> {
-        let Call::Indexed { part, src, dst, indices } = call else { return unchecked() };
-        let (src, dst, indices) = (cast(src), dst.map(cast_mut), cast_mut(indices));
-        match (part, dst) {
-            (None, Some(dst)) => self.run(src, dst, indices),
-            (None, None) => self.run_indices(src, indices),
-            (Some(Part { tasks, task }), Some(dst)) => self.run_task(&tasks, task, src, dst, indices),
-            (Some(Part { tasks, task }), None) => self.run_indices_task(&tasks, task, src, indices),
-        }
-    }
-}
-
-impl<T: Element> Layer for AdaptivePlan<T> {
-    fn facts(&self) -> Facts {
-        let lens = [self.input_len(), self.output_len()];
-        let about = About::new(Kind::Values, T::DTYPE, self.layout(), self.kernel(), lens);
-        let about = About { tier: Some(self.tier()), ..about };
-        Facts::new(&about, [&self.input_shape(), &self.output_shape()], format_args!("{self}"))
-    }
-
-    fn cut(&self, _most: usize) -> Option<Cut> {
-        Some(Cut::Whole)
-    }
-
-    fn run(&self, call: Call<'_>) -> Result<(), Error> {
-        let Call::Values { src, dst, .. } = call else { return unchecked() };
-        self.run(cast(src), cast_mut(dst))
-    }
-}
-
-impl<T: Element, I: Index> Layer for AdaptiveIndexPlan<T, I> {
-    fn facts(&self) -> Facts {
-        Layer::facts(self.values()).indexed(Kind::AdaptiveIndexed, index_type::<I>(), self.kind(), self)
-    }
-
-    fn cut(&self, _most: usize) -> Option<Cut> {
-        Some(Cut::Whole)
-    }
-
-    fn run(&self, call: Call<'_>) -> Result<(), Error> {
-        let Call::Indexed { src, dst: Some(dst), indices, .. } = call else { return unchecked() };
-        self.run(cast(src), cast_mut(dst), cast_mut(indices))
-    }
-}
-
-impl<T: Element> Layer for FractionalPlan<T> {
-    fn facts(&self) -> Facts {
-        let lens = [self.input_len(), self.output_len()];
-        let about = About::new(Kind::Fractional, T::DTYPE, self.layout(), "variable", lens);
-        let about = About { samples: (self.samples_len(), size_of::<T::Sample>()), ..about };
-        Facts::new(&about, [&self.input_shape(), &self.output_shape()], format_args!("{self:?}"))
-    }
-
-    fn run(&self, call: Call<'_>) -> Result<(), Error> {
-        let Call::Sampled { src, samples, dst, .. } = call else { return unchecked() };
-        self.run(cast(src), cast(samples), cast_mut(dst))
-    }
-}
-
-impl<T: Element, I: Index> Layer for FractionalIndexPlan<T, I> {
-    fn facts(&self) -> Facts {
-        Layer::facts(self.values()).indexed(Kind::FractionalIndexed, index_type::<I>(), self.kind(), self)
-    }
-
-    fn run(&self, call: Call<'_>) -> Result<(), Error> {
-        let Call::Sampled { src, samples, dst, indices: Some(indices) } = call else { return unchecked() };
-        self.run(cast(src), cast(samples), cast_mut(dst), cast_mut(indices))
-    }
-}
-
-/// An unpooling with what its indices count, which it does not tell itself.
-pub(crate) struct Unpooling<T, I> {
-    pub plan: Unpool<T, I>,
-    pub kind: IndexKind,
-    /// The caller's elements, which are as long as `T`.
-    pub dtype: DType,
-}
-
-impl<T: Element, I: Index> Layer for Unpooling<T, I> {
-    fn facts(&self) -> Facts {
-        let plan = &self.plan;
-        let lens = [plan.input_len(), plan.output_len()];
-        let about = About::new(Kind::Unpool, self.dtype, plan.layout(), "scatter", lens);
-        unpooling_facts(
-            &About { index: Some((index_type::<I>(), self.kind)), ..about },
-            [plan.input_shape(), plan.output_shape()],
-        )
-    }
-
-    fn run(&self, call: Call<'_>) -> Result<(), Error> {
-        let Call::Unpool { src, indices, dst } = call else { return unchecked() };
-        self.plan.run(cast(src), cast(indices), cast_mut(dst))
-    }
-}
-
-fn unpooling_facts(about: &About, shapes @ [input, _]: [&[usize]; 2]) -> Facts {
-    Facts::new(about, shapes, format_args!("max unpool {} {} of {input:?}", about.dtype.name(), about.layout))
-}
-
-/// The facts of a backward pass.
-fn backward_facts(about: &About, what: &str, [input, output]: [Vec<usize>; 2]) -> Facts {
-    let (element, layout) = (about.dtype.name(), about.layout);
-    Facts::new(about, [&input, &output], format_args!("backward {what} {element} {layout} of {input:?}"))
-}
-
-/// What is written down of a backward pass, and its shapes.
-macro_rules! about_backward {
-    ($plan:expr, $kind:ident, $T:ident) => {{
-        let plan = $plan;
-        let lens = [plan.input_len(), plan.output_len()];
-        let about = About::new(Kind::$kind, $T::DTYPE, plan.layout(), "gather", lens);
-        (about, [plan.input_shape(), plan.output_shape()])
-    }};
-}
-
-impl<T: Float> Layer for AvgBackward<T> {
-    fn facts(&self) -> Facts {
-        let (about, shapes) = about_backward!(self, Gradient, T);
-        backward_facts(&about, "avg", shapes)
-    }
-
-    fn run(&self, call: Call<'_>) -> Result<(), Error> {
-        let Call::Gradient { grad_output, grad_input } = call else { return unchecked() };
-        self.run(cast(grad_output), cast_mut(grad_input))
-    }
-}
-
-impl<T: Float> Layer for LpBackward<T> {
-    fn facts(&self) -> Facts {
-        let (about, shapes) = about_backward!(self, LpGradient, T);
-        backward_facts(&about, "lp", shapes)
-    }
-
-    fn run(&self, call: Call<'_>) -> Result<(), Error> {
-        let Call::LpGradient { input, output, grad_output, grad_input } = call else { return unchecked() };
-        self.run(cast(input), cast(output), cast(grad_output), cast_mut(grad_input))
-    }
-}
-
-/// The backward pass of maxima or minima with what its indices count.
-pub(crate) struct MaxGradients<T, I> {
-    pub plan: MaxBackward<T, I>,
-    pub kind: IndexKind,
-}
-
-impl<T: Float, I: Index> Layer for MaxGradients<T, I> {
-    fn facts(&self) -> Facts {
-        let (about, shapes) = about_backward!(&self.plan, MaxGradient, T);
-        backward_facts(&About { index: Some((index_type::<I>(), self.kind)), ..about }, "max", shapes)
-    }
-
-    fn run(&self, call: Call<'_>) -> Result<(), Error> {
-        match call {
-            Call::MaxGradient { grad_output, indices, grad_input } => {
-                self.plan.run(cast(grad_output), cast(indices), cast_mut(grad_input))
-            }
-            Call::MaxGradientOfInput { input, grad_output, indices, grad_input } => {
-                self.plan.run_from_input(cast(input), cast(grad_output), cast_mut(indices), cast_mut(grad_input))
-            }
-            _ => unchecked(),
+    /// Memory that there is not is a status, and no end of the process.
+    #[test]
+    fn memory_that_cannot_be_had_is_a_status() {
+        assert_eq!(unwanted(12).expect("a few bytes"), [0; 2]);
+        for bytes in [usize::MAX, isize::MAX as usize] {
+            let failure = unwanted(bytes).expect_err("more than there is");
+            assert_eq!(failure.status, LANEPOOL_OUT_OF_MEMORY);
+            assert!(failure.sentence.contains(&bytes.to_string()), "{}", failure.sentence);
         }
     }
 }

@@ -6,9 +6,10 @@
 //! | `planning.rs`, `runs.rs`, `tasks.rs`, `tiers.rs` | the functions, each a boundary around a few lines |
 //! | `status.rs` | what a call comes to |
 //! | `codes.rs` | the integers that stand for enumerators |
-//! | `desc.rs` | the description of a layer, and what it is checked for |
+//! | `desc.rs` | the description of a layer, and structures of any size |
+//! | `spec.rs` | the description checked, as Rust's own types |
 //! | `build.rs` | from a description to a plan |
-//! | `layer.rs` | plans of every kind and type behind one face over bytes |
+//! | `layer.rs`, `plans.rs` | plans of every kind and type behind one face over bytes |
 //! | `plan.rs` | the plan as C holds it, and what it tells |
 //! | `memory.rs` | pointers with their lengths |
 //! | `float_state.rs` | the floating-point state of a call |
@@ -56,7 +57,9 @@ mod memory;
 mod parallel;
 mod plan;
 mod planning;
+mod plans;
 mod runs;
+mod spec;
 mod status;
 mod tasks;
 mod tiers;
@@ -219,7 +222,8 @@ mod tests {
             LANEPOOL_BAD_PLAN,
             LANEPOOL_SELFTEST_FAILED,
             LANEPOOL_INTERNAL,
+            LANEPOOL_OUT_OF_MEMORY,
         ];
-        assert!(all.into_iter().eq(0..20), "a status changed its number");
+        assert!(all.into_iter().eq(0..21), "a status changed its number");
     }
 }

@@ -20,6 +20,8 @@ pub struct lanepool_plan {
 pub(crate) struct Shared {
     pub layer: Box<dyn Layer>,
     pub facts: Facts,
+    /// Before and after each spatial axis.
+    pub padding: [Vec<usize>; 2],
 }
 
 impl Shared {
@@ -33,9 +35,9 @@ impl Shared {
 const MAGIC: u64 = u64::from_be_bytes(*b"lanepool");
 
 impl lanepool_plan {
-    pub(crate) fn new(layer: Box<dyn Layer>) -> Self {
+    pub(crate) fn new(layer: Box<dyn Layer>, padding: [Vec<usize>; 2]) -> Self {
         let facts = layer.facts();
-        Self { magic: MAGIC, shared: Arc::new(Shared { layer, facts }) }
+        Self { magic: MAGIC, shared: Arc::new(Shared { layer, facts, padding }) }
     }
 
     pub(crate) fn another(&self) -> Self {
@@ -84,7 +86,7 @@ impl lanepool_plan {
     }
 }
 
-/// What a plan tells of itself: see `lanepool_plan_info`.
+/// What a plan tells of itself: see `lanepool_plan_info`, and `lanepool_desc_info` for what one would tell.
 ///
 /// The shapes are N, C, spatial, whatever the layout; entries beyond `spatial_axes + 2` are 0. In a backward plan the input is that of the
 /// layer, and its gradient, which is written; the output is that of the layer, and its gradient, which is read.
@@ -120,9 +122,13 @@ pub struct lanepool_info {
     pub index_kind: i32,
     /// The tier that it runs on, or `LANEPOOL_TIER_BEST` where all have the same code.
     pub tier: i32,
+    /// Padding before each spatial axis: what was given, or what `LANEPOOL_PAD_SAME_UPPER` and its like came to.
+    pub pad_begin: [i64; 3],
+    /// Padding after each spatial axis. What ceil mode adds is none.
+    pub pad_end: [i64; 3],
 }
 
-const _: () = assert!(size_of::<lanepool_info>() == 5 * 8 + 2 * 40 + 4 * 4 + 8 + 2 * 4);
+const _: () = assert!(size_of::<lanepool_info>() == 5 * 8 + 2 * 40 + 4 * 4 + 8 + 2 * 4 + 2 * 24);
 
 // SAFETY: integers alone, in words, without padding: asserted above.
 unsafe impl Versioned for lanepool_info {
@@ -130,14 +136,14 @@ unsafe impl Versioned for lanepool_info {
 }
 
 impl lanepool_info {
-    pub(crate) fn new(facts: &Facts) -> Self {
-        let shape = |lengths: &[usize]| {
-            let mut shape = [0; 5];
-            for (to, &length) in shape.iter_mut().zip(lengths) {
+    pub(crate) fn new(facts: &Facts, [begin, end]: &[Vec<usize>; 2]) -> Self {
+        fn numbers<const N: usize>(lengths: &[usize]) -> [i64; N] {
+            let mut numbers = [0; N];
+            for (to, &length) in numbers.iter_mut().zip(lengths) {
                 *to = i64::try_from(length).unwrap_or(i64::MAX);
             }
-            shape
-        };
+            numbers
+        }
         let (order, block) = match facts.layout {
             Layout::Nhwc => (Order::Nhwc, 0),
             Layout::Blocked(block) => (Order::Blocked, block),
@@ -150,8 +156,8 @@ impl lanepool_info {
             output_bytes: facts.output_bytes() as u64,
             index_bytes: facts.index_bytes() as u64,
             sample_bytes: facts.sample_bytes as u64,
-            input_shape: shape(&facts.input_shape),
-            output_shape: shape(&facts.output_shape),
+            input_shape: numbers(&facts.input_shape),
+            output_shape: numbers(&facts.output_shape),
             spatial_axes: i32::try_from(rank).unwrap_or(0),
             element: codes::ELEMENT.encode(facts.dtype),
             layout: codes::LAYOUT.encode(order),
@@ -159,6 +165,8 @@ impl lanepool_info {
             block: i64::try_from(block).unwrap_or(i64::MAX),
             index_kind: facts.index.map_or(0, |(_, kind, _)| codes::INDEX_KIND.encode(kind)),
             tier: codes::TIER.encode(facts.tier),
+            pad_begin: numbers(begin),
+            pad_end: numbers(end),
         }
     }
 }

@@ -4,6 +4,7 @@ use crate::build;
 use crate::desc::{self, lanepool_desc};
 use crate::memory::{Text, lanepool_text};
 use crate::plan::{lanepool_info, lanepool_plan};
+use crate::spec::Layer;
 use crate::status::{Failure, LANEPOOL_NULL_POINTER, LANEPOOL_OK, lanepool_status};
 use crate::{boundary, quietly};
 
@@ -33,9 +34,32 @@ pub unsafe extern "C" fn lanepool_plan_create(
     unsafe {
         boundary(error, || {
             hand_over(plan, || {
-                let desc = desc::read(desc)?;
-                Ok(lanepool_plan::new(build::plan(&desc::Layer::new(&desc)?)?))
+                let layer = Layer::new(&desc::read(desc)?)?;
+                Ok(lanepool_plan::new(build::plan(&layer)?, build::padding(&layer)?))
             })
+        })
+    }
+}
+
+/// Writes to `*info` what a plan of the description would tell: the output's shape, the bytes of every buffer, the padding. The plan is
+/// thrown away again, so that everything that is wrong is said here too.
+///
+/// Strides are not asked for: `strided` is taken for 0, so that they can be made from the shapes. The bytes are those of tensors side by
+/// side.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lanepool_desc_info(
+    desc: *const lanepool_desc,
+    info: *mut lanepool_info,
+    info_bytes: usize,
+    error: *mut lanepool_text,
+) -> lanepool_status {
+    // SAFETY: promise 1 for `error`; inside, for `desc` and `info`.
+    unsafe {
+        boundary(error, || {
+            let desc = desc::read(desc)?;
+            let layer = Layer::new(&desc.side_by_side())?;
+            let facts = build::plan(&layer)?.facts();
+            desc::give(&lanepool_info::new(&facts, &build::padding(&layer)?), info, info_bytes)
         })
     }
 }
@@ -103,7 +127,7 @@ pub unsafe extern "C" fn lanepool_plan_info(
     unsafe {
         boundary(error, || {
             let plan = lanepool_plan::look(plan)?;
-            desc::give(&lanepool_info::new(&plan.facts), info, info_bytes)
+            desc::give(&lanepool_info::new(&plan.facts, &plan.padding), info, info_bytes)
         })
     }
 }

@@ -189,7 +189,8 @@ pub unsafe extern "C" fn lanepool_plan_backward_max(
     }
 }
 
-/// The same from the input: the indices are found again, and written to `indices`.
+/// The same from the input: the indices are found again, and written to `indices`. Those who do not want them give null and 0; the
+/// library then takes memory for them for the length of the call, or gives `LANEPOOL_OUT_OF_MEMORY`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lanepool_plan_backward_max_from_input(
     plan: *const lanepool_plan,
@@ -212,10 +213,11 @@ pub unsafe extern "C" fn lanepool_plan_backward_max_from_input(
             let indices = indices_of(plan, indices, indices_bytes)?;
             let grad_input = tensor(plan, buffer::GRAD_INPUT, grad_input, grad_input_bytes)?;
             apart(&[indices, grad_input], &[input, grad_output])?;
+            let are_unwanted = indices.is_absent();
             plan.run(Call::MaxGradientOfInput {
                 input: input.read(),
                 grad_output: grad_output.read(),
-                indices: indices.write(),
+                indices: (!are_unwanted).then(|| indices.write()),
                 grad_input: grad_input.write(),
             })
         })

@@ -49,6 +49,8 @@ pub const LANEPOOL_BAD_PLAN: lanepool_status = 17;
 pub const LANEPOOL_SELFTEST_FAILED: lanepool_status = 18;
 /// A mistake of the library's own.
 pub const LANEPOOL_INTERNAL: lanepool_status = 19;
+/// A run that needs memory of its own, which is said of it, could not have it.
+pub const LANEPOOL_OUT_OF_MEMORY: lanepool_status = 20;
 
 /// The fixed sentence of a status.
 pub(crate) fn message(status: lanepool_status) -> &'static CStr {
@@ -73,6 +75,7 @@ pub(crate) fn message(status: lanepool_status) -> &'static CStr {
         LANEPOOL_BAD_PLAN => c"the pointer does not point to a plan, or the plan was destroyed",
         LANEPOOL_SELFTEST_FAILED => c"this machine does not give the published bits",
         LANEPOOL_INTERNAL => c"a mistake of the library's own",
+        LANEPOOL_OUT_OF_MEMORY => c"a run could not have the memory that it needs",
         _ => c"no status has this number",
     }
 }

@@ -247,6 +247,10 @@ static void gradients(void) {
                                                 told()) == LANEPOOL_OK);
     SAME(dx, 0, 3, 4, 0);
     CHECK(memcmp(found, at, sizeof at) == 0);
+    memset(dx, 0x55, sizeof dx);
+    CHECK(lanepool_plan_backward_max_from_input(plan, x, sizeof x, of_max, sizeof of_max, NULL, 0, dx, sizeof dx, told()) ==
+          LANEPOOL_OK);
+    SAME(dx, 0, 3, 4, 0);
     lanepool_plan_destroy(plan);
 
     desc = pairs(LANEPOOL_LP, LANEPOOL_F32, 4);
@@ -279,6 +283,28 @@ static void what_a_plan_tells(void) {
     SAME(y, 3, 2, 7);
     lanepool_plan_destroy(clone);
     lanepool_plan_destroy(NULL);
+}
+
+/* Columns three apart: the output's strides come of a shape that is told before there is a plan. */
+static void what_a_description_tells(void) {
+    lanepool_desc desc = pairs(LANEPOOL_MAX, LANEPOOL_F32, 5);
+    desc.padding = LANEPOOL_PAD_SAME_UPPER;
+    lanepool_info info;
+    CHECK(lanepool_desc_info(&desc, &info, sizeof info, told()) == LANEPOOL_OK);
+    CHECK(info.output_shape[2] == 3 && info.output_bytes == 12 && info.pad_begin[0] == 0 && info.pad_end[0] == 1);
+    desc.strided = 1;
+    CHECK(lanepool_desc_info(&desc, &info, sizeof info, told()) == LANEPOOL_OK && info.output_bytes == 12);
+    desc.input_strides[2] = 1;
+    desc.output_strides[0] = desc.output_strides[1] = 3 * info.output_shape[2];
+    desc.output_strides[2] = 3;
+    lanepool_plan *plan = planned(desc);
+    const float x[5] = {1, 3, 2, 2, 7};
+    float y[7] = {9, 9, 9, 9, 9, 9, 9};
+    CHECK(lanepool_plan_run(plan, x, sizeof x, y, sizeof y, told()) == LANEPOOL_OK);
+    SAME(y, 3, 9, 9, 2, 9, 9, 7);
+    lanepool_plan_destroy(plan);
+    desc.kernel[0] = 0;
+    CHECK(lanepool_desc_info(&desc, &info, sizeof info, told()) == LANEPOOL_GEOMETRY);
 }
 
 static void mistakes(void) {
@@ -434,6 +460,7 @@ int main(int count, char **arguments) {
     strides();
     gradients();
     what_a_plan_tells();
+    what_a_description_tells();
     mistakes();
     threads();
     if (count < 2 || strcmp(arguments[1], "without-fork") != 0) {

@@ -108,6 +108,9 @@ void operations() {
     CHECK(dx == Floats{0, 3, 4, 0});
     back.backward_max_from_input(Floats{5, 7, 6, 6}, Floats{1, 2, 4}, at, dx);
     CHECK(dx == Floats{0, 3, 4, 0} && at == std::vector<std::int32_t>{1, 1, 2});
+    dx.assign(4, 9.0F);
+    back.backward_max_from_input(Floats{5, 7, 6, 6}, Floats{1, 2, 4}, lanepool::Out(), dx);
+    CHECK(dx == Floats{0, 3, 4, 0});
     Plan(pairs(LANEPOOL_LP, 4).backward()).backward_lp(Floats{3, 4, 0, 0}, Floats{5, 0}, Floats{10, 1}, dx);
     CHECK(dx == Floats{6, 8, 0, 0});
 }
@@ -139,6 +142,10 @@ void windows() {
     CHECK(rows(Desc(base).dilation({2, 1}).valid()) == 5);
     CHECK(rows(Desc(base).same_upper().stride({2, 2})) == 5 && rows(Desc(base).same_lower().round_half_away()) == 9);
     CHECK(rows(Desc(base).padding({3, 0}).allow_empty_windows()) == 13);
+    const lanepool_info info = Desc(base).same_lower().stride({4, 2}).info();
+    CHECK(info.output_shape[2] == 3 && info.output_shape[3] == 5 && info.output_bytes == 2 * 16 * 3 * 5 * sizeof(float));
+    CHECK(info.pad_begin[0] == 1 && info.pad_end[0] == 1 && info.pad_begin[1] == 1 && info.pad_end[1] == 1);
+    CHECK(thrown([&] { Desc(base).kernel({0, 1}).info(); }) == LANEPOOL_GEOMETRY);
     CHECK(rows(Desc(LANEPOOL_AVG, LANEPOOL_F32).shape({2, 16, 9, 9}).global()) == 1);
     base.raw().kernel[0] = 9;
     CHECK(rows(base) == 1);
