@@ -408,8 +408,8 @@ typedef struct lanepool_desc {
      */
     int32_t index_kind;
     /**
-     * `LANEPOOL_TIER_BEST`, or a tier that must run. Fractional pooling, unpooling and backward passes have the same code on every
-     * tier: they take any that this machine has.
+     * `LANEPOOL_TIER_BEST`, or a tier that must run. Fractional pooling, unpooling and backward
+     * passes have the same code on every tier: they take any that this machine has.
      */
     int32_t tier;
     /**
@@ -731,11 +731,12 @@ lanepool_status lanepool_plan_create(const struct lanepool_desc *desc,
                                      struct lanepool_text *error);
 
 /**
- * Writes to `*info` what a plan of the description would tell: the output's shape, the bytes of every buffer, the padding. The plan is
- * thrown away again, so that everything that is wrong is said here too.
+ * Writes to `*info` what a plan of the description would tell: the output's shape, the bytes of
+ * every buffer, the padding. A plan is made for it and thrown away, so that whatever is wrong is
+ * said here too, and a call is as dear as `lanepool_plan_create`.
  *
- * Strides are not asked for: `strided` is taken for 0, so that they can be made from the shapes. The bytes are those of tensors side by
- * side.
+ * Strides are not asked for: `strided` is taken for 0, so that they can be made from the shapes.
+ * The bytes are those of tensors side by side.
  */
 lanepool_status lanepool_desc_info(const struct lanepool_desc *desc,
                                    struct lanepool_info *info,
@@ -857,8 +858,9 @@ lanepool_status lanepool_plan_backward_max(const lanepool_plan *plan,
                                            struct lanepool_text *error);
 
 /**
- * The same from the input: the indices are found again, and written to `indices`. Those who do not want them give null and 0; the
- * library then takes memory for them for the length of the call, or gives `LANEPOOL_OUT_OF_MEMORY`.
+ * The same from the input: the indices are found again, and written to `indices`. Those who do not
+ * want them give null and 0; the library then takes memory for them for the length of the call, or
+ * gives `LANEPOOL_OUT_OF_MEMORY`.
  */
 lanepool_status lanepool_plan_backward_max_from_input(const lanepool_plan *plan,
                                                       const void *input,

@@ -155,7 +155,8 @@ public:
         return *this;
     }
 
-    /* What a plan would tell, without one: the output's shape, the bytes of every buffer, the padding. Strides are not asked for. */
+    /* What a plan would tell, without one: the output's shape, the bytes of every buffer, the
+     * padding. Strides are not asked for. */
     lanepool_info info() const {
         lanepool_info info;
         detail::check([&](lanepool_text *error) { return lanepool_desc_info(&raw_, &info, sizeof info, error); });

@@ -60,8 +60,8 @@ pub struct lanepool_desc {
     pub index_type: i32,
     /// `LANEPOOL_INDEX_PLANE` and the others.
     pub index_kind: i32,
-    /// `LANEPOOL_TIER_BEST`, or a tier that must run. Fractional pooling, unpooling and backward passes have the same code on every
-    /// tier: they take any that this machine has.
+    /// `LANEPOOL_TIER_BEST`, or a tier that must run. Fractional pooling, unpooling and backward
+    /// passes have the same code on every tier: they take any that this machine has.
     pub tier: i32,
     /// What an average divides by: `LANEPOOL_DIVIDE_BY_VALID` and the others.
     pub divide_by: i32,

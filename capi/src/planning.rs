@@ -41,11 +41,12 @@ pub unsafe extern "C" fn lanepool_plan_create(
     }
 }
 
-/// Writes to `*info` what a plan of the description would tell: the output's shape, the bytes of every buffer, the padding. The plan is
-/// thrown away again, so that everything that is wrong is said here too.
+/// Writes to `*info` what a plan of the description would tell: the output's shape, the bytes of
+/// every buffer, the padding. A plan is made for it and thrown away, so that whatever is wrong is
+/// said here too, and a call is as dear as `lanepool_plan_create`.
 ///
-/// Strides are not asked for: `strided` is taken for 0, so that they can be made from the shapes. The bytes are those of tensors side by
-/// side.
+/// Strides are not asked for: `strided` is taken for 0, so that they can be made from the shapes.
+/// The bytes are those of tensors side by side.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lanepool_desc_info(
     desc: *const lanepool_desc,

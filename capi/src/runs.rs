@@ -189,8 +189,9 @@ pub unsafe extern "C" fn lanepool_plan_backward_max(
     }
 }
 
-/// The same from the input: the indices are found again, and written to `indices`. Those who do not want them give null and 0; the
-/// library then takes memory for them for the length of the call, or gives `LANEPOOL_OUT_OF_MEMORY`.
+/// The same from the input: the indices are found again, and written to `indices`. Those who do not
+/// want them give null and 0; the library then takes memory for them for the length of the call, or
+/// gives `LANEPOOL_OUT_OF_MEMORY`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lanepool_plan_backward_max_from_input(
     plan: *const lanepool_plan,
