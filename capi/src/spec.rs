@@ -227,7 +227,7 @@ impl Layer {
         let indexed = extreme || unpool || operation == O::QuantizedMax;
         let zeros = |axes: &Axes<3>| axes.as_ref().iter().all(|number| *number == 0);
         let plain = Quantization::default();
-        if (extreme || unpool) && self.index.is_none() && self.kind != IndexKind::default() {
+        if indexed && self.index.is_none() && self.kind != IndexKind::default() {
             let kind = codes::INDEX_KIND.name(self.kind);
             let sentence = format!(
                 "index_kind is {kind}, and index_type is missing: it is LANEPOOL_INDEX_NONE, which is no indices, and must be LANEPOOL_INDEX_I32 or LANEPOOL_INDEX_I64"
