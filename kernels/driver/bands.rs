@@ -103,35 +103,43 @@ impl Bands {
         if !fits(1, inner, 1, room) {
             return None;
         }
-        // The widest tile for so many rows.
-        let widest = |rows: usize| {
+        // The widest tile for so many rows; those of a row are equally wide.
+        let widest = |rows: usize, inner: usize| {
             let (mut least, mut most) = (1, width.output);
             while least < most {
                 let middle = least + (most - least).div_ceil(2);
                 if fits(rows, inner, middle, room) { least = middle } else { most = middle - 1 }
             }
-            least
+            width.output.div_ceil(width.output.div_ceil(least))
         };
-        let mut best = (1, widest(1));
+        let mut best = (1, widest(1, inner), inner);
         if long[0] {
-            // What an output costs: rows that are loaded, and passes across, for each column of the tile.
-            let cost = |(rows, outputs): (usize, usize)| {
+            // What an output costs, in registers that are loaded or stored: long windows share the rows of a band, so that it
+            // should be high, and fold the columns between two tiles twice, so that it should be wide; both at the price of
+            // parts of a pixel, whose runs are short.
+            let cost = |(rows, outputs, inner): (usize, usize, usize)| {
                 let loads = (rows + height.kernel - 1) as f64 / rows as f64;
-                let across = if long[1] { 1.0 + f64::from(width.kernel.ilog2()) } else { width.kernel as f64 };
-                (loads + across) * span(outputs) as f64 / outputs as f64 * if outputs * inner < 64 { 1.5 } else { 1.0 }
+                let run = if inner < geometry.inner { inner } else { span(outputs).saturating_mul(inner) };
+                let registers = ((run.div_ceil(facts.lanes) + 4) * facts.lanes) as f64 / run as f64;
+                let across = if long[1] { 5.0 } else { width.kernel as f64 };
+                (loads * registers + across) * span(outputs) as f64 / outputs as f64
             };
-            let halves =
-                core::iter::successors(Some(2 * height.kernel), |rows| Some(rows / 2).filter(|rows| *rows > 1));
-            for rows in halves.map(|rows| rows.min(height.output)) {
-                if fits(rows, inner, 1, room) {
-                    let next = (rows, widest(rows));
-                    if cost(next) < cost(best) {
-                        best = next;
+            let parts = [16, 8, 4, 2, 1].map(|registers| registers * facts.lanes);
+            for part in core::iter::once(inner).chain(parts).filter(|part| *part <= inner) {
+                for rows in [2, 4, 8, 16, 32].map(|rows: usize| rows.min(height.output)) {
+                    if fits(rows, part, 1, room) {
+                        let outputs = widest(rows, part);
+                        // As many rows as fit beside each other so wide.
+                        let more = (rows..=height.output.min(2 * rows)).rev().find(|rows| fits(*rows, part, outputs, room));
+                        let next = (more.unwrap_or(rows), outputs, part);
+                        if cost(next) < cost(best) {
+                            best = next;
+                        }
                     }
                 }
             }
         }
-        let (rows, outputs) = best;
+        let (rows, outputs, inner) = best;
         // Parts of a pixel are not side by side.
         let is_whole = is_whole && inner == geometry.inner;
         let compaction = compaction.filter(|_| is_whole);
@@ -172,9 +180,6 @@ impl Bands {
         // SAFETY: the scratch has `self.rows` rows of `self.pitch` bytes, which take the columns of a tile and
         // registers behind.
         unsafe {
-            for row in 0..tile.rows {
-                fill(scratch.add(row * self.pitch), &twin.fill, facts.lane, before * lanes);
-            }
             let src = io.src.wrapping_add(
                 (start as usize)
                     .wrapping_mul(layer.places.input.pixel)
@@ -182,13 +187,15 @@ impl Bands {
                     .wrapping_mul(facts.memory),
             );
             let met = self.down(core, twin, io, tile, src, scratch.add(before * pixel), inside);
-            // What is behind the row comes last: the last register of a row may have been stored over it. And a
-            // register more, which may be read.
+            // What is around the columns comes last: the last register of a row may have been stored over it. And what is
+            // behind a row may be read, a register or, doubled, three.
             let used = (before + inside) * lanes;
             let behind = if self.long[1] { self.lanes - used } else { all * lanes - used } + facts.lanes;
+            let between = (self.pitch / facts.lane - used) + before * lanes;
+            fill(scratch, &twin.fill, facts.lane, before * lanes);
             for row in 0..tile.rows {
-                let to = scratch.add(row * self.pitch + (before + inside) * pixel);
-                fill(to, &twin.fill, facts.lane, behind);
+                let to = scratch.add(row * self.pitch + used * facts.lane);
+                fill(to, &twin.fill, facts.lane, if row + 1 < tile.rows { between } else { behind });
             }
             self.across(core, twin, io, tile, scratch);
             met
@@ -300,8 +307,14 @@ impl Bands {
             window = unsafe { self.double(twin, tile, scratch, facts) };
         }
         let mut block = Block::new();
-        for row in 0..tile.rows {
-            let class = divisors.factor(depth, at.z).saturating_mul(divisors.factor(height, at.y + row));
+        let mut row = 0;
+        while row < tile.rows {
+            // Rows that divide by the same are one call, where each is a run.
+            let high = divisors.factor(height, at.y + row);
+            let is_one = self.gathered > 0 || self.compaction.is_some() && tile.outputs.start > 0;
+            let rest = if is_one { row + 1..row + 1 } else { row + 1..tile.rows };
+            let rows = 1 + rest.take_while(|row| divisors.factor(height, at.y + row) == high).count();
+            let class = divisors.factor(depth, at.z).saturating_mul(high);
             let dst = tile.dst.wrapping_add(tile.row_out.wrapping_mul(row));
             // A register may be stored over the end of its outputs where the run writes again later: not behind a part
             // of the inner elements, and not over the next row of the band, where an earlier tile may have been.
@@ -374,10 +387,20 @@ impl Bands {
                     fold.outer_in = width.stride.wrapping_mul(pixel);
                     fold.outer_out = pixel_out * facts.memory;
                 }
-                // SAFETY: the windows' columns in a scratch row, and outputs of the tile.
-                unsafe { twin.leaves.across.call(&twin.constants, &fold) };
+                let mut calls = rows;
+                if fold.outer == 1 {
+                    calls = 1;
+                    (fold.outer, fold.outer_in, fold.outer_out) = (rows, self.pitch, tile.row_out);
+                }
+                for _ in 0..calls {
+                    // SAFETY: the windows' columns in scratch rows, and outputs of the tile.
+                    unsafe { twin.leaves.across.call(&twin.constants, &fold) };
+                    fold.src = fold.src.wrapping_add(self.pitch);
+                    fold.dst = fold.dst.wrapping_add(tile.row_out);
+                }
                 x += n;
             }
+            row += rows;
         }
     }
 

@@ -9,6 +9,9 @@ use super::divisors::factors;
 /// Lanes that are tabled at most.
 const MOST: usize = 1 << 13;
 
+/// Registers of a row whose every lane is tabled.
+const SHORT: usize = 8;
+
 #[derive(Debug)]
 pub(crate) struct Ends {
     /// Outputs at the beginning of a row, and the first of those at its end.
@@ -32,7 +35,14 @@ impl Ends {
         let [depth, height, width] = &core.layer.geometry.axes;
         let (head, tail) = width.cut_windows();
         let cut = head.saturating_add(tail);
-        if facts.words == 0 || core.divisors.are_equal() || cut == 0 || !width.slides() || cut > width.output {
+        if facts.words == 0 || core.divisors.are_equal() || cut == 0 || !width.slides() {
+            return None;
+        }
+        // A short row is one run, whatever its windows have.
+        let is_short = width.output.saturating_mul(inner) <= SHORT * facts.lanes;
+        let (head, tail) = if is_short { (width.output, 0) } else { (head, tail) };
+        let cut = head.saturating_add(tail);
+        if cut > width.output {
             return None;
         }
         let lanes = cut.checked_mul(inner)?.checked_add(facts.lanes)?;
