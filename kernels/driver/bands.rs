@@ -32,8 +32,9 @@ use crate::order::{LONG, Order};
 pub(crate) struct Bands {
     /// Whether the windows are long down and across.
     long: [bool; 2],
-    /// Output rows of a band, outputs of a tile, inner elements of a block.
+    /// Output rows of a band, outputs of a tile, inner elements of a block; and planes, where these are all of one.
     rows: usize,
+    planes: usize,
     outputs: usize,
     inner: usize,
     /// Bytes of a scratch row, and lanes of it that long rows are doubled along.
@@ -45,6 +46,9 @@ pub(crate) struct Bands {
     /// What the outputs at the ends of a row divide by, where they are lanes beside each other.
     ends: Option<Ends>,
 }
+
+/// Planes that are folded together, at most.
+const MOST_PLANES: usize = 16;
 
 /// Scratch that a layer without long axes uses, so that what streams through stays in the first-level cache.
 const SHORT: usize = 24 << 10;
@@ -140,6 +144,16 @@ impl Bands {
             }
         }
         let (rows, outputs, inner) = best;
+        // Small planes go several at a time.
+        let is_plane = (rows, outputs, inner) == (height.output, width.output, geometry.inner);
+        let fit = |planes: &usize| fits(rows.saturating_mul(*planes), inner, outputs, room.min(SHORT));
+        // Outputs that are no run are put out row by row.
+        let is_run = width.stride == 1 || compaction.is_some();
+        let planes = if is_plane && is_run && depth.output == 1 && core.layer.is_packed() {
+            (2..=geometry.outer.min(MOST_PLANES)).rev().find(fit).unwrap_or(1)
+        } else {
+            1
+        };
         // Parts of a pixel are not side by side.
         let is_whole = is_whole && inner == geometry.inner;
         let compaction = compaction.filter(|_| is_whole);
@@ -150,6 +164,7 @@ impl Bands {
         Some(Self {
             long,
             rows,
+            planes,
             outputs,
             inner,
             pitch,
@@ -177,8 +192,8 @@ impl Bands {
         let all = (last - first) as usize;
         let lanes = tile.len;
         let pixel = lanes * facts.lane;
-        // SAFETY: the scratch has `self.rows` rows of `self.pitch` bytes, which take the columns of a tile and
-        // registers behind.
+        let rows = tile.rows * tile.planes;
+        // SAFETY: the scratch has rows of `self.pitch` bytes for the tile's, which take its columns and registers behind.
         unsafe {
             let src = io.src.wrapping_add(
                 (start as usize)
@@ -193,9 +208,9 @@ impl Bands {
             let behind = if self.long[1] { self.lanes - used } else { all * lanes - used } + facts.lanes;
             let between = (self.pitch / facts.lane - used) + before * lanes;
             fill(scratch, &twin.fill, facts.lane, before * lanes);
-            for row in 0..tile.rows {
+            for row in 0..rows {
                 let to = scratch.add(row * self.pitch + used * facts.lane);
-                fill(to, &twin.fill, facts.lane, if row + 1 < tile.rows { between } else { behind });
+                fill(to, &twin.fill, facts.lane, if row + 1 < rows { between } else { behind });
             }
             self.across(core, twin, io, tile, scratch);
             met
@@ -221,9 +236,14 @@ impl Bands {
         let [depth, height, _] = &layer.geometry.axes;
         let (facts, at) = (core.facts(), &tile.at);
         let pixel = layer.places.input.pixel;
-        // Pixels that follow each other are one run.
-        let (outer, len) = if pixel == tile.len { (1, columns * tile.len) } else { (columns, tile.len) };
-        let (outer_in, outer_out) = (pixel.wrapping_mul(facts.memory), tile.len * facts.lane);
+        // Pixels that follow each other are one run, in each plane.
+        let is_run = pixel == tile.len;
+        let (outer, len) = if is_run { (tile.planes, columns * tile.len) } else { (columns, tile.len) };
+        let (outer_in, outer_out) = if is_run {
+            (tile.plane_in, tile.rows * self.pitch)
+        } else {
+            (pixel.wrapping_mul(facts.memory), tile.len * facts.lane)
+        };
         let mut met = false;
         if columns == 0 {
             return false;
@@ -316,47 +336,63 @@ impl Bands {
             let rows = 1 + rest.take_while(|row| divisors.factor(height, at.y + row) == high).count();
             let class = divisors.factor(depth, at.z).saturating_mul(high);
             let dst = tile.dst.wrapping_add(tile.row_out.wrapping_mul(row));
+            // How many calls, of how many rows each, and bytes from one to the next. All rows of planes are neighbours.
+            let plane = tile.rows * self.pitch;
+            let (count, repeats, each, step) = if rows == tile.rows && !is_one {
+                (1, rows * tile.planes, [self.pitch, tile.row_out], [0; 2])
+            } else if rows >= tile.planes {
+                (tile.planes, rows, [self.pitch, tile.row_out], [plane, tile.plane_out])
+            } else {
+                (rows, tile.planes, [plane, tile.plane_out], [self.pitch, tile.row_out])
+            };
             // A register may be stored over the end of its outputs where the run writes again later: not behind a part
-            // of the inner elements, and not over the next row of the band, where an earlier tile may have been.
-            let row_end = dst.wrapping_add(layer.geometry.row_len() * facts.memory);
+            // of the inner elements, and not over the next row of the band, where an earlier tile may have been, nor over
+            // the next plane.
+            let row_bytes = layer.geometry.row_len() * facts.memory;
             let writable = match layer.end(io, at, at.y + row, dst, facts.memory) {
                 _ if tile.len < layer.geometry.inner => dst,
-                end if tile.outputs.start > 0 && row + 1 < tile.rows => end.min(row_end),
+                end if tile.outputs.start > 0 && row + 1 < tile.rows => end.min(dst.wrapping_add(row_bytes)),
+                end if tile.planes > 1
+                    && rows < tile.rows
+                    && (tile.rows - row - rows) * row_bytes < 2 * facts.lanes * facts.memory =>
+                {
+                    end.min(tile.dst.wrapping_add(tile.plane_out))
+                }
                 end => end,
             };
             let mut x = tile.outputs.start;
             while x < tile.outputs.end {
-                let OutputRun { len, taps } = run_from(width, x, tile.outputs.end);
-                // Where nothing is divided by, padding is identities.
                 let at_end = self.ends.as_ref().and_then(|ends| ends.words(class, x, tile.outputs.end));
-                let n = match at_end {
-                    Some((_, n)) => n,
-                    None if width.slides() && divisors.are_equal() => tile.outputs.end - x,
-                    None => len,
-                };
-                let divisor = class.saturating_mul(divisors.factor(width, x));
-                let from = (first_tap(width, x) - first_tap(width, tile.outputs.start)) as usize;
                 let mut fold = Fold {
-                    src: scratch.wrapping_add(row * self.pitch + from * pixel + window.begin),
+                    src: scratch.wrapping_add(row * self.pitch + window.begin),
                     dst: dst.wrapping_add((x * pixel_out + tile.channel) * facts.memory),
                     taps: Taps { columns: window.columns, column_bytes: window.step, ..Taps::ONE },
                     outer: 1,
                     outer_in: 0,
                     outer_out: 0,
                     len: tile.len,
-                    divisors: divisors.words(twin.leaves, &twin.constants, divisor, &mut block),
+                    divisors: core::ptr::null(),
                     word_bytes: facts.register(),
                     lane_bytes: 0,
                     chunk: None,
                     readable: core::ptr::null(),
                     writable,
                 };
-                if let (Some(ends), Some((words, _))) = (&self.ends, at_end) {
+                let n = if let (Some(ends), Some((words, n))) = (&self.ends, at_end) {
                     (fold.divisors, fold.word_bytes, fold.lane_bytes) = (words, ends.pitch, facts.lane);
-                }
-                if !width.slides() {
-                    fold.taps.columns = taps.count;
-                }
+                    n
+                } else {
+                    let OutputRun { len, taps } = run_from(width, x, tile.outputs.end);
+                    if !width.slides() {
+                        fold.taps.columns = taps.count;
+                    }
+                    let divisor = class.saturating_mul(divisors.factor(width, x));
+                    fold.divisors = divisors.words(twin.leaves, &twin.constants, divisor, &mut block);
+                    // Where nothing is divided by, padding is identities.
+                    if width.slides() && divisors.are_equal() { tile.outputs.end - x } else { len }
+                };
+                let from = (first_tap(width, x) - first_tap(width, tile.outputs.start)) as usize;
+                fold.src = fold.src.wrapping_add(from * pixel);
                 if n > 1 && width.stride == 1 && pixel_out == tile.len {
                     fold.len = n * tile.len;
                 } else if n > 1
@@ -366,7 +402,7 @@ impl Bands {
                     fold.chunk = Some(compaction.chunk(fold.len));
                 } else if n > 1 && self.gathered > 0 {
                     let areas = if self.long[1] && !facts.idempotent { 2 } else { 1 };
-                    let to = scratch.wrapping_add(areas * self.rows * self.pitch);
+                    let to = scratch.wrapping_add(areas * self.rows * self.planes * self.pitch);
                     for k in 0..window.columns {
                         let from = fold.src.wrapping_add(k.wrapping_mul(window.step));
                         let to = to.wrapping_add(k * self.gathered);
@@ -387,16 +423,17 @@ impl Bands {
                     fold.outer_in = width.stride.wrapping_mul(pixel);
                     fold.outer_out = pixel_out * facts.memory;
                 }
-                let mut calls = rows;
-                if fold.outer == 1 {
-                    calls = 1;
-                    (fold.outer, fold.outer_in, fold.outer_out) = (rows, self.pitch, tile.row_out);
-                }
-                for _ in 0..calls {
+                let (count, step) = if fold.outer == 1 {
+                    (fold.outer, [fold.outer_in, fold.outer_out]) = (repeats, each);
+                    (count, step)
+                } else {
+                    (rows, [self.pitch, tile.row_out])
+                };
+                for _ in 0..count {
                     // SAFETY: the windows' columns in scratch rows, and outputs of the tile.
                     unsafe { twin.leaves.across.call(&twin.constants, &fold) };
-                    fold.src = fold.src.wrapping_add(self.pitch);
-                    fold.dst = fold.dst.wrapping_add(tile.row_out);
+                    fold.src = fold.src.wrapping_add(step[0]);
+                    fold.dst = fold.dst.wrapping_add(step[1]);
                 }
                 x += n;
             }
@@ -414,7 +451,7 @@ impl Bands {
     /// # Safety
     /// As for `tile`.
     unsafe fn double(&self, twin: &Twin, tile: &Tile, scratch: *mut u8, facts: &Facts) -> Window {
-        let area = self.rows * self.pitch;
+        let area = self.rows * self.planes * self.pitch;
         let step = tile.len * tile.dilation;
         let (mut power, mut done) = (1, 0);
         let stage = |digit: usize, power: usize, by: usize, done: usize| {
@@ -422,7 +459,7 @@ impl Bands {
                 rows: scratch,
                 sums: scratch.wrapping_add(if facts.idempotent { 0 } else { area }),
                 len: self.lanes,
-                outer: tile.rows,
+                outer: tile.rows * tile.planes,
                 pitch: self.pitch,
                 digit,
                 done: done * step,
@@ -496,6 +533,10 @@ unsafe fn gather(from: *const u8, step: usize, to: *mut u8, bytes: usize, count:
 struct Tile {
     at: Position,
     rows: usize,
+    /// That many planes from there on, of `rows` each, and bytes from one to the next.
+    planes: usize,
+    plane_in: usize,
+    plane_out: usize,
     outputs: Range<usize>,
     /// The first inner element, and how many.
     channel: usize,
@@ -547,9 +588,12 @@ impl Driver for Bands {
         let mut caution = Caution::default();
         let mut at = Position::of(geometry, rows.start);
         let base = core.output_row(&at);
+        let plane_in = core.input_row(1, 0, 0).wrapping_sub(core.input_row(0, 0, 0));
+        let plane_out = layer.geometry.row_len() * height.output * core.facts().memory;
         let mut left = rows.len();
         while left > 0 {
             let count = self.rows.min(left).min(height.output - at.y);
+            let planes = if at.y == 0 { (left / height.output).clamp(1, self.planes) } else { 1 };
             let dst = io.dst.wrapping_add(core.output_row(&at).wrapping_sub(base));
             let mut x = 0;
             while x < width.output {
@@ -560,6 +604,9 @@ impl Driver for Bands {
                     let tile = Tile {
                         at,
                         rows: count,
+                        planes,
+                        plane_in,
+                        plane_out,
                         outputs: x..(x + self.outputs).min(width.output),
                         channel,
                         len: self.inner,
@@ -577,8 +624,10 @@ impl Driver for Bands {
                 }
                 x += self.outputs;
             }
+            // All rows of the last plane but one are behind.
+            at.outer += planes - 1;
             at.advance(geometry, count);
-            left -= count;
+            left -= count * planes;
         }
     }
 
