@@ -20,7 +20,7 @@ use core::ops::Range;
 use super::careful::Caution;
 use super::divisors::Block;
 use super::ends::Ends;
-use super::program::{Compaction, OutputRun, RowTaps, run_from};
+use super::program::{Compaction, RowTaps};
 use super::{Core, Driver, Io, Position, SCRATCH, Scratch, Twin, fill};
 use crate::geometry::Axis;
 use crate::kernels::leaf::Facts;
@@ -37,6 +37,8 @@ pub(crate) struct Bands {
     planes: usize,
     outputs: usize,
     inner: usize,
+    /// Outputs of a row whose windows divide by the same and are equally long. Padding is identities.
+    alike: Range<usize>,
     /// Bytes of a scratch row, and lanes of it that long rows are doubled along.
     pitch: usize,
     lanes: usize,
@@ -46,6 +48,9 @@ pub(crate) struct Bands {
     /// What the outputs at the ends of a row divide by, where they are lanes beside each other.
     ends: Option<Ends>,
 }
+
+/// What a call of a leaf costs, in registers that are loaded or stored.
+const CALL: f64 = 15.0;
 
 /// Planes that are folded together, at most.
 const MOST_PLANES: usize = 16;
@@ -107,6 +112,11 @@ impl Bands {
         if !fits(1, inner, 1, room) {
             return None;
         }
+        let alike = match width.cut_windows() {
+            _ if !width.slides() => 0..0,
+            _ if core.divisors.are_equal() => 0..width.output,
+            (head, tail) => head..width.output - tail,
+        };
         // The widest tile for so many rows; those of a row are equally wide.
         let widest = |rows: usize, inner: usize| {
             let (mut least, mut most) = (1, width.output);
@@ -126,7 +136,10 @@ impl Bands {
                 let run = if inner < geometry.inner { inner } else { span(outputs).saturating_mul(inner) };
                 let registers = ((run.div_ceil(facts.lanes) + 4) * facts.lanes) as f64 / run as f64;
                 let across = if long[1] { 5.0 } else { width.kernel as f64 };
-                (loads * registers + across) * span(outputs) as f64 / outputs as f64
+                // Windows that padding cuts are a call each, where a part of a pixel has no divisors of its own.
+                let calls = (width.output - alike.len()).min(outputs) as f64;
+                let calls = calls * CALL * facts.lanes as f64 / (outputs * inner) as f64;
+                (loads * registers + across) * span(outputs) as f64 / outputs as f64 + calls
             };
             let parts = [16, 8, 4, 2, 1].map(|registers| registers * facts.lanes);
             for part in core::iter::once(inner).chain(parts).filter(|part| *part <= inner) {
@@ -146,7 +159,7 @@ impl Bands {
         let (rows, outputs, inner) = best;
         // Small planes go several at a time.
         let is_plane = (rows, outputs, inner) == (height.output, width.output, geometry.inner);
-        let fit = |planes: &usize| fits(rows.saturating_mul(*planes), inner, outputs, room.min(SHORT));
+        let fit = |planes: &usize| fits(rows.saturating_mul(*planes), inner, outputs, room);
         // Outputs that are no run are put out row by row.
         let is_run = width.stride == 1 || compaction.is_some();
         let planes = if is_plane && is_run && depth.output == 1 && core.layer.is_packed() {
@@ -167,6 +180,7 @@ impl Bands {
             planes,
             outputs,
             inner,
+            alike,
             pitch,
             lanes: span(outputs) * inner + 2 * facts.lanes,
             compaction,
@@ -326,12 +340,15 @@ impl Bands {
             // SAFETY: the tile's scratch rows, and for sums as many behind them.
             window = unsafe { self.double(twin, tile, scratch, facts) };
         }
+        // Whether a row is one run.
+        let is_run = tile.outputs.start == 0
+            && (self.alike.len() == width.output || self.ends.as_ref().is_some_and(|ends| ends.are_all(width.output)));
         let mut block = Block::new();
         let mut row = 0;
         while row < tile.rows {
             // Rows that divide by the same are one call, where each is a run.
             let high = divisors.factor(height, at.y + row);
-            let is_one = self.gathered > 0 || self.compaction.is_some() && tile.outputs.start > 0;
+            let is_one = self.gathered > 0 || self.compaction.is_some() && !is_run;
             let rest = if is_one { row + 1..row + 1 } else { row + 1..tile.rows };
             let rows = 1 + rest.take_while(|row| divisors.factor(height, at.y + row) == high).count();
             let class = divisors.factor(depth, at.z).saturating_mul(high);
@@ -382,17 +399,20 @@ impl Bands {
                     (fold.divisors, fold.word_bytes, fold.lane_bytes) = (words, ends.pitch, facts.lane);
                     n
                 } else {
-                    let OutputRun { len, taps } = run_from(width, x, tile.outputs.end);
                     if !width.slides() {
-                        fold.taps.columns = taps.count;
+                        fold.taps.columns = width.taps(x).count;
                     }
                     let divisor = class.saturating_mul(divisors.factor(width, x));
                     fold.divisors = divisors.words(twin.leaves, &twin.constants, divisor, &mut block);
-                    // Where nothing is divided by, padding is identities.
-                    if width.slides() && divisors.are_equal() { tile.outputs.end - x } else { len }
+                    if self.alike.contains(&x) { self.alike.end.min(tile.outputs.end) - x } else { 1 }
                 };
                 let from = (first_tap(width, x) - first_tap(width, tile.outputs.start)) as usize;
                 fold.src = fold.src.wrapping_add(from * pixel);
+                if x > 0 && rows * tile.planes > 1 {
+                    // The beginning of the next row has been written.
+                    let row_end = dst.wrapping_add(row_bytes);
+                    fold.writable = if row_end < writable { row_end } else { writable };
+                }
                 if n > 1 && width.stride == 1 && pixel_out == tile.len {
                     fold.len = n * tile.len;
                 } else if n > 1

@@ -103,6 +103,11 @@ impl Ends {
         Some((self.table[class * self.each + at * self.inner * self.lane..].as_ptr(), n))
     }
 
+    /// Whether all outputs of a row are tabled.
+    pub(crate) fn are_all(&self, outputs: usize) -> bool {
+        self.head == outputs
+    }
+
     pub(crate) fn bytes(&self) -> usize {
         self.table.len() + size_of_val(&*self.classes)
     }
