@@ -18,12 +18,12 @@
 use core::ops::Range;
 
 use super::careful::Caution;
+use super::combs::{self, Comb, Pixels};
 use super::divisors::Block;
 use super::ends::Ends;
 use super::program::{Compaction, RowTaps};
 use super::{Core, Driver, Io, Position, SCRATCH, Scratch, Twin, fill};
 use crate::geometry::Axis;
-use crate::kernels::leaf::Facts;
 use crate::kernels::leaf::fold::{Fold, Taps};
 use crate::kernels::leaf::long::{Shared, Stage};
 use crate::order::{LONG, Order};
@@ -32,6 +32,7 @@ use crate::order::{LONG, Order};
 pub(crate) struct Bands {
     /// Whether the windows are long down and across.
     long: [bool; 2],
+    comb: Option<Comb>,
     /// Output rows of a band, outputs of a tile, inner elements of a block; and planes, where these are all of one.
     rows: usize,
     planes: usize,
@@ -45,8 +46,19 @@ pub(crate) struct Bands {
     compaction: Option<Compaction>,
     /// Bytes of a row of gathered pixels, one row for each tap, behind the scratch rows. 0 where none are gathered.
     gathered: usize,
+    /// Scratch rows of each row.
+    areas: usize,
     /// What the outputs at the ends of a row divide by, where they are lanes beside each other.
     ends: Option<Ends>,
+}
+
+/// What a pass across costs that folds four elements each, and what all of them cost where a band is chosen, in registers
+/// that are loaded or stored.
+const PASS: f64 = 5.0;
+const ACROSS: f64 = 5.0;
+
+fn log4(n: usize) -> f64 {
+    f64::from(n.ilog2()) / 2.0
 }
 
 /// What a call of a leaf costs, in registers that are loaded or stored.
@@ -61,10 +73,21 @@ const SHORT: usize = 24 << 10;
 impl Bands {
     /// `None` where the columns of one window do not fit the scratch.
     pub(crate) fn new(core: &Core) -> Option<Self> {
+        let plain = Self::plan(core, false);
+        let combed = if combs::takes(core) { Self::plan(core, true) } else { None };
+        match (plain, combed) {
+            (Some((cost, plain)), Some((other, _))) if cost <= other => Some(plain),
+            (plain, combed) => combed.or(plain).map(|(_, bands)| bands),
+        }
+    }
+
+    /// With or without combs, and about what an output costs.
+    fn plan(core: &Core, is_combed: bool) -> Option<(f64, Self)> {
         let geometry = &core.layer.geometry;
         let [depth, height, width] = &geometry.axes;
         let facts = core.facts();
         let long = match core.order {
+            _ if is_combed => [false, true],
             Order::Long { rows, columns } => [rows, columns],
             // What has no order shares what it can.
             Order::Blocks if facts.any_order => {
@@ -75,13 +98,23 @@ impl Bands {
             Order::Columns => [false; 2],
             Order::Lanes16 | Order::Blocks => return None,
         };
-        let span = |outputs: usize| span(width, outputs);
+        let combed = |inner: usize| if is_combed { Comb::new(facts, width, inner) } else { None };
+        let span = |inner: usize, outputs: usize| match combed(inner) {
+            Some(comb) => comb.span((outputs - 1).saturating_mul(width.stride)),
+            None => span(width, outputs),
+        };
         // A register may be read behind the last lane, and doubling goes over two more.
         let pitch = |inner: usize, outputs: usize| {
-            let lanes = span(outputs).saturating_mul(inner).saturating_add(3 * facts.lanes);
+            let lanes = span(inner, outputs).saturating_mul(inner).saturating_add(3 * facts.lanes);
             lanes.checked_mul(facts.lane).map(|bytes| bytes.next_multiple_of(64))
         };
-        let areas = if long[1] && !facts.idempotent { 2 } else { 1 };
+        let areas = |inner: usize| match combed(inner) {
+            _ if facts.idempotent || !long[1] => 1,
+            // What is left, and its sums.
+            Some(comb) if comb.rest > 0 => 3,
+            Some(_) => 1,
+            None => 2,
+        };
         let room = if long[0] || long[1] { SCRATCH } else { SHORT };
         let is_whole = core.layer.has_whole_rows();
         let strides = width.slides() && width.stride > 1 && is_whole;
@@ -96,20 +129,21 @@ impl Bands {
             Some(if gathers { bytes.next_multiple_of(64) } else { 0 })
         };
         let fits = |rows: usize, inner: usize, outputs: usize, room: usize| {
-            let scratch = pitch(inner, outputs).and_then(|p| p.checked_mul(rows * areas));
+            let scratch = pitch(inner, outputs).and_then(|p| p.checked_mul(rows * areas(inner)));
             let beside = gathered(outputs).and_then(|bytes| bytes.checked_mul(taps));
             scratch.zip(beside).and_then(|(a, b)| a.checked_add(b)).is_some_and(|all| all <= room)
         };
         // As much of a pixel as leaves room for a few outputs.
-        let mut inner = geometry.inner;
+        let parts = [16, 8, 4, 2, 1].map(|registers| registers * facts.lanes);
         let few = width.output.min(4);
+        let mut inner = geometry.inner;
         if !fits(1, inner, few, room) && inner > facts.lanes {
-            let per_lane = span(few).saturating_mul(facts.lane * areas).max(1);
-            inner = (room.saturating_sub(areas * 4 * facts.register()) / per_lane / facts.lanes * facts.lanes)
+            let per_lane = span(inner, few).saturating_mul(facts.lane * areas(inner)).max(1);
+            inner = (room.saturating_sub(areas(inner) * 4 * facts.register()) / per_lane / facts.lanes * facts.lanes)
                 .clamp(facts.lanes, inner);
         }
         let room = if fits(1, inner, 1, room) { room } else { SCRATCH };
-        if !fits(1, inner, 1, room) {
+        if !fits(1, inner, 1, room) || is_combed && combed(inner).is_none() {
             return None;
         }
         let alike = match width.cut_windows() {
@@ -126,28 +160,36 @@ impl Bands {
             }
             width.output.div_ceil(width.output.div_ceil(least))
         };
-        let mut best = (1, widest(1, inner), inner);
-        if long[0] {
-            // What an output costs, in registers that are loaded or stored: long windows share the rows of a band, so that it
-            // should be high, and fold the columns between two tiles twice, so that it should be wide; both at the price of
-            // parts of a pixel, whose runs are short.
-            let cost = |(rows, outputs, inner): (usize, usize, usize)| {
-                let loads = (rows + height.kernel - 1) as f64 / rows as f64;
-                let run = if inner < geometry.inner { inner } else { span(outputs).saturating_mul(inner) };
-                let registers = ((run.div_ceil(facts.lanes) + 4) * facts.lanes) as f64 / run as f64;
-                let across = if long[1] { 5.0 } else { width.kernel as f64 };
-                // Windows that padding cuts are a call each, where a part of a pixel has no divisors of its own.
-                let calls = (width.output - alike.len()).min(outputs) as f64;
-                let calls = calls * CALL * facts.lanes as f64 / (outputs * inner) as f64;
-                (loads * registers + across) * span(outputs) as f64 / outputs as f64 + calls
+        // What an output costs, in registers that are loaded or stored: long windows share the rows of a band, so that it
+        // should be high, and fold the columns between two tiles twice, so that it should be wide; both at the price of parts
+        // of a pixel, whose runs are short.
+        let cost = |(rows, outputs, inner): (usize, usize, usize)| {
+            let columns = span(inner, outputs);
+            let (loads, across) = match combed(inner) {
+                Some(comb) => (1.0 + (comb.rows * comb.pixels) as f64 / columns as f64, 5.0 + PASS * log4(comb.pixels)),
+                None if long[0] => ((rows + height.kernel - 1) as f64 / rows as f64, ACROSS),
+                None if long[1] => ((depth.kernel * height.kernel) as f64, 2.0 + PASS * log4(width.kernel)),
+                None => ((depth.kernel * height.kernel) as f64, width.kernel as f64),
             };
-            let parts = [16, 8, 4, 2, 1].map(|registers| registers * facts.lanes);
+            let run = if inner < geometry.inner { inner } else { columns.saturating_mul(inner) };
+            let registers = ((run.div_ceil(facts.lanes) + 4) * facts.lanes) as f64 / run as f64;
+            // Windows that padding cuts are a call each, where a part of a pixel has no divisors of its own.
+            let calls = (width.output - alike.len()).min(outputs) as f64;
+            let calls = calls * CALL * facts.lanes as f64 / (outputs * inner) as f64;
+            (loads * registers + across) * areas(inner).div_ceil(2) as f64 * columns as f64 / outputs as f64 + calls
+        };
+        let mut best = (1, widest(1, inner), inner);
+        if long[0] || long[1] {
             for part in core::iter::once(inner).chain(parts).filter(|part| *part <= inner) {
-                for rows in [2, 4, 8, 16, 32].map(|rows: usize| rows.min(height.output)) {
+                if is_combed && combed(part).is_none() {
+                    continue;
+                }
+                let most = if long[0] { height.output } else { 1 };
+                for rows in [1, 2, 4, 8, 16, 32].map(|rows: usize| rows.min(most)) {
                     if fits(rows, part, 1, room) {
                         let outputs = widest(rows, part);
                         // As many rows as fit beside each other so wide.
-                        let more = (rows..=height.output.min(2 * rows)).rev().find(|rows| fits(*rows, part, outputs, room));
+                        let more = (rows..=most.min(2 * rows)).rev().find(|rows| fits(*rows, part, outputs, room));
                         let next = (more.unwrap_or(rows), outputs, part);
                         if cost(next) < cost(best) {
                             best = next;
@@ -157,12 +199,13 @@ impl Bands {
             }
         }
         let (rows, outputs, inner) = best;
+        let (comb, expected) = (combed(inner), cost(best));
         // Small planes go several at a time.
         let is_plane = (rows, outputs, inner) == (height.output, width.output, geometry.inner);
         let fit = |planes: &usize| fits(rows.saturating_mul(*planes), inner, outputs, room);
         // Outputs that are no run are put out row by row.
         let is_run = width.stride == 1 || compaction.is_some();
-        let planes = if is_plane && is_run && depth.output == 1 && core.layer.is_packed() {
+        let planes = if comb.is_none() && is_plane && is_run && depth.output == 1 && core.layer.is_packed() {
             (2..=geometry.outer.min(MOST_PLANES)).rev().find(fit).unwrap_or(1)
         } else {
             1
@@ -174,19 +217,22 @@ impl Bands {
         let pitch = pitch(inner, outputs)?;
         let are_beside = width.stride == 1 || compaction.is_some() && facts.halves == 1 || gathered > 0;
         let ends = if are_beside && is_whole { Ends::new(core, inner) } else { None };
-        Some(Self {
+        let bands = Self {
             long,
+            comb,
             rows,
             planes,
             outputs,
             inner,
             alike,
             pitch,
-            lanes: span(outputs) * inner + 2 * facts.lanes,
+            lanes: span(inner, outputs) * inner + 2 * facts.lanes,
             compaction,
             gathered,
+            areas: areas(inner),
             ends,
-        })
+        };
+        Some((expected, bands))
     }
 
     /// One tile by one of the twins; whether it met what it watches for.
@@ -207,6 +253,10 @@ impl Bands {
         let lanes = tile.len;
         let pixel = lanes * facts.lane;
         let rows = tile.rows * tile.planes;
+        if let Some(comb) = &self.comb {
+            // SAFETY: by this function's contract.
+            return unsafe { self.combs(core, twin, io, tile, comb, scratch) };
+        }
         // SAFETY: the scratch has rows of `self.pitch` bytes for the tile's, which take its columns and registers behind.
         unsafe {
             let src = io.src.wrapping_add(
@@ -226,7 +276,73 @@ impl Bands {
                 let to = scratch.add(row * self.pitch + used * facts.lane);
                 fill(to, &twin.fill, facts.lane, if row + 1 < rows { between } else { behind });
             }
-            self.across(core, twin, io, tile, scratch);
+            let mut window = Window { begin: 0, columns: width.kernel, step: width.dilation.wrapping_mul(pixel) };
+            if self.long[1] {
+                window = self.double(twin, rows, width.kernel, lanes * width.dilation, scratch);
+            }
+            self.across(core, twin, io, tile, scratch, window);
+            met
+        }
+    }
+
+    /// One tile by combs; whether it met what the operation watches for.
+    ///
+    /// # Safety
+    /// As for `tile`.
+    unsafe fn combs(&self, core: &Core, twin: &Twin, io: &Io, tile: &Tile, comb: &Comb, scratch: *mut u8) -> bool {
+        let (layer, facts, at) = (&core.layer, core.facts(), &tile.at);
+        let width = &layer.geometry.axes[2];
+        let taps = RowTaps::new(core, at.outer, at.z, at.y);
+        let pixel = tile.len * facts.lane;
+        let columns = (tile.outputs.len() - 1) * width.stride;
+        let first = first_tap(width, tile.outputs.start);
+        let mut pixels = Pixels {
+            src: io.src.wrapping_add(taps.first).wrapping_add(tile.channel * facts.memory),
+            inner: tile.len,
+            pixel_in: layer.places.input.pixel.wrapping_mul(facts.memory),
+            is_empty: taps.is_empty(),
+            first,
+            count: columns + comb.pixels + if facts.idempotent { comb.rest } else { 0 },
+            dst: scratch,
+        };
+        // SAFETY: scratch has an area for what a comb of the tile's outputs spans, and two for what is left.
+        unsafe {
+            let (met, used) = comb.down(twin, io, width, &pixels);
+            fill(scratch.add(used * pixel), &twin.fill, facts.lane, self.lanes + facts.lanes - used * tile.len);
+            let mut window = self.double(twin, 1, comb.pixels, tile.len, scratch);
+            window.begin = comb.offset(first) * pixel;
+            if comb.rest > 0 && facts.idempotent {
+                (window.columns, window.step) = (2, comb.rest * pixel);
+            } else if comb.rest > 0 {
+                let area = scratch.add(self.pitch);
+                pixels.first = first + (comb.rows * comb.pixels) as isize;
+                pixels.count = columns + comb.rest;
+                pixels.dst = area;
+                let (before, count) = comb.rest(twin, io, width, &pixels);
+                fill(area, &twin.fill, facts.lane, before * tile.len);
+                let used = (before + count) * tile.len;
+                fill(area.add(used * facts.lane), &twin.fill, facts.lane, self.lanes + facts.lanes - used);
+                let rest = self.double(twin, 1, comb.rest, tile.len, area);
+                let mut at = rest.begin;
+                if rest.columns > 1 {
+                    // Its two parts are one, before they are beside the comb's.
+                    at = at.wrapping_add(rest.step);
+                    let parts = Stage {
+                        rows: area.add(at),
+                        sums: area,
+                        len: (self.pitch - at) / facts.lane + ((columns + 1) * tile.len).next_multiple_of(facts.lanes),
+                        outer: 1,
+                        pitch: 0,
+                        digit: 0,
+                        done: 0,
+                        shift: (self.pitch - at) / facts.lane,
+                        by: 2,
+                    };
+                    twin.leaves.stage.call(&twin.constants, &parts);
+                }
+                (window.columns, window.step) = (2, (self.pitch + at).wrapping_sub(window.begin));
+            }
+            self.across(core, twin, io, tile, scratch, window);
             met
         }
     }
@@ -328,18 +444,12 @@ impl Bands {
     ///
     /// # Safety
     /// As for `tile`.
-    unsafe fn across(&self, core: &Core, twin: &Twin, io: &Io, tile: &Tile, scratch: *mut u8) {
+    unsafe fn across(&self, core: &Core, twin: &Twin, io: &Io, tile: &Tile, scratch: *mut u8, window: Window) {
         let layer = &core.layer;
         let [depth, height, width] = &layer.geometry.axes;
         let (facts, at) = (core.facts(), &tile.at);
         let (divisors, pixel_out) = (&core.divisors, layer.places.output.pixel);
         let pixel = tile.len * facts.lane;
-        // Of a window: where its columns begin, how many, and how many bytes apart.
-        let mut window = Window { begin: 0, columns: width.kernel, step: width.dilation.wrapping_mul(pixel) };
-        if self.long[1] {
-            // SAFETY: the tile's scratch rows, and for sums as many behind them.
-            window = unsafe { self.double(twin, tile, scratch, facts) };
-        }
         // Whether a row is one run.
         let is_run = tile.outputs.start == 0
             && (self.alike.len() == width.output || self.ends.as_ref().is_some_and(|ends| ends.are_all(width.output)));
@@ -421,8 +531,7 @@ impl Bands {
                     fold.len = n * tile.len;
                     fold.chunk = Some(compaction.chunk(fold.len));
                 } else if n > 1 && self.gathered > 0 {
-                    let areas = if self.long[1] && !facts.idempotent { 2 } else { 1 };
-                    let to = scratch.wrapping_add(areas * self.rows * self.planes * self.pitch);
+                    let to = scratch.wrapping_add(self.areas * self.rows * self.planes * self.pitch);
                     for k in 0..window.columns {
                         let from = fold.src.wrapping_add(k.wrapping_mul(window.step));
                         let to = to.wrapping_add(k * self.gathered);
@@ -470,16 +579,16 @@ impl Bands {
     ///
     /// # Safety
     /// As for `tile`.
-    unsafe fn double(&self, twin: &Twin, tile: &Tile, scratch: *mut u8, facts: &Facts) -> Window {
+    unsafe fn double(&self, twin: &Twin, rows: usize, taps: usize, step: usize, scratch: *mut u8) -> Window {
+        let facts = &twin.leaves.facts;
         let area = self.rows * self.planes * self.pitch;
-        let step = tile.len * tile.dilation;
         let (mut power, mut done) = (1, 0);
         let stage = |digit: usize, power: usize, by: usize, done: usize| {
             let stage = Stage {
                 rows: scratch,
                 sums: scratch.wrapping_add(if facts.idempotent { 0 } else { area }),
                 len: self.lanes,
-                outer: tile.rows * tile.planes,
+                outer: rows,
                 pitch: self.pitch,
                 digit,
                 done: done * step,
@@ -489,7 +598,6 @@ impl Bands {
             // SAFETY: both areas hold the tile's rows, and what a pass reads is part of a window.
             unsafe { twin.leaves.stage.call(&twin.constants, &stage) };
         };
-        let taps = tile.kernel;
         while 4 * power <= taps {
             let digit = if facts.idempotent { 0 } else { taps / power % 4 };
             stage(digit, power, 4, done);
@@ -564,8 +672,6 @@ struct Tile {
     /// Where the first output row begins, and bytes to the next.
     dst: *mut u8,
     row_out: usize,
-    kernel: usize,
-    dilation: usize,
 }
 
 /// Columns that so many neighbouring outputs span. (Windows that follow a rule of their own are as long as the
@@ -632,8 +738,6 @@ impl Driver for Bands {
                         len: self.inner,
                         dst,
                         row_out: layer.places.output.row.wrapping_mul(core.facts().memory),
-                        kernel: width.kernel,
-                        dilation: width.dilation,
                     };
                     // SAFETY: a tile of the run, which fits the scratch.
                     caution.run(core, |twin| unsafe { self.tile(core, twin, io, &tile, scratch) });

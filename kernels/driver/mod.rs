@@ -32,6 +32,7 @@ pub(crate) mod bands;
 pub(crate) mod careful;
 pub(crate) mod chunks;
 pub(crate) mod columns;
+mod combs;
 pub(crate) mod direct;
 pub(crate) mod divisors;
 pub(crate) mod ends;
