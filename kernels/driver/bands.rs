@@ -7,11 +7,16 @@
 //! ```
 //!
 //! 1. Columns in the padding are identities, so across knows no border. Long columns share what they fold
-//!    (`leaf/long.rs`): then a band has several rows.
+//!    (`leaf/long.rs`); where the stride is more than 1 and order is no matter, they do for rows that are
+//!    not put out, too. Rows too long for scratch are folded by combs (`combs.rs`).
 //! 2. Neighbouring outputs are neighbouring lanes where the stride is 1. Where it is more, a table takes
 //!    every `s`-th pixel of what was folded; or, where tables are slow or a register is too short for them,
 //!    the pixels of each tap are copied side by side first. Long rows are doubled along before, and two taps
 //!    are left of each window.
+//!
+//! A tile has so many rows, columns and inner elements as make an output cheap (`plan`); small planes are
+//! several to a tile, so that a leaf is entered once for all of them. Rows that divide by the same go across
+//! in one call.
 //!
 //! The driver takes every window whose columns fit the scratch, and every layer with long axes.
 
@@ -38,6 +43,8 @@ pub(crate) struct Bands {
     planes: usize,
     outputs: usize,
     inner: usize,
+    /// Scratch rows from an output row's to the next one's.
+    spread: usize,
     /// Outputs of a row whose windows divide by the same and are equally long. Padding is identities.
     alike: Range<usize>,
     /// Bytes of a scratch row, and lanes of it that long rows are doubled along.
@@ -64,6 +71,12 @@ fn log4(n: usize) -> f64 {
 /// What a call of a leaf costs, in registers that are loaded or stored.
 const CALL: f64 = 15.0;
 
+/// Rows that a band of short windows has at most.
+const MOST_ROWS: usize = 16;
+
+/// Rows of a window that moves by one that are faster shared than loaded again.
+const SHARED: usize = 6;
+
 /// Planes that are folded together, at most.
 const MOST_PLANES: usize = 16;
 
@@ -87,17 +100,19 @@ impl Bands {
         let [depth, height, width] = &geometry.axes;
         let facts = core.facts();
         let long = match core.order {
+            Order::Lanes16 => return None,
             _ if is_combed => [false, true],
-            Order::Long { rows, columns } => [rows, columns],
-            // What has no order shares what it can.
-            Order::Blocks if facts.any_order => {
-                let is_long = |axis: &Axis| axis.kernel >= LONG && axis.output > 1 && axis.slides();
-                let is_near = height.stride == 1 && height.dilation == 1 && depth.kernel == 1;
-                [is_long(height) && is_near, is_long(width)]
+            // What has no order shares what it can: down, where all windows are loaded faster than those of every other row.
+            _ if facts.any_order => {
+                let is_near = height.dilation == 1 && depth.kernel == 1 && height.slides() && height.output > 1;
+                let is_long = width.kernel >= LONG && width.output > 1 && width.slides();
+                [is_near && height.kernel > SHARED * height.stride, is_long]
             }
+            Order::Long { rows, columns } => [rows, columns],
             Order::Columns => [false; 2],
-            Order::Lanes16 | Order::Blocks => return None,
+            Order::Blocks => return None,
         };
+        let spread = if long[0] { height.stride } else { 1 };
         let combed = |inner: usize| if is_combed { Comb::new(facts, width, inner) } else { None };
         let span = |inner: usize, outputs: usize| match combed(inner) {
             Some(comb) => comb.span((outputs - 1).saturating_mul(width.stride)),
@@ -129,7 +144,7 @@ impl Bands {
             Some(if gathers { bytes.next_multiple_of(64) } else { 0 })
         };
         let fits = |rows: usize, inner: usize, outputs: usize, room: usize| {
-            let scratch = pitch(inner, outputs).and_then(|p| p.checked_mul(rows * areas(inner)));
+            let scratch = pitch(inner, outputs).and_then(|p| p.checked_mul(rows.checked_mul(spread * areas(inner))?));
             let beside = gathered(outputs).and_then(|bytes| bytes.checked_mul(taps));
             scratch.zip(beside).and_then(|(a, b)| a.checked_add(b)).is_some_and(|all| all <= room)
         };
@@ -167,7 +182,7 @@ impl Bands {
             let columns = span(inner, outputs);
             let (loads, across) = match combed(inner) {
                 Some(comb) => (1.0 + (comb.rows * comb.pixels) as f64 / columns as f64, 5.0 + PASS * log4(comb.pixels)),
-                None if long[0] => ((rows + height.kernel - 1) as f64 / rows as f64, ACROSS),
+                None if long[0] => (((rows - 1) * spread + height.kernel) as f64 / rows as f64, ACROSS),
                 None if long[1] => ((depth.kernel * height.kernel) as f64, 2.0 + PASS * log4(width.kernel)),
                 None => ((depth.kernel * height.kernel) as f64, width.kernel as f64),
             };
@@ -198,7 +213,12 @@ impl Bands {
                 }
             }
         }
-        let (rows, outputs, inner) = best;
+        let (mut rows, outputs, inner) = best;
+        if !long[0] && outputs == width.output && !is_combed {
+            // Not at once, so that what a row has stored has left for the cache when it is loaded.
+            let most = height.output.min(MOST_ROWS);
+            rows = (1..=most).rev().find(|rows| fits(*rows, inner, outputs, room)).unwrap_or(1);
+        }
         let (comb, expected) = (combed(inner), cost(best));
         // Small planes go several at a time.
         let is_plane = (rows, outputs, inner) == (height.output, width.output, geometry.inner);
@@ -221,6 +241,7 @@ impl Bands {
             long,
             comb,
             rows,
+            spread,
             planes,
             outputs,
             inner,
@@ -273,8 +294,12 @@ impl Bands {
             let between = (self.pitch / facts.lane - used) + before * lanes;
             fill(scratch, &twin.fill, facts.lane, before * lanes);
             for row in 0..rows {
-                let to = scratch.add(row * self.pitch + used * facts.lane);
-                fill(to, &twin.fill, facts.lane, if row + 1 < rows { between } else { behind });
+                let to = scratch.add(row * self.row_pitch() + used * facts.lane);
+                let is_next = self.spread == 1 && row + 1 < rows;
+                fill(to, &twin.fill, facts.lane, if is_next { between } else { behind });
+                if self.spread > 1 && row + 1 < rows {
+                    fill(scratch.add((row + 1) * self.row_pitch()), &twin.fill, facts.lane, before * lanes);
+                }
             }
             let mut window = Window { begin: 0, columns: width.kernel, step: width.dilation.wrapping_mul(pixel) };
             if self.long[1] {
@@ -283,6 +308,11 @@ impl Bands {
             self.across(core, twin, io, tile, scratch, window);
             met
         }
+    }
+
+    /// Bytes from an output row's scratch row to the next one's.
+    fn row_pitch(&self) -> usize {
+        self.spread * self.pitch
     }
 
     /// One tile by combs; whether it met what the operation watches for.
@@ -370,7 +400,7 @@ impl Bands {
         let is_run = pixel == tile.len;
         let (outer, len) = if is_run { (tile.planes, columns * tile.len) } else { (columns, tile.len) };
         let (outer_in, outer_out) = if is_run {
-            (tile.plane_in, tile.rows * self.pitch)
+            (tile.plane_in, tile.rows * self.row_pitch())
         } else {
             (pixel.wrapping_mul(facts.memory), tile.len * facts.lane)
         };
@@ -383,11 +413,12 @@ impl Bands {
             let row_bytes = layer.places.input.row.wrapping_mul(facts.memory);
             let plane = core.input_row(at.outer, slabs.start, 0).wrapping_sub(height.begin.wrapping_mul(row_bytes));
             let mut first = 0;
-            while first < tile.rows {
+            let all = (tile.rows - 1) * self.spread + 1;
+            while first < all {
                 // The windows that share the cut `m`: those that begin in (m − k, m].
-                let y = at.y + first;
+                let y = at.y * self.spread + first;
                 let cut = y.div_ceil(height.kernel) * height.kernel;
-                let windows = (cut + 1 - y).min(tile.rows - first);
+                let windows = (cut + 1 - y).min(all - first);
                 let shared = Shared {
                     src: src.wrapping_add(plane),
                     row_bytes,
@@ -464,13 +495,13 @@ impl Bands {
             let class = divisors.factor(depth, at.z).saturating_mul(high);
             let dst = tile.dst.wrapping_add(tile.row_out.wrapping_mul(row));
             // How many calls, of how many rows each, and bytes from one to the next. All rows of planes are neighbours.
-            let plane = tile.rows * self.pitch;
+            let plane = tile.rows * self.row_pitch();
             let (count, repeats, each, step) = if rows == tile.rows && !is_one {
-                (1, rows * tile.planes, [self.pitch, tile.row_out], [0; 2])
+                (1, rows * tile.planes, [self.row_pitch(), tile.row_out], [0; 2])
             } else if rows >= tile.planes {
-                (tile.planes, rows, [self.pitch, tile.row_out], [plane, tile.plane_out])
+                (tile.planes, rows, [self.row_pitch(), tile.row_out], [plane, tile.plane_out])
             } else {
-                (rows, tile.planes, [plane, tile.plane_out], [self.pitch, tile.row_out])
+                (rows, tile.planes, [plane, tile.plane_out], [self.row_pitch(), tile.row_out])
             };
             // A register may be stored over the end of its outputs where the run writes again later: not behind a part
             // of the inner elements, and not over the next row of the band, where an earlier tile may have been, nor over
@@ -491,7 +522,7 @@ impl Bands {
             while x < tile.outputs.end {
                 let at_end = self.ends.as_ref().and_then(|ends| ends.words(class, x, tile.outputs.end));
                 let mut fold = Fold {
-                    src: scratch.wrapping_add(row * self.pitch + window.begin),
+                    src: scratch.wrapping_add(row * self.row_pitch() + window.begin),
                     dst: dst.wrapping_add((x * pixel_out + tile.channel) * facts.memory),
                     taps: Taps { columns: window.columns, column_bytes: window.step, ..Taps::ONE },
                     outer: 1,
@@ -531,7 +562,7 @@ impl Bands {
                     fold.len = n * tile.len;
                     fold.chunk = Some(compaction.chunk(fold.len));
                 } else if n > 1 && self.gathered > 0 {
-                    let to = scratch.wrapping_add(self.areas * self.rows * self.planes * self.pitch);
+                    let to = scratch.wrapping_add(self.areas * self.rows * self.planes * self.row_pitch());
                     for k in 0..window.columns {
                         let from = fold.src.wrapping_add(k.wrapping_mul(window.step));
                         let to = to.wrapping_add(k * self.gathered);
@@ -556,13 +587,18 @@ impl Bands {
                     (fold.outer, [fold.outer_in, fold.outer_out]) = (repeats, each);
                     (count, step)
                 } else {
-                    (rows, [self.pitch, tile.row_out])
+                    (rows, [self.row_pitch(), tile.row_out])
                 };
                 for _ in 0..count {
                     // SAFETY: the windows' columns in scratch rows, and outputs of the tile.
                     unsafe { twin.leaves.across.call(&twin.constants, &fold) };
                     fold.src = fold.src.wrapping_add(step[0]);
                     fold.dst = fold.dst.wrapping_add(step[1]);
+                    if x > 0 {
+                        // Up to the end of the next one's rows, no further than before.
+                        let next = fold.writable.wrapping_add(step[1]);
+                        fold.writable = if next < io.dst_end { next } else { io.dst_end };
+                    }
                 }
                 x += n;
             }
@@ -581,7 +617,7 @@ impl Bands {
     /// As for `tile`.
     unsafe fn double(&self, twin: &Twin, rows: usize, taps: usize, step: usize, scratch: *mut u8) -> Window {
         let facts = &twin.leaves.facts;
-        let area = self.rows * self.planes * self.pitch;
+        let area = self.rows * self.planes * self.row_pitch();
         let (mut power, mut done) = (1, 0);
         let stage = |digit: usize, power: usize, by: usize, done: usize| {
             let stage = Stage {
@@ -589,7 +625,7 @@ impl Bands {
                 sums: scratch.wrapping_add(if facts.idempotent { 0 } else { area }),
                 len: self.lanes,
                 outer: rows,
-                pitch: self.pitch,
+                pitch: self.row_pitch(),
                 digit,
                 done: done * step,
                 shift: power * step,

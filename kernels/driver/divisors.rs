@@ -13,6 +13,9 @@ use crate::kernels::simd::MOST_WORDS;
 /// Values that are tabled at most.
 const MOST_TABLED: usize = 64;
 
+/// The largest divisor whose place is tabled.
+const MOST_PLACES: usize = 1 << 11;
+
 /// Bytes of the words of a divisor, each as a register, at most.
 const BLOCK: usize = MOST_WORDS * 64;
 
@@ -79,6 +82,8 @@ fn spread(facts: &Facts, words: &Words, to: &mut [u8]) {
 pub(crate) struct Divisors {
     /// Sorted.
     values: Vec<usize>,
+    /// Where each is in `values`, by its value; `values.len()` for those that are none. Empty where they are large.
+    places: Vec<u8>,
     /// The words of each.
     blocks: Vec<u8>,
     /// Every window has the first.
@@ -123,6 +128,13 @@ impl Divisors {
                 }
             }
         }
+        let mut places = Vec::new();
+        if !is_common && values.last().is_some_and(|largest| *largest <= MOST_PLACES) {
+            places.resize(values[values.len() - 1] + 1, values.len() as u8);
+            for (at, value) in values.iter().enumerate() {
+                places[*value] = at as u8;
+            }
+        }
         let each = facts.words * facts.register();
         let mut blocks = alloc::vec![0; values.len() * each];
         if each > 0 {
@@ -130,7 +142,7 @@ impl Divisors {
                 spread(facts, &(leaves.words)(constants, *value), block);
             }
         }
-        Self { values, blocks, is_common, count: layer.count }
+        Self { values, places, blocks, is_common, count: layer.count }
     }
 
     /// Whether every window divides by the same number.
@@ -163,16 +175,19 @@ impl Divisors {
         }
         let facts = &leaves.facts;
         let divisor = divisor.max(1);
-        match self.values.binary_search(&divisor) {
-            Ok(at) => self.blocks[at * facts.words * facts.register()..].as_ptr(),
-            Err(_) => {
-                spread(facts, &(leaves.words)(constants, divisor), &mut block.0);
-                block.0.as_ptr()
-            }
+        // Asked for every window that padding cuts.
+        let at = match self.places.get(divisor) {
+            Some(at) => usize::from(*at),
+            None => self.values.binary_search(&divisor).unwrap_or(self.values.len()),
+        };
+        if at < self.values.len() {
+            return self.blocks[at * facts.words * facts.register()..].as_ptr();
         }
+        spread(facts, &(leaves.words)(constants, divisor), &mut block.0);
+        block.0.as_ptr()
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.blocks.len() + size_of_val(&*self.values)
+        self.blocks.len() + self.places.len() + size_of_val(&*self.values)
     }
 }
