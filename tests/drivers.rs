@@ -211,7 +211,8 @@ fn every_driver_on_every_tier() {
             println!("{driver:10} {tier:10} {count}");
             // A driver may be no gain without vectors, and say so.
             let has_vectors = !matches!(tier, Tier::Scalar | Tier::Portable);
-            let least = LEAST.div_ceil(share::one_in() as usize);
+            // Of a share of the layers, which another seed draws anew, one is proof enough.
+            let least = if share::one_in() > 1 { 1 } else { LEAST };
             assert!(!has_vectors || count >= least, "{driver} took {count} layers on {tier}, not {least}");
         }
     }

@@ -1,6 +1,7 @@
 //! Numbers for tests: a seeded generator, and tensors filled with what finds bugs.
 
 use super::elements::Sample;
+use super::share;
 
 /// SplitMix64: the same numbers on every machine.
 #[derive(Clone, Debug)]
@@ -11,13 +12,13 @@ impl Rng {
         Self(seed)
     }
 
-    /// Seeded by a text, such as a test's name.
+    /// Seeded by a text, such as a test's name, and by the seed of the whole run.
     pub fn named(name: &str) -> Self {
         // FNV-1a.
-        Self(
-            name.bytes()
-                .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)),
-        )
+        let hash = name
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+        Self(hash ^ share::seed().wrapping_mul(0x9e37_79b9_7f4a_7c15))
     }
 
     pub fn bits(&mut self) -> u64 {

@@ -2,7 +2,9 @@
 //!
 //! `LANEPOOL_TEST_SHARE=n` runs about one layer in n of each long list; 1 also runs all of the lists that take minutes, of which it
 //! is otherwise a part. Every test still runs, for every element, operation, layout and tier; which layers it keeps depends on how
-//! they print themselves, so it is the same ones every time.
+//! they print themselves and on `LANEPOOL_TEST_SEED`, a number: another seed keeps other layers, and draws other ones where they are
+//! random. Without it they are the same every time. The gate takes the seed from the commit, so that what a change is tested on was
+//! chosen by nobody, and comes back with the commit.
 
 use std::fmt::Display;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -22,6 +24,14 @@ fn asked() -> Option<u64> {
     })
 }
 
+/// What the layers are chosen by; 0 if nobody says.
+pub fn seed() -> u64 {
+    static SEED: OnceLock<u64> = OnceLock::new();
+    *SEED.get_or_init(|| {
+        std::env::var("LANEPOOL_TEST_SEED").map_or(0, |seed| seed.parse().expect("LANEPOOL_TEST_SEED is a number"))
+    })
+}
+
 /// Whether this is among the layers that are run.
 pub fn holds(what: impl Display) -> bool {
     is_among(one_in(), what)
@@ -37,7 +47,7 @@ fn is_among(one_in: u64, what: impl Display) -> bool {
         return true;
     }
     let mut hasher = DefaultHasher::new();
-    what.to_string().hash(&mut hasher);
+    (what.to_string(), seed()).hash(&mut hasher);
     hasher.finish().is_multiple_of(one_in)
 }
 
