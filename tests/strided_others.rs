@@ -446,7 +446,7 @@ fn strides_that_cannot_be_are_errors() {
 /// Nothing is held, however long a batch of no channels is: nothing is gone through.
 #[test]
 fn a_long_batch_of_nothing() {
-    let shape = [1 << 50, 0, 2, 2];
+    let shape = [1 << (usize::BITS - 14), 0, 2, 2];
     for layout in [Layout::Nhwc, Layout::Nchw, Layout::Blocked(8)] {
         let adaptive = AdaptiveMaxPool::<u8>::new([1, 1]).plan_indexed::<i64>(IndexKind::Plane, layout, shape);
         assert_eq!(adaptive.and_then(|plan| plan.run_vec(&[])), Ok((vec![], vec![])));

@@ -4,7 +4,7 @@ use lanepool::import::onnx::{self, Attributes};
 use lanepool::{AttributeProblem, AvgPool, Error, Layout, MaxPool, SumPool};
 
 use crate::common::layer::OPS;
-use crate::common::{Fill, Layer, Nan, Op, Pad, Rng, check};
+use crate::common::{Fill, Layer, Op, Pad, Rng, check};
 use crate::{layer, refused, says};
 
 const HUGE: usize = isize::MAX as usize;
@@ -303,7 +303,9 @@ fn g16_taps_beyond_32_bits() {
         says(&error, &["taps"]);
     }
     // The most there can be: 2⁶² of them, one of which is valid.
-    for (op, want) in [(Op::Max(Nan::Propagate), 7.0), (Op::Sum, 7.0), (Op::Avg, 7.0), (Op::AvgBy(2), 3.5)] {
+    for (op, want) in
+        [(Op::Max(crate::common::Nan::Propagate), 7.0), (Op::Sum, 7.0), (Op::Avg, 7.0), (Op::AvgBy(2), 3.5)]
+    {
         let layer = Layer::new(op, Layout::Nchw, &[1, 1, 1, 1], &[1 << 31, 1 << 31]).padding(&[1 << 30; 2]);
         let plan = layer.stride(&[1 << 31; 2]).plan::<f32>(None);
         assert_eq!(plan.and_then(|plan| plan.run_vec(&[7.0])), Ok(vec![want]));

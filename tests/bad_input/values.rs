@@ -233,6 +233,10 @@ fn v13_sums_of_longer_integers() {
             }
         }
     }
+    if usize::BITS == 32 {
+        // No tensor has so many.
+        return;
+    }
     let taps = 1 << 31;
     for tier in tiers::available() {
         let fits = Layer::global(Op::Avg, Layout::Nchw, &[1, 1, taps - 1]);
