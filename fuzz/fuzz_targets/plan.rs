@@ -1,39 +1,35 @@
 //! Any attributes and any shape: a plan or an error, never a panic, and always the right one.
 #![no_main]
 
+#[path = "../common/bytes.rs"]
+mod bytes;
 #[path = "../../tests/properties/reference.rs"]
 mod reference;
 
-use lanepool::{AvgPool, Layout, Max, MaxPool, MinPool, Pool, PoolOperation, SumPool};
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+use lanepool::{AvgPool, Error, Layout, LpPool, MaxPool, MinPool, Plan, Pool, PoolOperation, SumPool, Tier};
 use libfuzzer_sys::fuzz_target;
 use reference::{Padding, Request, verdict};
 
-/// Takes numbers off the input; what is missing is 0.
-struct Bytes<'a>(&'a [u8]);
+static TIERS: LazyLock<Vec<Tier>> = LazyLock::new(Tier::available);
 
-impl Bytes<'_> {
-    fn byte(&mut self) -> u8 {
-        let Some((first, rest)) = self.0.split_first() else { return 0 };
-        self.0 = rest;
-        *first
-    }
-
-    fn number(&mut self) -> usize {
-        let bytes = [(); 8].map(|()| self.byte());
-        u64::from_le_bytes(bytes) as usize
-    }
-
-    fn numbers(&mut self, count: usize) -> Vec<usize> {
-        (0..count).map(|_| self.number()).collect()
-    }
+/// What is planned beside the geometry: one operation on one tier, so that an input costs one plan.
+struct Choice {
+    operation: usize,
+    tier: Tier,
+    layout: Layout,
+    divisor: usize,
 }
 
-/// One byte of flags, one for the ranks, then the numbers.
-fn request(bytes: &mut Bytes<'_>) -> Request {
+/// One byte of flags, one for the ranks, three for what is planned, then the numbers.
+fn request(bytes: &mut Bytes<'_>) -> (Request, Choice) {
     let (flags, ranks) = (bytes.byte(), bytes.byte());
-    let rank = usize::from(ranks % 8);
+    let rank = [1, 2, 3, 2, 1, 2, 0, 4][usize::from(ranks % 8)];
     // The lists have the shape's rank, but for one of them now and then.
     let odd_one = ranks >> 3;
+    let (operation, tier, layout) = (bytes.below(6), bytes.pick(&TIERS), bytes.below(3));
     let mut list = |index: u8, present: bool| {
         let len = if odd_one == index + 1 { rank + 1 } else { rank };
         present.then(|| bytes.numbers(len))
@@ -48,7 +44,14 @@ fn request(bytes: &mut Bytes<'_>) -> Request {
     };
     let (ceil, allow_empty) = (flags & 0x40 != 0, flags & 0x80 != 0);
     let shape = bytes.numbers(rank + 2 - usize::from(odd_one == 31).min(rank));
-    Request { shape, kernel, stride, dilation, padding, ceil, allow_empty }
+    let layout = match layout {
+        0 => Layout::Nchw,
+        1 => Layout::Nhwc,
+        _ => Layout::Blocked(bytes.number()),
+    };
+    let divisor = if operation == 4 { bytes.number() } else { 1 };
+    let request = Request { shape, kernel, stride, dilation, padding, ceil, allow_empty };
+    (request, Choice { operation, tier, layout, divisor })
 }
 
 fn pool<O: PoolOperation>(request: &Request) -> Pool<O, f32> {
@@ -68,36 +71,41 @@ fn pool<O: PoolOperation>(request: &Request) -> Pool<O, f32> {
     pool.ceil_mode(request.ceil).allow_empty_windows(request.allow_empty)
 }
 
+/// The plan of the operation that was chosen, and the output shape that its builder gives.
+fn plan(request: &Request, choice: &Choice) -> (Result<Plan<f32>, Error>, Result<Vec<usize>, Error>) {
+    let Choice { operation, tier, layout, divisor } = *choice;
+    macro_rules! both {
+        ($pool:expr) => {{
+            let pool = $pool.tier(tier);
+            (pool.plan(layout, &request.shape), pool.output_shape(&request.shape))
+        }};
+    }
+    match operation {
+        0 => both!(pool(request) as MaxPool<f32>),
+        1 => both!(pool(request) as MinPool<f32>),
+        2 => both!(pool(request) as AvgPool<f32>),
+        3 => both!((pool(request) as AvgPool<f32>).count_include_pad(true)),
+        4 => both!((pool(request) as AvgPool<f32>).divisor(divisor)),
+        _ if choice.layout == Layout::Nhwc => both!(pool(request) as LpPool<f32>),
+        _ => both!(pool(request) as SumPool<f32>),
+    }
+}
+
 fuzz_target!(|data: &[u8]| {
-    let mut bytes = Bytes(data);
-    let request = request(&mut bytes);
-    let answer = pool::<Max>(&request).output_shape(&request.shape);
+    let (request, choice) = request(&mut Bytes(data));
+    let (plan, answer) = plan(&request, &choice);
     if let Err(why) = verdict(&request, size_of::<f32>(), &answer) {
         panic!("{request:?} gives {answer:?}: {why}");
     }
-
-    let layout = match bytes.byte() % 3 {
-        0 => Layout::Nchw,
-        1 => Layout::Nhwc,
-        _ => Layout::Blocked(bytes.number()),
-    };
-    let divisor = bytes.number();
-    let plans = [
-        (pool(&request) as MaxPool<f32>).plan(layout, &request.shape),
-        (pool(&request) as MinPool<f32>).plan(layout, &request.shape),
-        (pool(&request) as AvgPool<f32>).count_include_pad(true).plan(layout, &request.shape),
-        (pool(&request) as AvgPool<f32>).divisor(divisor).plan(layout, &request.shape),
-        (pool(&request) as SumPool<f32>).plan(layout, &request.shape),
-    ];
-    for plan in plans {
-        match plan {
-            Ok(plan) => {
-                assert_eq!(Ok(plan.output_shape()), answer, "{request:?}");
-                assert!(!format!("{plan} {plan:?}").is_empty());
-                let (src, dst) = ([0.0; 3], &mut [0.0; 2]);
-                assert!(plan.input_len() == 3 || plan.run(&src, dst).is_err(), "{plan}");
-            }
-            Err(error) => assert!(!error.to_string().is_empty()),
+    match plan {
+        Ok(plan) => {
+            assert_eq!(Ok(plan.output_shape()), answer, "{request:?}");
+            assert_eq!(plan.tier(), choice.tier, "{request:?}");
+            let sentence = if data.len() % 8 == 0 { format!("{plan:?}") } else { plan.to_string() };
+            assert!(!sentence.is_empty());
+            let (src, dst) = ([0.0; 3], &mut [0.0; 2]);
+            assert!(plan.input_len() == 3 || plan.run(&src, dst).is_err(), "{plan}");
         }
+        Err(error) => assert!(!error.to_string().is_empty()),
     }
 });

@@ -1,5 +1,6 @@
 //! Which tiers a test runs on, and what a run did not run.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use lanepool::Tier;
@@ -9,11 +10,24 @@ use lanepool::Tier;
 /// `LANEPOOL_REQUIRE_TIERS`, a list such as `scalar,avx2`, names tiers that it must: one that is missing fails the test
 /// instead of being skipped in silence.
 pub fn available() -> Vec<Tier> {
+    if let Some(tier) = ONLY.get() {
+        return vec![tier];
+    }
     let required = std::env::var("LANEPOOL_REQUIRE_TIERS").unwrap_or_default();
     if let Err(why) = require(&required) {
         panic!("{why}");
     }
     Tier::available()
+}
+
+thread_local! {
+    static ONLY: Cell<Option<Tier>> = const { Cell::new(None) };
+}
+
+/// From now on this thread has one tier, as the fuzz targets do, for which every other question would be asked too often; or all
+/// of them again.
+pub fn only(tier: Option<Tier>) {
+    ONLY.set(tier);
 }
 
 /// Whether all tiers of a comma-separated list can run here, or why not.
