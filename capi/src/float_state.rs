@@ -4,7 +4,7 @@
 //! have set another: many engines flush subnormals. So a call sets the default where it finds something else, and gives back
 //! what it found, flags and all.
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_arch = "x86_64", not(miri)))]
 mod control {
     use core::arch::asm;
 
@@ -30,7 +30,7 @@ mod control {
     }
 }
 
-#[cfg(target_arch = "aarch64")]
+#[cfg(all(target_arch = "aarch64", not(miri)))]
 mod control {
     use core::arch::asm;
 
@@ -55,8 +55,8 @@ mod control {
     }
 }
 
-/// Other machines: whatever state the thread has.
-#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+/// Other machines, and Miri, which knows no assembler: whatever state the thread has.
+#[cfg(any(miri, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
 mod control {
     pub(super) type Bits = u32;
     pub(super) const DEFAULT: Bits = 0;
