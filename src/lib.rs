@@ -49,6 +49,8 @@
 //! [`selftest`] tells whether the calling thread's state gives the promised bits.
 
 #![cfg_attr(not(feature = "std"), no_std)]
+// On docs.rs, which builds with a compiler that has it: what needs a feature says so.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(unsafe_code)]
 // Nothing panics and nothing wraps, whatever a caller gives: every index and every sum is checked where it is written.
 #![deny(
