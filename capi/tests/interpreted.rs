@@ -79,11 +79,11 @@ fn indices_and_back() {
     let plan = Plan::new(&backward).expect("a valid layer");
     let (grad, mut to) = (vec![1_f64; plan.info().output_bytes as usize / 8], vec![0_f64; 60]);
     let ((from, from_bytes), (into, into_bytes)) = (given(&grad), lent(&mut to));
-    // SAFETY: buffers with their own lengths, apart from each other.
-    assert_eq!(
-        told(|error| unsafe { lanepool_plan_backward(plan.0, from, from_bytes, into, into_bytes, error) }),
-        ok()
-    );
+    let status = told(|error| {
+        // SAFETY: buffers with their own lengths, apart from each other.
+        unsafe { lanepool_plan_backward(plan.0, from, from_bytes, into, into_bytes, error) }
+    });
+    assert_eq!(status, ok());
 }
 
 /// What is wrong is found before anything is read or written through it.
