@@ -83,7 +83,7 @@ fn desc(bytes: &mut Bytes<'_>) -> lanepool_desc {
         }
     }
     if flags & 16 != 0 {
-        (desc.index_type, desc.index_kind) = (bytes.within(1, 2) as i32, bytes.below(4) as i32);
+        (desc.index_type, desc.index_kind) = (bytes.within(1, 2) as i32, bytes.below(6) as i32);
     }
     // Any field, in halves of words, to any number: strides, scales, bounds and what nobody thought of.
     const HALVES: usize = size_of::<lanepool_desc>() / 4;
@@ -158,6 +158,15 @@ fuzz_target!(|data: &[u8]| {
     // SAFETY: a description and a place for a plan.
     let status = told(|error| unsafe { lanepool_plan_create(&desc, &mut plan, error) });
     assert_eq!(plan.is_null(), status != LANEPOOL_OK);
+    // What a plan would tell is told, or refused, as a plan is; strides it is not asked for.
+    let has_none = desc.strided == 0 && [desc.input_strides, desc.output_strides] == [[0; 5]; 2];
+    let mut would = MaybeUninit::<lanepool_info>::uninit();
+    if has_none {
+        // SAFETY: a description, and as many bytes as the structure has.
+        let told =
+            told(|error| unsafe { lanepool_desc_info(&desc, would.as_mut_ptr(), size_of::<lanepool_info>(), error) });
+        assert_eq!(told, status, "of what a plan would tell");
+    }
     if status != LANEPOOL_OK {
         return;
     }
@@ -167,6 +176,12 @@ fuzz_target!(|data: &[u8]| {
         assert_eq!(lanepool_plan_info(plan, info.as_mut_ptr(), size_of::<lanepool_info>(), null_mut()), LANEPOOL_OK);
         info.assume_init()
     };
+    if has_none {
+        // SAFETY: written by the call above, which came to the same as the plan.
+        let would = unsafe { would.assume_init() };
+        let bytes = |info: &lanepool_info| [info.input_bytes, info.output_bytes, info.index_bytes, info.sample_bytes];
+        assert_eq!((bytes(&would), would.output_shape), (bytes(&info), info.output_shape));
+    }
     // SAFETY: a plan, and texts that are there, of any length.
     unsafe {
         let mut memory = [0x55_u8; 64];

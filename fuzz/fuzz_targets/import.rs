@@ -264,9 +264,11 @@ fn of_torch(bytes: &mut Bytes<'_>) {
         }
         4 => {
             let norm_type = f64::from_bits(bytes.wide());
-            let arguments = LpPoolArguments { norm_type, kernel_size: &kernel, stride: &stride, ceil_mode };
+            let version = torch::Version::new(2, bytes.within(10, 5) as u32);
+            let arguments = LpPoolArguments { norm_type, kernel_size: &kernel, stride: &stride, ceil_mode, version };
             let made = by_rank!(lp_pool1d, lp_pool2d, lp_pool3d, f32, &arguments);
-            let is_allowed = norm_type.is_finite() && norm_type > 0.0;
+            // Infinity too, which is not NaN.
+            let is_allowed = norm_type > 0.0;
             let want = torch_window(&kernel, &stride, &[0], &[1], ceil_mode, shape).filter(|_| is_allowed);
             judge(&arguments, &made, want, Layout::Nchw);
         }
@@ -363,6 +365,7 @@ fn of_tensorflow(bytes: &mut Bytes<'_>) {
             strides: &strides,
             padding: bytes.pick(&["SAME", "VALID", "EXPLICIT", ""]),
             data_format: bytes.pick(&["NHWC", "NCHW", "NCHW_VECT_C", ""]),
+            include_batch_in_index: strides.get(1).is_some_and(|n| n % 2 == 0),
         };
         let shape = shape(bytes, 2);
         let spatial = |numbers: &[i64]| {
@@ -376,10 +379,13 @@ fn of_tensorflow(bytes: &mut Bytes<'_>) {
             .zip(spatial(&strides))
             .filter(|_| is_allowed)
             .and_then(|(kernel, stride)| same_or_valid(&kernel, &stride, attributes.padding == "SAME", shape));
-        if bytes.bit() {
-            judge_imported(&attributes, tflite::tensorflow_max_pool::<f32>(&attributes), want);
-        } else {
-            judge_imported(&attributes, tflite::tensorflow_avg_pool::<f32>(&attributes), want);
+        match bytes.below(3) {
+            0 => judge_imported(&attributes, tflite::tensorflow_avg_pool::<f32>(&attributes), want),
+            1 => judge_imported(&attributes, tflite::tensorflow_max_pool::<f32>(&attributes), want),
+            _ => {
+                let want = want.filter(|_| attributes.data_format == "NHWC");
+                judge_imported(&attributes, tflite::tensorflow_max_pool_with_argmax::<f32>(&attributes), want);
+            }
         }
     }
 }
