@@ -155,7 +155,12 @@ impl Global {
     /// # Safety
     /// As for `run`: outputs of it; `lanes` has them, and a register more.
     unsafe fn finish(&self, core: &Core, io: &Io, lanes: *const u8, count: usize, dst: *mut u8, plane: usize) {
-        let (facts, twin) = (core.facts(), &core.hot);
+        let facts = core.facts();
+        // A NaN among lanes of the hot twin is no number that it may join: they are elements of its careful twin.
+        let (twin, leaf) = match &core.careful {
+            Some(careful) => (careful, careful.leaves.direct),
+            None => (&core.hot, core.hot.leaves.across),
+        };
         let is_packed = core.layer.places.gaps == Gaps::None;
         let mut block = Block::new();
         let [depth, height, width] = &core.layer.geometry.axes;
@@ -169,7 +174,7 @@ impl Global {
             outer_in: 0,
             outer_out: 0,
             len: count,
-            divisors: core.divisors.words(twin.leaves, &twin.constants, divisor, &mut block),
+            divisors: core.divisors.words(core.hot.leaves, &core.hot.constants, divisor, &mut block),
             word_bytes: facts.register(),
             lane_bytes: 0,
             chunk: None,
@@ -180,7 +185,7 @@ impl Global {
         // them.
         unsafe {
             if is_packed {
-                twin.leaves.across.call(&twin.constants, &fold);
+                leaf.call(&twin.constants, &fold);
                 return;
             }
             fold.len = 1;
@@ -191,7 +196,7 @@ impl Global {
                 let apart = outputs.outer(plane + i).wrapping_sub(first).wrapping_mul(facts.memory);
                 let one = Fold { src: lanes.wrapping_add(i * facts.lane), dst: dst.wrapping_add(apart), ..fold };
                 let one = Fold { writable: one.dst, ..one };
-                twin.leaves.across.call(&twin.constants, &one);
+                leaf.call(&twin.constants, &one);
             }
         }
     }
@@ -292,10 +297,12 @@ unsafe fn settle(core: &Core, twin: &Twin, lanes: *mut u8, count: usize) {
     }
     let bytes = core.facts().lane;
     for i in 0..count {
-        let mut element = Lane::default();
+        // As aligned as the longest of elements.
+        let mut element = 0_u64;
+        let to: *mut u8 = (&raw mut element).cast();
         let fold = Fold {
             src: lanes.wrapping_add(i * bytes),
-            dst: element.as_mut_ptr(),
+            dst: to,
             taps: Taps::ONE,
             outer: 1,
             outer_in: 0,
@@ -311,7 +318,7 @@ unsafe fn settle(core: &Core, twin: &Twin, lanes: *mut u8, count: usize) {
         // SAFETY: a lane of the twin, and room for one.
         unsafe {
             twin.leaves.across.call(&twin.constants, &fold);
-            core::ptr::copy_nonoverlapping(element.as_ptr(), lanes.add(i * bytes), bytes);
+            core::ptr::copy_nonoverlapping(to, lanes.add(i * bytes), bytes);
         }
     }
 }
@@ -408,6 +415,7 @@ impl Driver for Global {
             // piece.
             unsafe {
                 self.fold(core, io, first, 0, self.len, count, lanes, gathered, &mut caution);
+                super::fill(lanes.add(count * facts.lane), &core.hot.fill, facts.lane, facts.lanes);
                 self.finish(core, io, lanes, count, dst(first), first);
             }
             first += count;
