@@ -206,11 +206,18 @@ impl<T: Copy + PartialEq> Codes<T> {
         self.rows.iter().find(|(.., other)| *other == value).map_or("", |(_, name, _)| name)
     }
 
+    #[cold]
     fn unknown(&self, code: i32) -> Failure {
-        let values: Vec<String> = self.rows.iter().map(|(number, name, _)| format!("{number} ({name})")).collect();
-        let sentence = format!("{} is {code}, and its values are {}", self.field, values.join(", "));
-        Failure::new(LANEPOOL_UNKNOWN_VALUE, sentence)
+        unknown(self.field, code, &mut self.rows.iter().map(|(number, name, _)| (*number, *name)))
     }
+}
+
+/// A number that stands for no value, beside those that do: compiled once for all fields.
+#[inline(never)]
+fn unknown(field: &str, code: i32, rows: &mut dyn Iterator<Item = (i32, &'static str)>) -> Failure {
+    let values: Vec<String> = rows.map(|(number, name)| format!("{number} ({name})")).collect();
+    let sentence = format!("{field} is {code}, and its values are {}", values.join(", "));
+    Failure::new(LANEPOOL_UNKNOWN_VALUE, sentence)
 }
 
 macro_rules! codes {
