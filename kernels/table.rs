@@ -16,7 +16,7 @@ use super::lane::mean_int::{Extent, Integer, Long, Short, Width};
 use super::seek::Finder;
 #[cfg(feature = "half")]
 use super::simd::Integers16;
-use super::simd::{Floats, Tables};
+use super::simd::{Floats, Lane, Tables};
 #[cfg(not(test))]
 use super::token::Portable;
 use super::token::Scalar;
@@ -60,7 +60,59 @@ fn propagates(operation: Operation) -> bool {
 }
 
 /// Bounds of a layer's outputs, and the tier's way to keep them.
-pub type Clamp<T> = Box<dyn Fn(&mut [T]) + Send + Sync>;
+pub type Clamp = Box<dyn Bounds>;
+
+/// What keeps elements between bounds.
+pub trait Bounds: Send + Sync {
+    /// Changes the elements that these bytes are.
+    fn keep(&self, elements: &mut [u8]);
+}
+
+/// The bounds of floats.
+struct FloatBounds<S, A> {
+    tier: S,
+    low: A,
+    high: A,
+}
+
+impl<A: Lane, S: Floats<A>> Bounds for FloatBounds<S, A> {
+    fn keep(&self, elements: &mut [u8]) {
+        let elements = bytemuck::try_cast_slice_mut(elements).unwrap_or_default();
+        clamp::floats(self.tier, elements, self.low, self.high);
+    }
+}
+
+/// The bounds of 16-bit floats, and their only NaN.
+#[cfg(feature = "half")]
+struct HalfBounds<S> {
+    tier: S,
+    low: i16,
+    high: i16,
+    nan: i16,
+}
+
+#[cfg(feature = "half")]
+impl<S: Integers16> Bounds for HalfBounds<S> {
+    fn keep(&self, elements: &mut [u8]) {
+        let elements = bytemuck::try_cast_slice_mut(elements).unwrap_or_default();
+        clamp::halves(self.tier, elements, self.low, self.high, self.nan);
+    }
+}
+
+/// The bounds of integers in lanes of their length, which are ordered once the bits of `flip` are flipped.
+struct IntegerBounds<S, A> {
+    tier: S,
+    low: A,
+    high: A,
+    flip: A,
+}
+
+impl<A: Lane, S: Tables<A>> Bounds for IntegerBounds<S, A> {
+    fn keep(&self, elements: &mut [u8]) {
+        let elements = bytemuck::try_cast_slice_mut(elements).unwrap_or_default();
+        clamp::integers(self.tier, elements, self.low, self.high, self.flip);
+    }
+}
 
 /// Elements that have kernels. Sealed: implemented below.
 ///
@@ -69,32 +121,27 @@ pub type Clamp<T> = Box<dyn Fn(&mut [T]) + Send + Sync>;
 /// or not the function's own, or the driver that was asked for declines.
 pub trait Pooled: Sized {
     #[doc(hidden)]
-    fn bind_max(tier: Tier, operation: Operation, layer: &Layer, driver: Option<&str>) -> Option<Bound<Self>>;
+    fn bind_max(tier: Tier, operation: Operation, layer: &Layer, driver: Option<&str>) -> Option<Bound>;
 
     #[doc(hidden)]
-    fn bind_min(tier: Tier, operation: Operation, layer: &Layer, driver: Option<&str>) -> Option<Bound<Self>>;
+    fn bind_min(tier: Tier, operation: Operation, layer: &Layer, driver: Option<&str>) -> Option<Bound>;
 
     #[doc(hidden)]
-    fn bind_mean(tier: Tier, operation: Operation, layer: &Layer, driver: Option<&str>) -> Option<Bound<Self>>;
+    fn bind_mean(tier: Tier, operation: Operation, layer: &Layer, driver: Option<&str>) -> Option<Bound>;
 
     #[doc(hidden)]
-    fn bind_norm(_tier: Tier, _operation: Operation, _layer: &Layer, _driver: Option<&str>) -> Option<Bound<Self>> {
+    fn bind_norm(_tier: Tier, _operation: Operation, _layer: &Layer, _driver: Option<&str>) -> Option<Bound> {
         None
     }
 
     #[doc(hidden)]
-    fn bind_quantized(
-        _tier: Tier,
-        _operation: Operation,
-        _layer: &Layer,
-        _driver: Option<&str>,
-    ) -> Option<Bound<Self>> {
+    fn bind_quantized(_tier: Tier, _operation: Operation, _layer: &Layer, _driver: Option<&str>) -> Option<Bound> {
         None
     }
 
     /// Any operation of the element's: names all of their leaves.
     #[doc(hidden)]
-    fn bind_any(tier: Tier, operation: Operation, layer: &Layer, driver: Option<&str>) -> Option<Bound<Self>> {
+    fn bind_any(tier: Tier, operation: Operation, layer: &Layer, driver: Option<&str>) -> Option<Bound> {
         let bind = match operation {
             Operation::Max | Operation::MaxNumber => Self::bind_max,
             Operation::Min | Operation::MinNumber => Self::bind_min,
@@ -107,16 +154,16 @@ pub trait Pooled: Sized {
 
     /// `None` where this build has no kernels for the tier, or the operation is no extreme.
     #[doc(hidden)]
-    fn bind_find(tier: Tier, operation: Operation, kind: IndexKind, layer: &Layer) -> Option<BoundFind<Self>>;
+    fn bind_find(tier: Tier, operation: Operation, kind: IndexKind, layer: &Layer) -> Option<BoundFind>;
 
-    /// `None` where this build has no kernels for the tier.
+    /// Between two elements, given by their bits. `None` where this build has no kernels for the tier.
     #[doc(hidden)]
-    fn bind_clamp(tier: Tier, low: Self, high: Self) -> Option<Clamp<Self>>;
+    fn bind_clamp(tier: Tier, bounds: [u64; 2]) -> Option<Clamp>;
 
-    /// The least element from `low` on and the greatest up to `high`; floats: the nearest ones. `None` where nothing lies
-    /// between them.
+    /// The bits of the least element from `low` on and of the greatest up to `high`; floats: of the nearest ones. `None`
+    /// where nothing lies between them.
     #[doc(hidden)]
-    fn bounds(low: f64, high: f64) -> Option<(Self, Self)>;
+    fn bounds(low: f64, high: f64) -> Option<[u64; 2]>;
 
     /// Whether some lane holds the sum of every window.
     #[doc(hidden)]
@@ -124,9 +171,9 @@ pub trait Pooled: Sized {
         true
     }
 
-    /// What a window without a valid tap gives.
+    /// What a window without a valid tap gives: its bits, of which as many low ones count as the element has.
     #[doc(hidden)]
-    fn identity(operation: Operation) -> Self;
+    fn identity(operation: Operation) -> u64;
 }
 
 /// An expression with the token of a tier. `None` where the CPU does not have it, which `Plan` has asked before.
@@ -191,26 +238,55 @@ macro_rules! on_shared_tier {
     };
 }
 
-/// One operation of an element: its lane operation, in lanes `$lane`, on the tiers that `$on` says.
-macro_rules! bound {
-    ($name:ident $on:ident, $lane:ty: |$operation:ident, $layer:ident| $op:expr) => {
-        fn $name(tier: Tier, $operation: Operation, $layer: &Layer, driver: Option<&str>) -> Option<Bound<Self>> {
-            let op = $op;
-            Bound::new($on!(tier, s => Kernel::new::<$lane, _, _>(s, op, $layer, driver))?, $layer)
+/// Kernels of lane operations that several elements or operations share: bound by functions that are compiled once.
+macro_rules! shared {
+    ($($name:ident, $find:ident: $op:ty as $lane:ty, $on:ident);+ $(;)?) => { $(
+        fn $name(tier: Tier, op: $op, layer: &Layer, driver: Option<&str>) -> Option<Kernel> {
+            $on!(tier, s => Kernel::new::<$lane, _, _>(s, op, layer, driver))
+        }
+
+        fn $find(tier: Tier, op: $op, kind: IndexKind, layer: &Layer) -> Option<Finder> {
+            Some($on!(tier, s => Finder::new::<$lane, _, _>(s, op, kind, layer)))
+        }
+    )+ };
+}
+
+shared! {
+    flipped, find_flipped: Flipped as u8, on_tier;
+    words, find_words: Keys<i16> as i16, on_tier;
+    longs, find_longs: Keys<i32> as i32, on_tier;
+    doubles, find_doubles: Keys<i64> as i64, on_shared_tier;
+}
+
+/// One operation of an element, by a function that binds its lane operation.
+macro_rules! bound_by {
+    ($name:ident $by:ident: |$operation:ident| $op:expr) => {
+        fn $name(tier: Tier, $operation: Operation, layer: &Layer, driver: Option<&str>) -> Option<Bound> {
+            Bound::new::<Self>($by(tier, $op, layer, driver)?, layer)
         }
     };
 }
 
-/// The maximum or the minimum with where it is, in lanes `$lane`.
+/// One operation of an element: its lane operation, in lanes `$lane`, on the tiers that `$on` says.
+macro_rules! bound {
+    ($name:ident $on:ident, $lane:ty: |$operation:ident, $layer:ident| $op:expr) => {
+        fn $name(tier: Tier, $operation: Operation, $layer: &Layer, driver: Option<&str>) -> Option<Bound> {
+            let op = $op;
+            Bound::new::<Self>($on!(tier, s => Kernel::new::<$lane, _, _>(s, op, $layer, driver))?, $layer)
+        }
+    };
+}
+
+/// The maximum or the minimum with where it is, by a function that binds its lane operation.
 macro_rules! found {
-    ($on:ident, $lane:ty: |$operation:ident| max $max:expr, min $min:expr) => {
-        fn bind_find(tier: Tier, $operation: Operation, kind: IndexKind, layer: &Layer) -> Option<BoundFind<Self>> {
+    ($by:ident: |$operation:ident| max $max:expr, min $min:expr) => {
+        fn bind_find(tier: Tier, $operation: Operation, kind: IndexKind, layer: &Layer) -> Option<BoundFind> {
             let op = match $operation {
                 Operation::Max | Operation::MaxNumber => $max,
                 Operation::Min | Operation::MinNumber => $min,
                 _ => return None,
             };
-            BoundFind::new($on!(tier, s => Finder::new::<$lane, _, _>(s, op, kind, layer)), layer)
+            BoundFind::new::<Self>($by(tier, op, kind, layer)?, layer)
         }
     };
 }
@@ -218,7 +294,7 @@ macro_rules! found {
 /// The norm of elements whose mean, in lanes `$lane`, is `$mean`.
 macro_rules! norm {
     ($lane:ty: |$layer:ident| $mean:expr) => {
-        fn bind_norm(tier: Tier, operation: Operation, $layer: &Layer, driver: Option<&str>) -> Option<Bound<Self>> {
+        fn bind_norm(tier: Tier, operation: Operation, $layer: &Layer, driver: Option<&str>) -> Option<Bound> {
             let Operation::Lp(p) = operation else { return None };
             let mean = $mean;
             let norm = match p {
@@ -228,11 +304,11 @@ macro_rules! norm {
                 // Powers take their time on every tier: all run the scalar one's code.
                 p => {
                     let op = Lp { mean, norm: Power(p) };
-                    return Bound::new(Kernel::new::<$lane, _, _>(Scalar::detect()?, op, $layer, driver)?, $layer);
+                    return Bound::new::<Self>(Kernel::new::<$lane, _, _>(Scalar::detect()?, op, $layer, driver)?, $layer);
                 }
             };
             let op = Lp { mean, norm };
-            Bound::new(on_shared_tier!(tier, s => Kernel::new::<$lane, _, _>(s, op, $layer, driver))?, $layer)
+            Bound::new::<Self>(on_shared_tier!(tier, s => Kernel::new::<$lane, _, _>(s, op, $layer, driver))?, $layer)
         }
     };
 }
@@ -256,47 +332,46 @@ macro_rules! keys {
     };
 }
 
-/// f32 and f64: element and lane, keys, tiers, and how the maximum is bound.
+/// f32 and f64: element and lane, keys and what binds them, the tiers of means, and how the maximum is bound.
 macro_rules! floats {
-    ($($type:ty as $key:ty, $on:ident, $max:item);+ $(;)?) => { $(
+    ($($type:ty as $key:ty: $by:ident, $find:ident, means $on:ident, $max:item);+ $(;)?) => { $(
         impl Pooled for $type {
             $max
             // No model format pools minima: keys are enough.
-            bound!(bind_min $on, $key: |operation, layer| keys!($type as $key, operation));
+            bound_by!(bind_min $by: |operation| keys!($type as $key, operation));
             bound!(bind_mean $on, $type: |_operation, layer| mean!($type, layer));
             norm!($type: |layer| mean!($type, layer));
-            found!($on, $key: |operation| max keys!($type as $key, operation), min keys!($type as $key, operation));
+            found!($find: |operation| max keys!($type as $key, operation), min keys!($type as $key, operation));
 
-            fn bind_clamp(tier: Tier, low: Self, high: Self) -> Option<Clamp<Self>> {
-                fn bind<S: Floats<$type>>(s: S, low: $type, high: $type) -> Clamp<$type> {
-                    Box::new(move |dst| clamp::floats(s, dst, low, high))
-                }
-                Some(on_tier!(tier, s => bind(s, low, high)))
+            fn bind_clamp(tier: Tier, bounds: [u64; 2]) -> Option<Clamp> {
+                let [low, high] = bounds.map(|bits| <$type>::from_bits(bits as _));
+                Some(on_tier!(tier, tier => Box::new(FloatBounds { tier, low, high })))
             }
 
-            fn bounds(low: f64, high: f64) -> Option<(Self, Self)> {
-                (low <= high).then_some((low as $type, high as $type))
+            fn bounds(low: f64, high: f64) -> Option<[u64; 2]> {
+                (low <= high).then_some([low, high].map(|bound| (bound as $type).to_bits().into()))
             }
 
-            fn identity(operation: Operation) -> Self {
-                match operation {
+            fn identity(operation: Operation) -> u64 {
+                let identity = match operation {
                     Operation::Max | Operation::MaxNumber => <$type as FloatLane>::LOWEST,
                     Operation::Min | Operation::MinNumber => <$type as FloatLane>::HIGHEST,
                     Operation::Mean(_) | Operation::Lp(_) | Operation::QuantizedMean { .. } => 0.0,
-                }
+                };
+                identity.to_bits().into()
             }
         }
     )+ };
 }
 
 floats! {
-    f32 as i32, on_tier,
-        fn bind_max(tier: Tier, operation: Operation, layer: &Layer, driver: Option<&str>) -> Option<Bound<Self>> {
+    f32 as i32: longs, find_longs, means on_tier,
+        fn bind_max(tier: Tier, operation: Operation, layer: &Layer, driver: Option<&str>) -> Option<Bound> {
             let careful = keys!(f32 as i32, operation);
-            Bound::new(on_tier!(tier, s => Kernel::watched(s, Watched, careful, layer, driver))?, layer)
+            Bound::new::<Self>(on_tier!(tier, s => Kernel::watched(s, Watched, careful, layer, driver))?, layer)
         };
-    f64 as i64, on_shared_tier,
-        bound!(bind_max on_shared_tier, i64: |operation, layer| keys!(f64 as i64, operation));
+    f64 as i64: doubles, find_doubles, means on_shared_tier,
+        bound_by!(bind_max doubles: |operation| keys!(f64 as i64, operation));
 }
 
 /// The 16-bit floats: extremes in one integer kernel for both, means in f32 lanes.
@@ -304,30 +379,27 @@ floats! {
 macro_rules! halves {
     ($($type:ty),+ $(,)?) => { $(
         impl Pooled for $type {
-            bound!(bind_max on_tier, i16: |operation, layer| keys!($type as i16, operation));
-            bound!(bind_min on_tier, i16: |operation, layer| keys!($type as i16, operation));
+            bound_by!(bind_max words: |operation| keys!($type as i16, operation));
+            bound_by!(bind_min words: |operation| keys!($type as i16, operation));
             bound!(bind_mean on_tier, f32: |_operation, layer| mean!($type, layer));
             norm!(f32: |layer| mean!($type, layer));
-            found!(on_tier, i16: |operation| max keys!($type as i16, operation), min keys!($type as i16, operation));
+            found!(find_words: |operation| max keys!($type as i16, operation), min keys!($type as i16, operation));
 
-            fn bind_clamp(tier: Tier, low: Self, high: Self) -> Option<Clamp<Self>> {
-                fn bind<S: Integers16>(s: S, low: $type, high: $type) -> Clamp<$type> {
-                    let [low, high, nan] = [low, high, <$type>::NAN].map(|x| x.to_bits() as i16);
-                    Box::new(move |dst| clamp::halves(s, bytemuck::cast_slice_mut(dst), low, high, nan))
-                }
-                Some(on_tier!(tier, s => bind(s, low, high)))
+            fn bind_clamp(tier: Tier, bounds: [u64; 2]) -> Option<Clamp> {
+                bind_clamp_of_halves(tier, bounds, <$type>::NAN.to_bits())
             }
 
-            fn bounds(low: f64, high: f64) -> Option<(Self, Self)> {
-                (low <= high).then_some((<$type>::from_f64_const(low), <$type>::from_f64_const(high)))
+            fn bounds(low: f64, high: f64) -> Option<[u64; 2]> {
+                (low <= high).then_some([low, high].map(|bound| <$type>::from_f64_const(bound).to_bits().into()))
             }
 
-            fn identity(operation: Operation) -> Self {
-                match operation {
+            fn identity(operation: Operation) -> u64 {
+                let identity = match operation {
                     Operation::Max | Operation::MaxNumber => <$type>::NEG_INFINITY,
                     Operation::Min | Operation::MinNumber => <$type>::INFINITY,
                     Operation::Mean(_) | Operation::Lp(_) | Operation::QuantizedMean { .. } => <$type>::ZERO,
-                }
+                };
+                identity.to_bits().into()
             }
         }
     )+ };
@@ -336,26 +408,48 @@ macro_rules! halves {
 #[cfg(feature = "half")]
 halves!(half::f16, half::bf16);
 
+#[cfg(feature = "half")]
+fn bind_clamp_of_halves(tier: Tier, bounds: [u64; 2], nan: u16) -> Option<Clamp> {
+    let ([low, high], nan) = (bounds.map(|bits| bits as i16), nan as i16);
+    Some(on_tier!(tier, tier => Box::new(HalfBounds { tier, low, high, nan })))
+}
+
+/// The clamp of integers of as many bits as a lane has; the bits of `flip` put them in the order of lanes.
+macro_rules! clamps_of_integers {
+    ($($name:ident: $lane:ty);+ $(;)?) => { $(
+        fn $name(tier: Tier, bounds: [u64; 2], flip: u64) -> Option<Clamp> {
+            let ([low, high], flip) = (bounds.map(|bits| bits as $lane), flip as $lane);
+            Some(on_tier!(tier, tier => Box::new(IntegerBounds { tier, low, high, flip })))
+        }
+    )+ };
+}
+
+clamps_of_integers! {
+    bind_clamp_of_bytes: u8;
+    bind_clamp_of_words: i16;
+    bind_clamp_of_longs: i32;
+}
+
 /// The mean of bytes: in the narrowest lanes that hold every sum.
 macro_rules! mean_of_bytes {
     ($type:ty) => {
-        fn bind_mean(tier: Tier, operation: Operation, layer: &Layer, driver: Option<&str>) -> Option<Bound<Self>> {
+        fn bind_mean(tier: Tier, operation: Operation, layer: &Layer, driver: Option<&str>) -> Option<Bound> {
             let Operation::Mean(rounding) = operation else { return None };
             let extent = Extent::new(layer);
             let Width::Short = extent.width::<$type>(layer)? else {
                 return mean_of_words::<$type>(tier, rounding, layer, driver);
             };
             let op = Short::<$type>::new(extent, rounding);
-            Bound::new(on_tier!(tier, s => Kernel::new::<i16, _, _>(s, op, layer, driver))?, layer)
+            Bound::new::<Self>(on_tier!(tier, s => Kernel::new::<i16, _, _>(s, op, layer, driver))?, layer)
         }
 
-        fn bind_quantized(tier: Tier, operation: Operation, layer: &Layer, driver: Option<&str>) -> Option<Bound<Self>> {
+        fn bind_quantized(tier: Tier, operation: Operation, layer: &Layer, driver: Option<&str>) -> Option<Bound> {
             let Operation::QuantizedMean { zero_in, zero_out, ratio } = operation else { return None };
             if !Extent::new(layer).fits_quantized::<$type>() {
                 return None;
             }
             let op = Long::<$type>::quantized(zero_in, zero_out, ratio);
-            Bound::new(on_tier!(tier, s => Kernel::new::<i32, _, _>(s, op, layer, driver))?, layer)
+            Bound::new::<Self>(on_tier!(tier, s => Kernel::new::<i32, _, _>(s, op, layer, driver))?, layer)
         }
     };
 }
@@ -363,7 +457,7 @@ macro_rules! mean_of_bytes {
 /// The mean of words of 16 bits.
 macro_rules! mean_of_words {
     ($type:ty) => {
-        fn bind_mean(tier: Tier, operation: Operation, layer: &Layer, driver: Option<&str>) -> Option<Bound<Self>> {
+        fn bind_mean(tier: Tier, operation: Operation, layer: &Layer, driver: Option<&str>) -> Option<Bound> {
             let Operation::Mean(rounding) = operation else { return None };
             mean_of_words::<$type>(tier, rounding, layer, driver)
         }
@@ -373,18 +467,18 @@ macro_rules! mean_of_words {
 /// The mean of words of 32 bits.
 macro_rules! mean_of_longs {
     ($type:ty) => {
-        fn bind_mean(tier: Tier, operation: Operation, layer: &Layer, driver: Option<&str>) -> Option<Bound<Self>> {
+        fn bind_mean(tier: Tier, operation: Operation, layer: &Layer, driver: Option<&str>) -> Option<Bound> {
             let Operation::Mean(rounding) = operation else { return None };
             let extent = Extent::new(layer);
             extent.width::<$type>(layer)?;
             let op = Long::<$type>::new(extent, rounding);
-            Bound::new(on_shared_tier!(tier, s => Kernel::new::<i64, _, _>(s, op, layer, driver))?, layer)
+            Bound::new::<Self>(on_shared_tier!(tier, s => Kernel::new::<i64, _, _>(s, op, layer, driver))?, layer)
         }
     };
 }
 
 /// The mean of integers whose sums may need 32 bits or 64.
-fn mean_of_words<T>(tier: Tier, rounding: Rounding, layer: &Layer, driver: Option<&str>) -> Option<Bound<T>>
+fn mean_of_words<T>(tier: Tier, rounding: Rounding, layer: &Layer, driver: Option<&str>) -> Option<Bound>
 where
     T: Integer + MeanOfWords,
 {
@@ -395,7 +489,7 @@ where
         Width::Longest => T::longest(op, layer, driver)?,
         Width::Short | Width::Long => T::long(tier, op, layer, driver)?,
     };
-    Bound::new(kernel, layer)
+    Bound::new::<T>(kernel, layer)
 }
 
 /// Integers whose means have lanes of 32 bits on every tier, and of 64 on the scalar one.
@@ -425,30 +519,28 @@ means_of_words! {
     u16, on_shared_tier;
 }
 
-/// Integers: an extreme is the largest of lanes `$lane` after flipping bits, those of `$max` or `$min`. The maximum of
+/// Integers: an extreme is the largest of lanes `$lane` after flipping bits, which `$by` and `$find` bind. The maximum of
 /// `u8`, which quantised networks are full of, has leaves of its own, which flip nothing.
 macro_rules! integers {
-    ($($type:ty: max $max:expr, min $min:expr, find $seek:expr, $on:ident in $lane:ty, mean by $mean:ident);+ $(;)?) => { $(
+    ($($type:ty as $lane:ty: $by:ident, $find:ident, max { $max:item }, min $min:expr, find $seek:expr, mean by $mean:ident,
+        clamp by $clamp:ident);+ $(;)?) => { $(
         impl Pooled for $type {
-            bound!(bind_max $on, $lane: |_operation, layer| $max);
-            bound!(bind_min $on, $lane: |_operation, layer| $min);
+            $max
+            bound_by!(bind_min $by: |_operation| $min);
             $mean!($type);
-            found!($on, $lane: |operation| max $seek, min $min);
+            found!($find: |operation| max $seek, min $min);
 
-            fn bind_clamp(tier: Tier, low: Self, high: Self) -> Option<Clamp<Self>> {
-                fn bind<S: Tables<$lane>>(s: S, low: $type, high: $type) -> Clamp<$type> {
-                    let (low, high, flip) = (low as $lane, high as $lane, (<$type>::MIN as $lane) ^ <$lane>::MIN);
-                    Box::new(move |dst| clamp::integers::<$lane, S>(s, bytemuck::cast_slice_mut(dst), low, high, flip))
-                }
-                Some(on_tier!(tier, s => bind(s, low, high)))
+            fn bind_clamp(tier: Tier, bounds: [u64; 2]) -> Option<Clamp> {
+                $clamp(tier, bounds, ((<$type>::MIN as $lane) ^ <$lane>::MIN) as u64)
             }
 
-            fn bounds(low: f64, high: f64) -> Option<(Self, Self)> {
+            fn bounds(low: f64, high: f64) -> Option<[u64; 2]> {
                 // `as` cuts towards zero and saturates.
                 let (least, most) = (low as $type, high as $type);
                 let least = if f64::from(least) < low { least.saturating_add(1) } else { least };
                 let most = if f64::from(most) > high { most.saturating_sub(1) } else { most };
-                (f64::from(least) >= low && f64::from(most) <= high && least <= most).then_some((least, most))
+                let is_between = f64::from(least) >= low && f64::from(most) <= high && least <= most;
+                is_between.then_some([least as u64, most as u64])
             }
 
             fn sums_fit(layer: &Layer, operation: Operation) -> bool {
@@ -459,13 +551,13 @@ macro_rules! integers {
                 }
             }
 
-            fn identity(operation: Operation) -> Self {
+            fn identity(operation: Operation) -> u64 {
                 match operation {
-                    Operation::Max | Operation::MaxNumber => <$type>::MIN,
-                    Operation::Min | Operation::MinNumber => <$type>::MAX,
+                    Operation::Max | Operation::MaxNumber => <$type>::MIN as u64,
+                    Operation::Min | Operation::MinNumber => <$type>::MAX as u64,
                     Operation::Mean(_) | Operation::Lp(_) => 0,
-                    // The real 0.
-                    Operation::QuantizedMean { zero_out, .. } => zero_out.try_into().unwrap_or(0),
+                    // The real 0, in the range of the element.
+                    Operation::QuantizedMean { zero_out, .. } => zero_out as u64,
                 }
             }
         }
@@ -473,10 +565,14 @@ macro_rules! integers {
 }
 
 integers! {
-    i8: max Flipped(0x80), min Flipped(0x7f), find Flipped(0x80), on_tier in u8, mean by mean_of_bytes;
-    u8: max Whole, min Flipped(0xff), find Flipped(0), on_tier in u8, mean by mean_of_bytes;
-    i16: max Keys::integers(0), min Keys::integers(-1), find Keys::integers(0), on_tier in i16, mean by mean_of_words;
-    u16: max Keys::integers(i16::MIN), min Keys::integers(i16::MAX), find Keys::integers(i16::MIN),
-        on_tier in i16, mean by mean_of_words;
-    i32: max Keys::integers(0), min Keys::integers(-1), find Keys::integers(0), on_tier in i32, mean by mean_of_longs;
+    i8 as u8: flipped, find_flipped, max { bound_by!(bind_max flipped: |_operation| Flipped(0x80)); },
+        min Flipped(0x7f), find Flipped(0x80), mean by mean_of_bytes, clamp by bind_clamp_of_bytes;
+    u8 as u8: flipped, find_flipped, max { bound!(bind_max on_tier, u8: |_operation, layer| Whole); },
+        min Flipped(0xff), find Flipped(0), mean by mean_of_bytes, clamp by bind_clamp_of_bytes;
+    i16 as i16: words, find_words, max { bound_by!(bind_max words: |_operation| Keys::integers(0)); },
+        min Keys::integers(-1), find Keys::integers(0), mean by mean_of_words, clamp by bind_clamp_of_words;
+    u16 as i16: words, find_words, max { bound_by!(bind_max words: |_operation| Keys::integers(i16::MIN)); },
+        min Keys::integers(i16::MAX), find Keys::integers(i16::MIN), mean by mean_of_words, clamp by bind_clamp_of_words;
+    i32 as i32: longs, find_longs, max { bound_by!(bind_max longs: |_operation| Keys::integers(0)); },
+        min Keys::integers(-1), find Keys::integers(0), mean by mean_of_longs, clamp by bind_clamp_of_longs;
 }

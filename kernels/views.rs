@@ -10,21 +10,24 @@ use ndarray::{ArrayView, ArrayViewMut, Dimension};
 
 use super::bound::Bound;
 use super::driver::Io;
-use crate::Result;
+use crate::{Error, Result};
 
-impl<T: bytemuck::Pod> Bound<T> {
+impl Bound {
     /// Computes the whole output from the whole input, `piece` rows at a time, of which `finish` then gets each run of outputs and
     /// the number of its first one in an output without gaps.
     ///
     /// # Errors
     /// Those of [`Tensor::check`](crate::strides::Tensor::check), and nothing is written.
-    pub(crate) fn run_views<D: Dimension, E: Dimension>(
+    pub(crate) fn run_views<T: bytemuck::Pod, D: Dimension, E: Dimension>(
         &self,
         src: &ArrayView<'_, T, D>,
         dst: &mut ArrayViewMut<'_, T, E>,
         piece: usize,
         finish: impl Fn(&mut [T], usize),
     ) -> Result<()> {
+        if size_of::<T>() != self.element_bytes() {
+            return Err(Error::Unsupported { why: "the elements are not those of the plan" });
+        }
         let [input, output] = self.layer.tensors();
         input.check("input", src.shape(), src.strides())?;
         output.check("output", dst.shape(), dst.strides())?;
@@ -45,7 +48,7 @@ impl<T: bytemuck::Pod> Bound<T> {
             // SAFETY: every element of input and output lies where the layer that the kernel was made for has it, counted from the
             // views' first elements: their lengths and strides were just compared with the layer's. The views borrow them for so
             // long, the output mutably; of what lies between inputs nothing is asked for, unless there is nothing between them. The
-            // rows are the layer's. Elements of the kernel's length: `Bound::new` has compared that, and any bits are a `T`.
+            // rows are the layer's. Elements of the kernel's length, as was just compared, and any bits are a `T`.
             unsafe { self.kernel().run(&io, some.clone()) };
             self.output().each_run(some, |run, number| {
                 // SAFETY: a run of outputs, which are elements of the view, beside each other; it borrows them mutably, and no

@@ -2,59 +2,21 @@
 
 use core::fmt;
 use core::marker::PhantomData;
-use core::ops::Range;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::geometry::{Geometry, MAX_RANK, PerAxis};
+use crate::geometry::PerAxis;
 use crate::index::{IndexType, IndicesMut};
-use crate::kernels::Clamp;
-use crate::plan::{Bind, clamp_between, shown};
-use crate::pool::Parts;
+use crate::plan::Bind;
 use crate::quantized::{self, Quantizations};
-use crate::strides::Split;
+use crate::variable::bounded;
 use crate::variable::find::{self, Numbering};
-use crate::variable::{EachWindow, Extent, Windows, bounded};
-use crate::{
-    AvgPool, DType, Element, Error, Index, IndexKind, Layout, MaxPool, NanPolicy, Plan, Quantization, Result, Rounding,
-    Tier,
-};
+use crate::{Any, Element, Error, Index, IndexKind, Layout, NanPolicy, Quantization, Result, Rounding, Tier};
 
-/// The windows of an axis of `input` elements that is cut into `output`.
-#[derive(Clone, Copy, Debug)]
-struct Cuts {
-    input: usize,
-    output: usize,
-}
+mod shared;
 
-impl Windows for Cuts {
-    /// Output `o` covers `⌊o·n/m⌋ .. ⌈(o+1)·n/m⌉`, here by counting `n/m` up: no product that could overflow, no division
-    /// but the first, no table.
-    fn windows(self) -> impl Iterator<Item = Range<usize>> {
-        let Self { input: n, output: m } = self;
-        let (step, more) = (n.checked_div(m).unwrap_or(0), n.checked_rem(m).unwrap_or(0));
-        // o·n/m = whole + part/m.
-        let (mut whole, mut part) = (0_usize, 0_usize);
-        (0..m).map(move |_| {
-            let start = whole;
-            whole = whole.saturating_add(step);
-            // Both are below m, which is at most `isize::MAX`.
-            part = part.saturating_add(more);
-            if let Some(carried) = part.checked_sub(m) {
-                (whole, part) = (whole.saturating_add(1), carried);
-            }
-            start..whole.saturating_add(usize::from(part > 0))
-        })
-    }
-}
-
-impl Cuts {
-    /// The longest window is at most this long: one element more on one side than its share.
-    fn longest(self) -> usize {
-        self.input.div_ceil(self.output.max(1)).saturating_add(1).min(self.input)
-    }
-}
+pub(crate) use shared::Shared;
 
 /// The largest value of each window, where the output's length is given and the windows follow: PyTorch's
 /// `AdaptiveMaxPool1d`, `2d` and `3d`.
@@ -62,7 +24,7 @@ impl Cuts {
 /// On an axis of `n` elements and `m` outputs, output `o` covers `⌊o·n/m⌋ .. ⌈(o+1)·n/m⌉`, in exact arithmetic. No window is empty;
 /// neighbours may share an element, and `m` may be larger than `n`: elements are then repeated.
 ///
-/// NaN, zeros and −inf are those of [`MaxPool`]; [`AdaptiveMaxPool::plan_indexed`] also says where each maximum was.
+/// NaN, zeros and −inf are those of [`MaxPool`](crate::MaxPool); [`AdaptiveMaxPool::plan_indexed`] also says where each maximum was.
 ///
 /// ```
 /// use lanepool::{AdaptiveMaxPool, Layout};
@@ -85,7 +47,7 @@ pub struct AdaptiveMaxPool<T> {
 /// `3d`. The windows are those of [`AdaptiveMaxPool`].
 ///
 /// - **Divisor**: the elements of the window.
-/// - **Order**: that of [`AvgPool`], where no window is long: columns are summed one by one, each in scan order, and
+/// - **Order**: that of [`AvgPool`](crate::AvgPool), where no window is long: columns are summed one by one, each in scan order, and
 ///   then added from left to right; a planar plane averaged whole in 16 partial sums; thousands of taps in blocks.
 /// - **Rounding**: once, at the end; integers by [`Rounding`].
 ///
@@ -215,12 +177,13 @@ impl<T: Element> AdaptiveMaxPool<T> {
         self.plan_at(layout, shape.as_ref(), Some([input.as_ref(), output.as_ref()]))
     }
 
-    #[inline(never)]
     fn plan_at(&self, layout: Layout, shape: &[usize], strides: Option<[&[usize]; 2]>) -> Result<AdaptivePlan<T>> {
-        let extent = Extent::new(layout, shape, &self.output, strides, size_of::<T>())?;
-        let pool = MaxPool::<T>::new([]).nan(self.nan);
-        let parts = Parts { tier: self.tier, bounds: self.bounds, ..pool.parts(T::DTYPE)? };
-        T::plan_adaptive(parts, extent, layout, shape, strides, T::bind_max)
+        Ok(AdaptivePlan::of(self.of_any().plan_of((T::FACTS, T::bind_max), layout, shape, strides)?))
+    }
+
+    fn of_any(&self) -> AdaptiveMaxPool<Any> {
+        let Self { output, nan, bounds, tier, .. } = *self;
+        AdaptiveMaxPool { output, nan, bounds, tier, element: PhantomData }
     }
 
     /// [`AdaptiveMaxPool::plan`] for values and their indices, of type `I` (`i32` or `i64`).
@@ -268,24 +231,9 @@ impl<T: Element> AdaptiveMaxPool<T> {
         shape: &[usize],
         strides: Option<[&[usize]; 2]>,
     ) -> Result<AdaptiveIndexPlan<T, I>> {
-        let (values, numbering) = self.plan_numbered(kind, layout, shape, strides, IndexType::of::<I>())?;
-        Ok(AdaptiveIndexPlan { values, numbering, index: PhantomData })
-    }
-
-    /// Plans for indices of a type.
-    #[inline(never)]
-    fn plan_numbered(
-        &self,
-        kind: IndexKind,
-        layout: Layout,
-        shape: &[usize],
-        strides: Option<[&[usize]; 2]>,
-        index: IndexType,
-    ) -> Result<(AdaptivePlan<T>, Numbering)> {
-        // The slice of indices has a length in bytes too.
-        let extent = Extent::new(layout, shape, &self.output, strides, size_of::<T>().max(index.bytes()))?;
-        let numbering = numbering(kind, &extent, index)?;
-        Ok((self.plan_at(layout, shape, strides)?, numbering))
+        let (known, index) = ((T::FACTS, T::bind_max as Bind), IndexType::of::<I>());
+        let (values, numbering) = self.of_any().plan_numbered(known, (kind, index), layout, shape, strides)?;
+        Ok(AdaptiveIndexPlan { values: AdaptivePlan::of(values), numbering, index: PhantomData })
     }
 }
 
@@ -315,124 +263,41 @@ impl<T: Element> AdaptiveAvgPool<T> {
     }
 
     fn plan_at(&self, layout: Layout, shape: &[usize], strides: Option<[&[usize]; 2]>) -> Result<AdaptivePlan<T>> {
-        let extent = Extent::new(layout, shape, &self.output, strides, size_of::<T>())?;
-        check_sums(&extent, self.quantizations, T::DTYPE, T::MAGNITUDE)?;
-        let pool = AvgPool::<T>::new([]).rounding(self.rounding);
-        let mut parts = Parts { tier: self.tier, bounds: self.bounds, ..pool.parts(T::DTYPE)? };
-        if let Some(quantizations) = self.quantizations {
-            (parts.operation, parts.name) = (quantizations.mean(T::DTYPE), "quantized avg");
-            return T::plan_adaptive(parts, extent, layout, shape, strides, quantized::bind_mean());
-        }
-        T::plan_adaptive(parts, extent, layout, shape, strides, T::bind_mean)
+        let Self { output, rounding, quantizations, bounds, tier, .. } = *self;
+        let pool = AdaptiveAvgPool::<Any> { output, rounding, quantizations, bounds, tier, element: PhantomData };
+        let binds = [T::bind_mean, quantized::bind_mean::<T>()];
+        Ok(AdaptivePlan::of(pool.plan_of((T::FACTS, binds), layout, shape, strides)?))
     }
-}
-
-fn numbering(kind: IndexKind, extent: &Extent, index: IndexType) -> Result<Numbering> {
-    let taps = cuts(extent).map(Cuts::longest).iter().fold(1, |all: usize, n| all.saturating_mul(*n));
-    Numbering::of(index, kind, extent, taps)
-}
-
-/// Whether the elements can be averaged: quantised, or as they are, where none is further from 0 than `magnitude`.
-fn check_sums(extent: &Extent, quantizations: Option<Quantizations>, dtype: DType, magnitude: u64) -> Result<()> {
-    match quantizations {
-        Some(quantizations) => {
-            quantizations.check(dtype)?;
-            // A byte is at most 255 away from its zero point; 16 bits are summed as they are.
-            if dtype.bytes() == 1 { sums_fit(extent, 255, 32, dtype) } else { sums_fit(extent, magnitude, 64, dtype) }
-        }
-        None => sums_fit(extent, magnitude, 64, dtype),
-    }
-}
-
-/// Whether lanes of `bits` hold the sum of every window of elements of at most that magnitude.
-fn sums_fit(extent: &Extent, magnitude: u64, bits: u32, dtype: DType) -> Result<()> {
-    let taps = cuts(extent).map(Cuts::longest).iter().fold(1, |all: usize, n| all.saturating_mul(*n));
-    // Half the range is kept free in 64 bits, for rounding; a sum of 32 bits is scaled as it is.
-    let most = if bits == 32 { i32::MAX as u64 } else { 1 << 62 };
-    if (taps as u64).saturating_mul(magnitude) < most {
-        return Ok(());
-    }
-    Err(Error::SumOverflow { element: dtype.name(), taps, bits })
-}
-
-fn cuts(extent: &Extent) -> [Cuts; MAX_RANK] {
-    extent.lengths().map(|(input, output)| Cuts { input, output })
 }
 
 /// An adaptive layer for tensors of one shape and layout: validated, immutable, cheap to clone, shareable between threads.
 /// Made by [`AdaptiveMaxPool::plan`] and [`AdaptiveAvgPool::plan`].
 pub struct AdaptivePlan<T> {
-    shared: Arc<Shared<T>>,
-}
-
-struct Shared<T> {
-    extent: Extent,
-    name: &'static str,
-    clamp: Option<Clamp<T>>,
-    /// The values, without the bounds: a maximum is looked for as it is.
-    plan: Plan<T>,
+    shared: Arc<Shared>,
+    element: PhantomData<fn(T) -> T>,
 }
 
 impl<T> Clone for AdaptivePlan<T> {
     fn clone(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared) }
+        Self::of(Arc::clone(&self.shared))
+    }
+}
+
+impl<T> AdaptivePlan<T> {
+    /// `shared` is a plan of elements `T`: of others, it runs on none.
+    fn of(shared: Arc<Shared>) -> Self {
+        Self { shared, element: PhantomData }
     }
 }
 
 impl<T: Element> AdaptivePlan<T> {
-    /// To be called by `Planned::plan_adaptive` alone.
-    pub(crate) fn new(
-        parts: Parts<'_>,
-        extent: Extent,
-        layout: Layout,
-        shape: &[usize],
-        strides: Option<[&[usize]; 2]>,
-        bind: Bind<T>,
-    ) -> Result<Self> {
-        let tier = parts.tier.unwrap_or_else(Tier::best).check()?;
-        let clamp = clamp_between(parts.bounds, tier)?;
-        let Split { rank, batch, channels, outer, inner } = extent.split;
-        let geometry = Geometry::adaptive(extent.lengths(), (outer, inner), (rank, batch, channels));
-        let parts = Parts { tier: Some(tier), bounds: None, ..parts };
-        let plan = T::plan(&parts, Some(geometry), layout, shape, strides, bind)?;
-        Ok(Self { shared: Arc::new(Shared { extent, name: parts.name, clamp, plan }) })
-    }
-
     /// Pools `src` into `dst`. Allocates nothing; every element of `dst` is written (but for the gaps of a plan with strides).
     ///
     /// # Errors
     /// [`Error::SrcLen`] or [`Error::DstLen`] where a slice is not exactly as long as the plan needs; nothing is written
     /// then.
     pub fn run(&self, src: &[T], dst: &mut [T]) -> Result<()> {
-        self.pool(src, dst)?;
-        self.bound(dst);
-        Ok(())
-    }
-
-    /// Keeps outputs between the bounds, if there are any.
-    fn bound(&self, dst: &mut [T]) {
-        if let Some(clamp) = &self.shared.clamp {
-            self.shared.extent.each_output(dst, |outputs| clamp(outputs));
-        }
-    }
-
-    /// The run of the plan that gives indices, whatever their type.
-    #[inline(never)]
-    fn run_indexed(&self, numbering: Numbering, src: &[T], dst: &mut [T], mut indices: IndicesMut<'_>) -> Result<()> {
-        let extent = &self.shared.extent;
-        extent.check(src, dst)?;
-        extent.check_indices(indices.len())?;
-        self.pool(src, dst)?;
-        let axes = cuts(extent);
-        let axes = axes.each_ref().map(|axis| axis as &dyn EachWindow);
-        find::find(numbering, extent, axes, (src, dst), &mut indices);
-        self.bound(dst);
-        Ok(())
-    }
-
-    /// Pools, without the bounds: a maximum is looked for as it is.
-    fn pool(&self, src: &[T], dst: &mut [T]) -> Result<()> {
-        self.shared.plan.run(src, dst)
+        self.shared.run(bytemuck::cast_slice(src), bytemuck::cast_slice_mut(dst))
     }
 
     /// Pools `src` into a new vector.
@@ -481,7 +346,7 @@ impl<T> AdaptivePlan<T> {
         self.shared.plan.tier()
     }
 
-    /// The driver that visits the windows: see [`Plan::kernel`].
+    /// The driver that visits the windows: see [`Plan::kernel`](crate::Plan::kernel).
     pub fn kernel(&self) -> &'static str {
         self.shared.plan.kernel()
     }
@@ -490,14 +355,13 @@ impl<T> AdaptivePlan<T> {
 impl<T: Element> fmt::Display for AdaptivePlan<T> {
     /// `adaptive max f32 nchw → bands, avx2`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (name, layout, tier) = (self.shared.name, self.layout(), self.tier());
-        write!(f, "adaptive {name} {} {layout} → {}, {tier}", T::NAME, self.kernel())
+        fmt::Display::fmt(&*self.shared, f)
     }
 }
 
 impl<T: Element> fmt::Debug for AdaptivePlan<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        shown(f, "AdaptivePlan", self, &self.input_shape(), &self.output_shape())
+        fmt::Debug::fmt(&*self.shared, f)
     }
 }
 
@@ -524,7 +388,8 @@ impl<T: Element, I: Index> AdaptiveIndexPlan<T, I> {
     /// [`Error::SrcLen`], [`Error::DstLen`] or [`Error::IndexLen`] where a slice is not exactly as long as the plan needs;
     /// nothing is written then.
     pub fn run(&self, src: &[T], dst: &mut [T], indices: &mut [I]) -> Result<()> {
-        self.values.run_indexed(self.numbering, src, dst, IndicesMut::new(indices))
+        let (src, dst, indices) = (bytemuck::cast_slice(src), bytemuck::cast_slice_mut(dst), IndicesMut::new(indices));
+        self.values.shared.run_indexed(self.numbering, T::search, src, dst, indices)
     }
 
     /// Pools `src` into new vectors: values and indices.

@@ -2,9 +2,10 @@
 
 use core::fmt;
 
-use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use crate::plan::{Bind, Facts, Shared};
 use crate::pool::Parts;
 use crate::{DType, Element, ElementVisitor, Error, Layout, Plan, Pool, PoolOperation, Result, Tasks, Tier};
 
@@ -29,120 +30,19 @@ pub enum Any {}
 /// ```
 #[derive(Clone)]
 pub struct AnyPlan {
-    plan: Box<dyn Erased>,
-}
-
-/// What [`AnyPlan`] asks of a plan, whatever its type.
-trait Erased: fmt::Display + Send + Sync {
-    fn clone_box(&self) -> Box<dyn Erased>;
-    fn dtype(&self) -> DType;
-    fn run(&self, src: &[u8], dst: &mut [u8]) -> Result<()>;
-    #[cfg(feature = "rayon")]
-    fn run_parallel(&self, src: &[u8], dst: &mut [u8]) -> Result<()>;
-    fn tasks(&self, most: usize) -> Tasks;
-    fn run_task(&self, tasks: &Tasks, task: usize, src: &[u8], part: &mut [u8]) -> Result<()>;
-    fn input_len(&self) -> usize;
-    fn output_len(&self) -> usize;
-    fn input_shape(&self) -> &[usize];
-    fn output_shape(&self) -> Vec<usize>;
-    fn layout(&self) -> Layout;
-    fn tier(&self) -> Tier;
-    fn kernel(&self) -> &'static str;
-}
-
-impl Clone for Box<dyn Erased> {
-    fn clone(&self) -> Self {
-        (**self).clone_box()
-    }
-}
-
-/// What is wrong with bytes that are to be `need` elements of type `T`.
-fn wrong_bytes<T>(what: &'static str, bytes: &[u8], need: usize) -> Error {
-    let need = need.saturating_mul(size_of::<T>());
-    if bytes.len() != need {
-        Error::BytesLen { what, need, got: bytes.len() }
-    } else {
-        Error::Misaligned { what, align: align_of::<T>() }
-    }
-}
-
-/// Bytes as the elements that they are, if there are `need` of them.
-fn elements<T: Element>(bytes: &[u8], need: usize) -> Result<&[T]> {
-    let elements = bytemuck::try_cast_slice(bytes).ok().filter(|elements: &&[T]| elements.len() == need);
-    elements.ok_or_else(|| wrong_bytes::<T>("input", bytes, need))
-}
-
-/// The same for the output.
-fn elements_mut<T: Element>(bytes: &mut [u8], need: usize) -> Result<&mut [T]> {
-    if bytes.len() != need.saturating_mul(size_of::<T>()) {
-        return Err(wrong_bytes::<T>("output", bytes, need));
-    }
-    let misaligned = Error::Misaligned { what: "output", align: align_of::<T>() };
-    bytemuck::try_cast_slice_mut(bytes).map_err(|_| misaligned)
-}
-
-impl<T: Element> Erased for Plan<T> {
-    fn clone_box(&self) -> Box<dyn Erased> {
-        Box::new(self.clone())
-    }
-
-    fn dtype(&self) -> DType {
-        T::DTYPE
-    }
-
-    fn run(&self, src: &[u8], dst: &mut [u8]) -> Result<()> {
-        self.run(elements(src, self.input_len())?, elements_mut(dst, self.output_len())?)
-    }
-
-    #[cfg(feature = "rayon")]
-    fn run_parallel(&self, src: &[u8], dst: &mut [u8]) -> Result<()> {
-        self.run_parallel(elements(src, self.input_len())?, elements_mut(dst, self.output_len())?)
-    }
-
-    fn tasks(&self, most: usize) -> Tasks {
-        self.tasks(most)
-    }
-
-    fn run_task(&self, tasks: &Tasks, task: usize, src: &[u8], part: &mut [u8]) -> Result<()> {
-        let src = elements(src, self.input_len())?;
-        self.rows_of(tasks, task)?;
-        let part = elements_mut(part, tasks.range(task).len())?;
-        self.run_task(tasks, task, src, part)
-    }
-
-    fn input_len(&self) -> usize {
-        self.input_len()
-    }
-
-    fn output_len(&self) -> usize {
-        self.output_len()
-    }
-
-    fn input_shape(&self) -> &[usize] {
-        self.input_shape()
-    }
-
-    fn output_shape(&self) -> Vec<usize> {
-        self.output_shape()
-    }
-
-    fn layout(&self) -> Layout {
-        self.layout()
-    }
-
-    fn tier(&self) -> Tier {
-        self.tier()
-    }
-
-    fn kernel(&self) -> &'static str {
-        self.kernel()
-    }
+    plan: Arc<Shared>,
 }
 
 impl<T: Element> From<Plan<T>> for AnyPlan {
     fn from(plan: Plan<T>) -> Self {
-        Self { plan: Box::new(plan) }
+        Self { plan: Arc::clone(plan.shared()) }
     }
+}
+
+/// What is wrong with so many bytes that are to be `need`.
+#[cold]
+fn wrong_bytes(what: &'static str, got: usize, need: usize, align: usize) -> Error {
+    if got == need { Error::Misaligned { what, align } } else { Error::BytesLen { what, need, got } }
 }
 
 impl AnyPlan {
@@ -152,7 +52,18 @@ impl AnyPlan {
     /// [`Error::BytesLen`] where a slice is not exactly as long as the plan needs, [`Error::Misaligned`] where one begins
     /// inside an element; nothing is written then.
     pub fn run(&self, src: &[u8], dst: &mut [u8]) -> Result<()> {
-        self.plan.run(src, dst)
+        self.check("input", src, self.plan.input_len())?;
+        self.check("output", dst, self.plan.output_len())?;
+        self.plan.run_whole(src, dst)
+    }
+
+    /// Whether bytes are `need` elements.
+    #[inline(always)]
+    fn check(&self, what: &'static str, bytes: &[u8], need: usize) -> Result<()> {
+        let (need, align) = (need.saturating_mul(self.plan.size()), self.plan.align());
+        // A power of two: a division would take longer than the rest of a small layer's call.
+        let is_aligned = bytes.as_ptr().addr() & align.wrapping_sub(1) == 0;
+        if bytes.len() == need && is_aligned { Ok(()) } else { Err(wrong_bytes(what, bytes.len(), need, align)) }
     }
 
     /// Pools `src` into `dst` on the rayon pool of the calling thread, as [`Plan::run_parallel`].
@@ -161,7 +72,9 @@ impl AnyPlan {
     /// As for [`AnyPlan::run`].
     #[cfg(feature = "rayon")]
     pub fn run_parallel(&self, src: &[u8], dst: &mut [u8]) -> Result<()> {
-        self.plan.run_parallel(src, dst)
+        self.check("input", src, self.plan.input_len())?;
+        self.check("output", dst, self.plan.output_len())?;
+        self.plan.run_parallel(crate::tasks::worth(src.len().saturating_add(dst.len())), src, dst)
     }
 
     /// Cuts the output into at most `most` parts that can be computed apart, as [`Plan::tasks`]. A range counts elements, of
@@ -191,6 +104,9 @@ impl AnyPlan {
     /// # Errors
     /// As for [`AnyPlan::run`]; [`Error::TaskOutOfRange`] and [`Error::ForeignTasks`]; nothing is written then.
     pub fn run_task(&self, tasks: &Tasks, task: usize, src: &[u8], part: &mut [u8]) -> Result<()> {
+        self.check("input", src, self.plan.input_len())?;
+        self.plan.rows_of(tasks, task)?;
+        self.check("output", part, tasks.range(task).len())?;
         self.plan.run_task(tasks, task, src, part)
     }
 
@@ -238,7 +154,7 @@ impl AnyPlan {
 impl fmt::Display for AnyPlan {
     /// As a [`Plan`].
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.plan.fmt(f)
+        fmt::Display::fmt(&*self.plan, f)
     }
 }
 
@@ -248,20 +164,14 @@ impl fmt::Debug for AnyPlan {
     }
 }
 
-/// Plans a layer for the element type that is visited.
-struct Planner<'a> {
-    parts: &'a Parts<'a>,
-    layout: Layout,
-    shape: &'a [usize],
-    strides: Option<[&'a [usize]; 2]>,
-}
+/// What is known of the element type that is visited, and its kernels.
+struct Known;
 
-impl ElementVisitor for Planner<'_> {
-    type Output = Result<AnyPlan>;
+impl ElementVisitor for Known {
+    type Output = (&'static Facts, Bind);
 
-    fn visit<T: Element>(self) -> Result<AnyPlan> {
-        let Self { parts, layout, shape, strides } = self;
-        Ok(T::plan(parts, None, layout, shape, strides, T::bind_any)?.into())
+    fn visit<T: Element>(self) -> Self::Output {
+        (T::FACTS, T::bind_any)
     }
 }
 
@@ -290,7 +200,9 @@ impl<O: PoolOperation> Pool<O, Any> {
         self.plan_any(dtype, layout, shape.as_ref(), strides)
     }
 
-    fn plan_any(
+    /// Either of the two: no part of the interface.
+    #[doc(hidden)]
+    pub fn plan_any(
         &self,
         dtype: DType,
         layout: Layout,
@@ -311,5 +223,6 @@ fn plan_parts(
     shape: &[usize],
     strides: Option<[&[usize]; 2]>,
 ) -> Result<AnyPlan> {
-    dtype.visit(Planner { parts, layout, shape, strides }).unwrap_or(Err(DType::OFF))
+    let (facts, bind) = dtype.visit(Known).ok_or(DType::OFF)?;
+    Ok(AnyPlan { plan: Shared::new(facts, parts, None, layout, shape, strides, bind)? })
 }

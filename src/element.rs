@@ -4,12 +4,11 @@ use core::fmt;
 
 use crate::kernels;
 use crate::plan;
-use crate::variable::scalar;
 use crate::{Error, Result, Sample};
 
 /// An element type of a tensor. Sealed: the kernels know these types and no others.
 pub trait Element:
-    kernels::Pooled + plan::Planned + scalar::Scalar + bytemuck::Pod + PartialEq + fmt::Debug + Send + Sync + 'static
+    kernels::Pooled + plan::Planned + bytemuck::Pod + PartialEq + fmt::Debug + Send + Sync + 'static
 {
     /// The type as a value.
     const DTYPE: DType;
@@ -94,7 +93,7 @@ macro_rules! elements {
 
         $(
             $(#[$feature])?
-            plan::planned!($type);
+            plan::planned!($type, DType::$variant);
 
             $(#[$feature])?
             impl Element for $type {
@@ -118,6 +117,18 @@ elements! {
 }
 
 impl DType {
+    /// No element of an integer type is further from 0; 0 for floats, whose sums cannot wrap.
+    pub(crate) const fn magnitude(self) -> u64 {
+        match self {
+            Self::F32 | Self::F64 | Self::F16 | Self::Bf16 => 0,
+            Self::I8 => 1 << 7,
+            Self::U8 => u8::MAX as u64,
+            Self::I16 => 1 << 15,
+            Self::U16 => u16::MAX as u64,
+            Self::I32 => 1 << 31,
+        }
+    }
+
     pub(crate) const OFF: Error =
         Error::Unsupported { why: "f16 and bf16 need the crate's feature `half`, which is off" };
 
@@ -125,6 +136,16 @@ impl DType {
     pub(crate) fn check(self) -> Result<()> {
         let is_half = matches!(self, Self::F16 | Self::Bf16);
         if is_half && cfg!(not(feature = "half")) { Err(Self::OFF) } else { Ok(()) }
+    }
+}
+
+/// Makes an element whose little-endian bytes are the low ones of `bits`.
+pub(crate) fn put_bits(element: &mut [u8], bits: u64) {
+    for (to, from) in element.iter_mut().zip(bits.to_le_bytes()) {
+        *to = from;
+    }
+    if cfg!(target_endian = "big") {
+        element.reverse();
     }
 }
 

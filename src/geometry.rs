@@ -8,6 +8,7 @@
 
 use alloc::vec::Vec;
 
+use crate::element::put_bits;
 use crate::error::AxisName;
 use crate::{Error, Layout, Result};
 
@@ -418,12 +419,12 @@ impl Geometry {
         self.axes.iter().any(Axis::may_be_empty)
     }
 
-    /// Gives windows without a valid tap what the contract says: of `dst`, the output from element `first` on. Rare, so it is a
-    /// pass of its own and no kernel knows.
-    pub(crate) fn fill_empty<T: Copy>(&self, dst: &mut [T], first: usize, identity: T) {
-        for (i, y) in dst.iter_mut().enumerate() {
+    /// Gives windows without a valid tap what the contract says: of `dst`, the bytes of outputs from element `first` on, each
+    /// of `size`. Rare, so it is a pass of its own and no kernel knows.
+    pub(crate) fn fill_empty(&self, dst: &mut [u8], size: usize, first: usize, identity: u64) {
+        for (i, y) in dst.chunks_mut(size.max(1)).enumerate() {
             if self.window_is_empty(first.saturating_add(i)) {
-                *y = identity;
+                put_bits(y, identity);
             }
         }
     }

@@ -131,6 +131,10 @@ impl IndexType {
         Self { name: I::NAME, most: I::MOST, bytes: size_of::<I>() }
     }
 
+    pub(crate) fn name(self) -> &'static str {
+        self.name
+    }
+
     pub(crate) fn bytes(self) -> usize {
         self.bytes
     }
@@ -153,6 +157,15 @@ impl<'a> IndicesMut<'a> {
             Self::Short(bytemuck::try_cast_slice_mut(indices).unwrap_or_default())
         } else {
             Self::Long(bytemuck::try_cast_slice_mut(indices).unwrap_or_default())
+        }
+    }
+
+    /// Of bytes that are indices of a type: none where they are no such.
+    pub(crate) fn cast(index: IndexType, bytes: &'a mut [u8]) -> Self {
+        if index.bytes == size_of::<i32>() {
+            Self::Short(bytemuck::try_cast_slice_mut(bytes).unwrap_or_default())
+        } else {
+            Self::Long(bytemuck::try_cast_slice_mut(bytes).unwrap_or_default())
         }
     }
 

@@ -8,14 +8,15 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use crate::erased::About;
 use crate::geometry::{Count, Geometry};
 use crate::index::{IndexType, IndicesMut};
-use crate::kernels::{BoundFind, Clamp, Layer};
-use crate::plan::{ByteMap, clamp_between, map_bytes, no_kernel};
+use crate::kernels::{BoundFind, Clamp, Layer, Operation};
+use crate::plan::{ByteMap, Facts, clamp_between, identity_of, map_bytes, no_kernel};
 use crate::pool::Parts;
-use crate::strides::{Output, Places};
+use crate::strides::Places;
 use crate::{
-    Element, Error, Index, IndexKind, Layout, Max, Min, Pool, PoolOperation, QuantizedMax, Result, Tasks, Tier,
+    DType, Element, Error, Index, IndexKind, Layout, Max, Min, Pool, PoolOperation, QuantizedMax, Result, Tasks, Tier,
 };
 
 /// A maximum or minimum that says, beside each value, where it was found: made by
@@ -36,22 +37,22 @@ use crate::{
 /// # Ok::<(), lanepool::Error>(())
 /// ```
 pub struct IndexPlan<T, I> {
-    shared: Found<T>,
-    index: PhantomData<fn(&mut [I])>,
+    shared: Arc<Shared>,
+    types: PhantomData<fn(T) -> I>,
 }
 
-/// What plans for either type of indices share.
-pub type Found<T> = Arc<Shared<T>>;
-
-pub struct Shared<T> {
-    finder: BoundFind<T>,
-    clamp: Option<Clamp<T>>,
+/// A plan of any elements and either type of indices, which runs over the elements' bytes: compiled once.
+pub struct Shared {
+    finder: BoundFind,
+    clamp: Option<Clamp>,
     geometry: Geometry,
     /// What becomes of each byte of the values.
     bytes: Option<Box<ByteMap>>,
     /// What a window without a valid tap gives, where there may be one.
-    empty_windows: Option<T>,
+    empty_windows: Option<u64>,
     name: &'static str,
+    dtype: DType,
+    index: IndexType,
     kind: IndexKind,
     layout: Layout,
     tier: Tier,
@@ -60,7 +61,7 @@ pub struct Shared<T> {
 
 impl<T, I> Clone for IndexPlan<T, I> {
     fn clone(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared), index: PhantomData }
+        Self::of(Arc::clone(&self.shared))
     }
 }
 
@@ -89,25 +90,51 @@ fn check_layer(
     Ok((Layer { geometry, count: Count::Valid, places }, tier))
 }
 
-/// Plans for indices of a type.
-pub(crate) fn find<T: Element>(
-    parts: &Parts<'_>,
-    kind: IndexKind,
-    layout: Layout,
-    shape: &[usize],
-    strides: Option<[&[usize]; 2]>,
-    index: IndexType,
-) -> Result<Found<T>> {
-    let Parts { operation, name, bounds, ref bytes, .. } = *parts;
-    let map = bytes.clone();
-    let bytes = size_of::<T>().max(index.bytes());
-    let (layer, tier) = check_layer(parts, kind, layout, shape, strides, bytes, index)?;
-    let geometry = layer.geometry;
-    let finder = T::bind_find(tier, operation, kind, &layer).ok_or_else(|| no_kernel(tier, None))?;
-    let clamp = clamp_between(bounds, tier)?;
-    let empty_windows = geometry.may_have_empty_windows().then(|| T::identity(operation));
-    let shape = shape.to_vec();
-    Ok(Arc::new(Shared { finder, clamp, geometry, bytes: map, empty_windows, name, kind, layout, tier, shape }))
+/// An element's finders: a function, so that a plan of values alone names none.
+pub(crate) type BindFind = fn(Tier, Operation, IndexKind, &Layer) -> Option<BoundFind>;
+
+impl Shared {
+    /// Plans for indices of a type.
+    pub(crate) fn new(
+        (facts, bind): (&Facts, BindFind),
+        parts: &Parts<'_>,
+        kind: IndexKind,
+        layout: Layout,
+        shape: &[usize],
+        strides: Option<[&[usize]; 2]>,
+        index: IndexType,
+    ) -> Result<Arc<Self>> {
+        let Parts { operation, name, bounds, .. } = *parts;
+        let dtype = facts.dtype;
+        let bytes = dtype.bytes().max(index.bytes());
+        let (layer, tier) = check_layer(parts, kind, layout, shape, strides, bytes, index)?;
+        let geometry = layer.geometry;
+        let finder = bind(tier, operation, kind, &layer).ok_or_else(|| no_kernel(tier, None))?;
+        let clamp = clamp_between(facts, bounds, tier)?;
+        let empty_windows = identity_of(facts, operation, &geometry);
+        let shape = shape.to_vec();
+        Ok(Arc::new(Self {
+            finder,
+            clamp,
+            geometry,
+            bytes: parts.bytes.clone(),
+            empty_windows,
+            name,
+            dtype,
+            index,
+            kind,
+            layout,
+            tier,
+            shape,
+        }))
+    }
+}
+
+impl<T, I> IndexPlan<T, I> {
+    /// `shared` is a plan of elements `T` and indices `I`: of others, it runs on none.
+    fn of(shared: Arc<Shared>) -> Self {
+        Self { shared, types: PhantomData }
+    }
 }
 
 impl<T: Element, I: Index> IndexPlan<T, I> {
@@ -118,8 +145,8 @@ impl<T: Element, I: Index> IndexPlan<T, I> {
         shape: &[usize],
         strides: Option<[&[usize]; 2]>,
     ) -> Result<Self> {
-        let shared = T::plan_indexed(parts, kind, layout, shape, strides, IndexType::of::<I>())?;
-        Ok(Self { shared, index: PhantomData })
+        let known = (T::FACTS, T::bind_find as BindFind);
+        Ok(Self::of(Shared::new(known, parts, kind, layout, shape, strides, IndexType::of::<I>())?))
     }
 
     /// Pools `src` into `dst` and writes where each value was found into `indices`, which lie as the values do. Allocates nothing.
@@ -164,35 +191,13 @@ impl<T: Element, I: Index> IndexPlan<T, I> {
     #[cfg(feature = "rayon")]
     #[doc(hidden)]
     pub fn run_parallel_in(&self, most: usize, src: &[T], dst: &mut [T], indices: &mut [I]) -> Result<()> {
-        let tasks = self.tasks(most);
-        if tasks.len() <= 1 || dst.len() != self.output_len() {
-            return self.run(src, dst, indices);
-        }
-        let finder = &self.shared.finder;
-        check_part(finder.output(), finder.input_len(), None, [src.len(), indices.len()], None)?;
-        self.fork(&tasks, 0..tasks.len(), src, dst, indices)
-    }
-
-    /// Runs some tasks, half of them on whatever thread is free. `part` and `indices` are the outputs from the first's part to the
-    /// last's.
-    #[cfg(feature = "rayon")]
-    fn fork(&self, tasks: &Tasks, some: Range<usize>, src: &[T], part: &mut [T], indices: &mut [I]) -> Result<()> {
-        if some.len() <= 1 {
-            return self.run_task(tasks, some.start, src, part, indices);
-        }
-        let (middle, left, right) = tasks.halves(&some, part);
-        let (_, left_indices, right_indices) = tasks.halves(&some, indices);
-        let (left, right) = rayon::join(
-            || self.fork(tasks, some.start..middle, src, left, left_indices),
-            || self.fork(tasks, middle..some.end, src, right, right_indices),
-        );
-        left.and(right)
+        let (src, dst) = (bytemuck::cast_slice(src), bytemuck::cast_slice_mut(dst));
+        self.shared.run_parallel(most, src, dst, IndicesMut::new(indices))
     }
 
     /// Cuts values and indices into at most `most` parts that can be computed apart, as [`Plan::tasks`](crate::Plan::tasks).
     pub fn tasks(&self, most: usize) -> Tasks {
-        let finder = &self.shared.finder;
-        Tasks::new(most, finder.output())
+        self.shared.tasks(most)
     }
 
     /// Computes one part of the values and of the indices, each the range [`Tasks::range`] of its slice, as
@@ -235,48 +240,22 @@ impl<T: Element, I: Index> IndexPlan<T, I> {
         dst: Option<&mut [T]>,
         indices: &mut [I],
     ) -> Result<()> {
-        T::run_indexed(&self.shared, part, src, dst, IndicesMut::new(indices))
+        let dst = dst.map(bytemuck::cast_slice_mut);
+        self.shared.run(part, bytemuck::cast_slice(src), dst, IndicesMut::new(indices))
     }
 }
 
-/// The rows of the whole or of a task. The lengths are those of the input and the indices, and of the values if there
-/// are any.
-fn check_part(
-    output: &Output,
-    need: usize,
-    part: Option<(&Tasks, usize)>,
-    [src, indices]: [usize; 2],
-    dst: Option<usize>,
-) -> Result<Range<usize>> {
-    if need != src {
-        return Err(Error::SrcLen { need, got: src });
-    }
-    let rows = match part {
-        None => 0..output.rows(),
-        Some((tasks, task)) => tasks.check(task, output)?,
-    };
-    let need = output.span(rows.clone()).len();
-    if need != indices {
-        return Err(Error::IndexLen { need, got: indices });
-    }
-    match dst {
-        Some(got) if got != need => Err(Error::DstLen { need, got }),
-        _ => Ok(rows),
-    }
-}
-
-impl<T: Element> Shared<T> {
-    /// Computes the whole or one part, with or without the values. To be called by `Planned::run_indexed` alone.
+impl Shared {
+    /// Computes the whole or one part, with or without the values.
     pub(crate) fn run(
         &self,
         part: Option<(&Tasks, usize)>,
-        src: &[T],
-        mut dst: Option<&mut [T]>,
+        src: &[u8],
+        mut dst: Option<&mut [u8]>,
         indices: IndicesMut<'_>,
     ) -> Result<()> {
         let (finder, got) = (&self.finder, indices.len());
-        let lens = [src.len(), got];
-        let rows = check_part(finder.output(), finder.input_len(), part, lens, dst.as_deref().map(<[T]>::len))?;
+        let rows = self.check_part(part, [src.len(), got], dst.as_deref().map(<[u8]>::len))?;
         if got == 0 {
             return Ok(());
         }
@@ -285,38 +264,132 @@ impl<T: Element> Shared<T> {
         }
         match dst {
             Some(dst) if self.bytes.is_some() || self.empty_windows.is_some() || self.clamp.is_some() => {
-                finder.output().for_each_run(dst, rows, &mut |dst, first| self.finish(dst, first));
+                let size = finder.element_bytes();
+                finder.output().for_each_run(dst, size, rows, &mut |dst, first| self.finish(dst, first));
             }
             _ => {}
         }
         Ok(())
     }
 
+    /// The rows of the whole or of a task. The lengths are the bytes of the input, how many indices there are, and the
+    /// bytes of the values if there are any.
+    fn check_part(
+        &self,
+        part: Option<(&Tasks, usize)>,
+        [src, indices]: [usize; 2],
+        dst: Option<usize>,
+    ) -> Result<Range<usize>> {
+        let (output, need, size) = (self.finder.output(), self.finder.input_len(), self.finder.element_bytes());
+        let elements = |bytes: usize| bytes.checked_div(size).unwrap_or(0);
+        if need.checked_mul(size) != Some(src) {
+            return Err(Error::SrcLen { need, got: elements(src) });
+        }
+        let rows = match part {
+            None => 0..output.rows(),
+            Some((tasks, task)) => tasks.check(task, output)?,
+        };
+        let need = output.span(rows.clone()).len();
+        if need != indices {
+            return Err(Error::IndexLen { need, got: indices });
+        }
+        match dst {
+            Some(bytes) if need.checked_mul(size) != Some(bytes) => Err(Error::DstLen { need, got: elements(bytes) }),
+            _ => Ok(rows),
+        }
+    }
+
+    /// As [`IndexPlan::run_parallel_in`].
+    #[cfg(feature = "rayon")]
+    fn run_parallel(&self, most: usize, src: &[u8], dst: &mut [u8], indices: IndicesMut<'_>) -> Result<()> {
+        let tasks = self.tasks(most);
+        if tasks.len() <= 1 {
+            return self.run(None, src, Some(dst), indices);
+        }
+        self.check_part(None, [src.len(), indices.len()], Some(dst.len()))?;
+        self.fork(&tasks, 0..tasks.len(), src, dst, indices)
+    }
+
+    /// Runs some tasks, half of them on whatever thread is free. `part` and `indices` are the outputs from the first's part to the
+    /// last's.
+    #[cfg(feature = "rayon")]
+    fn fork(
+        &self,
+        tasks: &Tasks,
+        some: Range<usize>,
+        src: &[u8],
+        part: &mut [u8],
+        indices: IndicesMut<'_>,
+    ) -> Result<()> {
+        if some.len() <= 1 {
+            return self.run(Some((tasks, some.start)), src, Some(part), indices);
+        }
+        let (middle, left, right) = tasks.halves(&some, part, self.finder.element_bytes());
+        let [left_indices, right_indices] = match indices {
+            IndicesMut::Short(indices) => {
+                let (_, left, right) = tasks.halves(&some, indices, 1);
+                [left, right].map(IndicesMut::Short)
+            }
+            IndicesMut::Long(indices) => {
+                let (_, left, right) = tasks.halves(&some, indices, 1);
+                [left, right].map(IndicesMut::Long)
+            }
+        };
+        let (left, right) = rayon::join(
+            || self.fork(tasks, some.start..middle, src, left, left_indices),
+            || self.fork(tasks, middle..some.end, src, right, right_indices),
+        );
+        left.and(right)
+    }
+
+    pub(crate) fn tasks(&self, most: usize) -> Tasks {
+        Tasks::new(most, self.finder.output())
+    }
+
     /// What is done to values that the kernel has found.
     #[inline(never)]
-    fn finish(&self, dst: &mut [T], first: usize) {
+    fn finish(&self, dst: &mut [u8], first: usize) {
         if let Some(map) = &self.bytes {
             map_bytes(map, dst);
         }
         if let Some(identity) = self.empty_windows {
-            self.geometry.fill_empty(dst, first, identity);
+            self.geometry.fill_empty(dst, self.finder.element_bytes(), first, identity);
         }
         if let Some(clamp) = &self.clamp {
-            clamp(dst);
+            clamp.keep(dst);
         }
+    }
+
+    fn input_len(&self) -> usize {
+        self.finder.input_len()
+    }
+
+    pub(crate) fn index(&self) -> IndexType {
+        self.index
+    }
+
+    pub(crate) fn about(&self) -> About {
+        let Self { dtype, layout, tier, .. } = *self;
+        let shapes = [self.shape.clone(), self.geometry.output_shape()];
+        let lens = [self.input_len(), self.output_len()];
+        About { dtype, layout, tier: Some(tier), kernel: "find", shapes, lens, samples: (0, 1) }
+    }
+
+    pub(crate) fn output_len(&self) -> usize {
+        let output = self.finder.output();
+        output.span(0..output.rows()).len()
     }
 }
 
 impl<T, I> IndexPlan<T, I> {
     /// Elements that the input slice must have: those of the shape, or where the plan was given strides, from the first to the last.
     pub fn input_len(&self) -> usize {
-        self.shared.finder.input_len()
+        self.shared.input_len()
     }
 
     /// Elements that the output and the index slice must have, likewise.
     pub fn output_len(&self) -> usize {
-        let output = self.shared.finder.output();
-        output.span(0..output.rows()).len()
+        self.shared.output_len()
     }
 
     /// The input's shape, `N, C, spatial…`, whatever the layout.
@@ -347,20 +420,16 @@ impl<T, I> IndexPlan<T, I> {
 
 impl<T: Element, I: Index> fmt::Debug for IndexPlan<T, I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Shared { name, kind, layout, tier, shape, .. } = &*self.shared;
-        let types = [T::NAME, I::NAME];
-        describe(f, name, types, (*layout, *kind, *tier), [shape, &self.output_shape()])
+        fmt::Debug::fmt(&*self.shared, f)
     }
 }
 
-fn describe(
-    f: &mut fmt::Formatter<'_>,
-    name: &str,
-    [element, index]: [&str; 2],
-    (layout, kind, tier): (Layout, IndexKind, Tier),
-    [input, output]: [&[usize]; 2],
-) -> fmt::Result {
-    write!(f, "IndexPlan({name} {element} {layout} with {index} of {kind:?} on {tier}, {input:?} to {output:?})")
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, dtype, index, kind, layout, tier, shape, geometry, .. } = self;
+        let (index, output) = (index.name(), geometry.output_shape());
+        write!(f, "IndexPlan({name} {dtype} {layout} with {index} of {kind:?} on {tier}, {shape:?} to {output:?})")
+    }
 }
 
 /// The operations that find what they give: maximum and minimum, and the maximum of quantised bytes.

@@ -78,6 +78,9 @@ mod adaptive;
 mod any;
 mod backward;
 mod element;
+#[doc(hidden)]
+#[allow(missing_docs, reason = "no part of the interface")]
+pub mod erased;
 mod error;
 mod fractional;
 mod geometry;

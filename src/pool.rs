@@ -182,7 +182,7 @@ pub(crate) mod sealed {
 
         /// The operation's kernel for elements `T`: names its own leaves, and no others.
         #[doc(hidden)]
-        fn bind<T: Element>(tier: Tier, operation: Operation, layer: &Layer, driver: Option<&str>) -> Option<Bound<T>>;
+        fn bind<T: Element>(tier: Tier, operation: Operation, layer: &Layer, driver: Option<&str>) -> Option<Bound>;
 
         /// Whether the operation is one of elements of this type, and its numbers are what they must be.
         #[doc(hidden)]
@@ -206,7 +206,7 @@ macro_rules! binds {
             operation: crate::kernels::Operation,
             layer: &crate::kernels::Layer,
             driver: Option<&str>,
-        ) -> Option<crate::kernels::Bound<T>> {
+        ) -> Option<crate::kernels::Bound> {
             T::$bind(tier, operation, layer, driver)
         }
     };
@@ -310,8 +310,9 @@ impl<O: PoolOperation, T> Pool<O, T> {
         &self.operation
     }
 
-    /// The same window and tier with another operation.
-    pub(crate) fn with_operation<P: PoolOperation>(&self) -> Pool<P, T> {
+    /// The same window and tier with another operation: no part of the interface.
+    #[doc(hidden)]
+    pub fn with_operation<P: PoolOperation>(&self) -> Pool<P, T> {
         let Self { window, tier, bounds, driver, .. } = *self;
         Pool { window, operation: P::default(), tier, bounds, driver, element: PhantomData }
     }
@@ -536,7 +537,7 @@ impl<O: PoolOperation, T: Element> Pool<O, T> {
 
     /// Plans for tensors that lie where the strides of input and output say, if there are any.
     pub(crate) fn plan_at(&self, layout: Layout, shape: &[usize], strides: Option<[&[usize]; 2]>) -> Result<Plan<T>> {
-        T::plan(&self.parts(T::DTYPE)?, None, layout, shape, strides, O::bind::<T>)
+        Plan::new(&self.parts(T::DTYPE)?, layout, shape, strides, O::bind::<T>)
     }
 
     /// Plans and runs in one step: for scripts and tests. An engine plans once and runs many times.

@@ -175,7 +175,7 @@ impl<T> QuantizedMaxPool<T> {
 }
 
 impl Sealed for QuantizedAvg {
-    fn bind<T: Element>(tier: Tier, operation: Operation, layer: &Layer, driver: Option<&str>) -> Option<Bound<T>> {
+    fn bind<T: Element>(tier: Tier, operation: Operation, layer: &Layer, driver: Option<&str>) -> Option<Bound> {
         bind_mean::<T>()(tier, operation, layer, driver)
     }
 
@@ -190,7 +190,7 @@ impl Sealed for QuantizedAvg {
 
 /// The kernels of a quantised mean: of bytes one that scales, of 16 bits that of integers. So a plan names those alone that
 /// its elements can have.
-pub(crate) fn bind_mean<T: Element>() -> Bind<T> {
+pub(crate) fn bind_mean<T: Element>() -> Bind {
     if size_of::<T>() == 1 { T::bind_quantized } else { T::bind_mean }
 }
 

@@ -3,13 +3,16 @@
 //! Nothing here depends on the machine: tensors come from an integer generator, and bytes are folded in little-endian order
 //! whatever order memory has. So a digest is one number for every tier, architecture and endianness, and is written down here.
 
-use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::pool::Parts;
+use crate::element::put_bits;
+use crate::index::{IndexType, IndicesMut};
+use crate::indexed::{self, BindFind};
+use crate::plan::Facts;
 use crate::{
-    Any, AnyPlan, AvgPool, DType, Element, ElementVisitor, IndexKind, IndexPlan, Layout, LpPool, MaxPool, MinPool,
-    NanPolicy, Pool, PoolOperation, Quantization, QuantizedAvgPool, QuantizedMaxPool, Result, Rounding, SumPool, Tier,
+    Any, AnyPlan, AvgPool, DType, Element, ElementVisitor, IndexKind, Layout, LpPool, MaxPool, MinPool, NanPolicy,
+    Pool, PoolOperation, Quantization, QuantizedAvgPool, QuantizedMaxPool, Result, Rounding, SumPool, Tier,
 };
 
 /// What [`selftest`] found for one element type on one tier.
@@ -142,16 +145,6 @@ impl Random {
     }
 }
 
-/// Makes an element whose little-endian bytes are the low ones of `bits`.
-fn put_bits(element: &mut [u8], bits: u64) {
-    for (to, from) in element.iter_mut().zip(bits.to_le_bytes()) {
-        *to = from;
-    }
-    if cfg!(target_endian = "big") {
-        element.reverse();
-    }
-}
-
 /// Memory for elements of any type, which all find their alignment in it.
 #[derive(Default)]
 struct Memory(Vec<u64>);
@@ -206,7 +199,7 @@ fn digest(tier: Tier, input: &Input) -> Result<u64> {
             for finder in &finders {
                 indices.clear();
                 indices.resize(finder.output_len(), 0_i32);
-                finder.run_indices(src, &mut indices)?;
+                finder.run(None, src, None, IndicesMut::new(&mut indices))?;
                 indices.iter().for_each(|index| digest.element(bytemuck::bytes_of(index)));
             }
         }
@@ -214,35 +207,14 @@ fn digest(tier: Tier, input: &Input) -> Result<u64> {
     Ok(digest.0)
 }
 
-/// A plan of indices over bytes.
-trait Finder {
-    fn output_len(&self) -> usize;
-    fn run_indices(&self, src: &[u8], indices: &mut [i32]) -> Result<()>;
-}
+/// What is known of the element type that is visited, and its finders.
+struct Known;
 
-impl<T: Element> Finder for IndexPlan<T, i32> {
-    fn output_len(&self) -> usize {
-        self.output_len()
-    }
-
-    fn run_indices(&self, src: &[u8], indices: &mut [i32]) -> Result<()> {
-        self.run_indices(bytemuck::try_cast_slice(src).unwrap_or_default(), indices)
-    }
-}
-
-/// Plans indices for the element type that is visited.
-struct FinderOf<'a> {
-    parts: Parts<'a>,
-    kind: IndexKind,
-    layer: &'a Layer,
-}
-
-impl ElementVisitor for FinderOf<'_> {
-    type Output = Result<Box<dyn Finder>>;
+impl ElementVisitor for Known {
+    type Output = (&'static Facts, BindFind);
 
     fn visit<T: Element>(self) -> Self::Output {
-        let Layer { layout, shape, .. } = *self.layer;
-        Ok(Box::new(IndexPlan::<T, i32>::new(&self.parts, self.kind, layout, shape, None)?))
+        (T::FACTS, T::bind_find)
     }
 }
 
@@ -370,7 +342,7 @@ impl Layer {
     }
 
     /// The layer with both extremes and what indices may count.
-    fn finders(&self, dtype: DType, tier: Tier) -> Result<Vec<Box<dyn Finder>>> {
+    fn finders(&self, dtype: DType, tier: Tier) -> Result<Vec<Arc<indexed::Shared>>> {
         let max = self.pool(tier);
         let min: MinPool<Any> = max.with_operation();
         let ignoring = max.nan(NanPolicy::Ignore);
@@ -379,7 +351,9 @@ impl Layer {
             (ignoring.parts(dtype)?, IndexKind::Tap),
             (min.parts(dtype)?, IndexKind::TensorColumnMajor),
         ];
-        let find = |(parts, kind)| dtype.visit(FinderOf { parts, kind, layer: self }).unwrap_or(Err(DType::OFF));
+        let known = dtype.visit(Known).ok_or(DType::OFF)?;
+        let (Self { layout, shape, .. }, index) = (self, IndexType::of::<i32>());
+        let find = |(parts, kind)| indexed::Shared::new(known, &parts, kind, *layout, shape, None, index);
         finders.into_iter().map(find).collect()
     }
 }

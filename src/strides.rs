@@ -163,7 +163,7 @@ impl Steps {
 /// A tensor: how long it is on each axis, and where memory holds its elements. A plane of `outer`, with its `inner` elements a
 /// pixel, is a *block*.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Tensor {
+pub struct Tensor {
     pub(crate) split: Split,
     pub(crate) lengths: [usize; MAX_RANK],
     steps: Steps,
@@ -402,6 +402,12 @@ impl Places {
     }
 }
 
+/// Where the bytes of a range of elements lie, counted from the element `base` on.
+pub(crate) fn bytes_of(range: Range<usize>, base: usize, size: usize) -> Range<usize> {
+    let [start, end] = [range.start, range.end].map(|at| at.saturating_sub(base).saturating_mul(size));
+    start..end
+}
+
 /// The rows of an output, in the order of memory: each can be computed apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Output {
@@ -460,9 +466,17 @@ impl Output {
     }
 
     /// Hands on each run of elements without a gap in `dst`, which these rows span, and the number of its first element in a
-    /// tensor without gaps.
-    pub(crate) fn for_each_run<T>(&self, dst: &mut [T], rows: Range<usize>, run: &mut dyn FnMut(&mut [T], usize)) {
-        self.each_run_by(rows, &mut |range, number| run(dst.get_mut(range).unwrap_or_default(), number));
+    /// tensor without gaps. `dst` is in units of which an element has `size`: bytes.
+    pub(crate) fn for_each_run<T>(
+        &self,
+        dst: &mut [T],
+        size: usize,
+        rows: Range<usize>,
+        run: &mut dyn FnMut(&mut [T], usize),
+    ) {
+        self.each_run_by(rows, &mut |range, number| {
+            run(dst.get_mut(bytes_of(range, 0, size)).unwrap_or_default(), number);
+        });
     }
 
     /// Hands on where each run of elements without a gap lies, counted from the first element of these rows, and the number of its

@@ -84,14 +84,19 @@ impl Tasks {
     }
 
     /// Cuts in two what some tasks write, from the first's first element to the last's last: where the later ones begin, and the two
-    /// parts. A gap between them is nobody's.
+    /// parts. A gap between them is nobody's. `part` is in units of which an output has `size`: bytes.
     #[cfg(feature = "rayon")]
-    pub(crate) fn halves<'a, T>(&self, some: &Range<usize>, part: &'a mut [T]) -> (usize, &'a mut [T], &'a mut [T]) {
+    pub(crate) fn halves<'a, T>(
+        &self,
+        some: &Range<usize>,
+        part: &'a mut [T],
+        size: usize,
+    ) -> (usize, &'a mut [T], &'a mut [T]) {
         let middle = some.start.midpoint(some.end);
         let base = self.range(some.start).start;
-        let later = self.range(middle).start.saturating_sub(base);
-        let (left, right) = part.split_at_mut(later.min(part.len()));
-        let end = self.range(middle.saturating_sub(1)).end.saturating_sub(base);
+        let place = |at: usize| at.saturating_sub(base).saturating_mul(size);
+        let (left, right) = part.split_at_mut(place(self.range(middle).start).min(part.len()));
+        let end = place(self.range(middle.saturating_sub(1)).end);
         (middle, left.get_mut(..end).unwrap_or_default(), right)
     }
 

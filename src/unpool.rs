@@ -378,7 +378,7 @@ impl Places {
         }
         self.check_indices(indices)?;
         let outputs = self.output.rows();
-        outputs.for_each_run(dst, 0..outputs.rows(), &mut |run: &mut [U], _| run.fill(U::zeroed()));
+        outputs.for_each_run(dst, 1, 0..outputs.rows(), &mut |run: &mut [U], _| run.fill(U::zeroed()));
         match self.kind {
             IndexKind::Plane => self.scatter_in_planes(src, indices, dst),
             _ => self.scatter_in_tensor(src, indices, dst),

@@ -1,14 +1,14 @@
 //! From a checked description to a plan.
 
+use lanepool::erased::{Adaptive, Fractional, Indexed, Indices, Tensor};
 use lanepool::{
-    AdaptiveAvgPool, AdaptiveMaxPool, Any, AvgBackward, AvgPool, DType, Element, ElementVisitor, Float,
-    FractionalMaxPool, Index, IndexPlan, LpPool, MaxBackward, MaxPool, MaxUnpool, MinPool, Pool, PoolOperation,
-    QuantizedAvgPool, QuantizedMaxPool, SumPool,
+    AdaptiveAvgPool, AdaptiveMaxPool, Any, AvgBackward, AvgPool, DType, Element, Float, FractionalMaxPool, Index,
+    LpPool, MaxBackward, MaxPool, MaxUnpool, MinPool, Pool, PoolOperation, QuantizedAvgPool, QuantizedMaxPool, SumPool,
 };
 
 use crate::codes::{self, IndexType, Operation};
 use crate::layer;
-use crate::plans::{MaxGradients, Unpooling};
+use crate::plans::{Indexing, MaxGradients, Unpooling};
 use crate::spec::{Layer, Pad};
 use crate::status::{Failure, LANEPOOL_UNSUPPORTED};
 
@@ -19,26 +19,6 @@ type Planned = Result<Boxed, lanepool::Error>;
 fn boxed<P: layer::Layer + 'static>(plan: Result<P, lanepool::Error>) -> Planned {
     Ok(Box::new(plan?))
 }
-
-/// Names a function of the element type, as a visitor that calls it with a layer.
-macro_rules! visitor {
-    ($Visitor:ident, $of:ident) => {
-        struct $Visitor<'a>(&'a Layer);
-
-        impl ElementVisitor for $Visitor<'_> {
-            type Output = Planned;
-
-            fn visit<T: Element>(self) -> Planned {
-                $of::<T>(self.0)
-            }
-        }
-    };
-}
-
-visitor!(ForIndexed, indexed);
-visitor!(ForAdaptiveMax, adaptive_max);
-visitor!(ForAdaptiveAvg, adaptive_avg);
-visitor!(ForFractional, fractional);
 
 /// Calls a function of the element type that a value stands for, of those that gradients can have.
 macro_rules! with_float {
@@ -69,13 +49,6 @@ pub(crate) fn plan(layer: &Layer) -> Result<Boxed, Failure> {
     forward(layer)
 }
 
-/// Plans a layer for its element type.
-fn visit(layer: &Layer, visitor: impl ElementVisitor<Output = Planned>) -> Result<Boxed, Failure> {
-    let planned = layer.dtype.visit(visitor);
-    let planned = planned.ok_or_else(|| unsupported(format!("this library has no kernels for {}", layer.dtype)))?;
-    Ok(planned?)
-}
-
 /// The padding before and after each spatial axis that a layer's windows have in the end.
 pub(crate) fn padding(layer: &Layer) -> Result<[Vec<usize>; 2], Failure> {
     use Operation as O;
@@ -94,9 +67,10 @@ fn needs_indices(layer: &Layer) -> Failure {
     unsupported(format!("{name}{direction} is run with indices: index_type must not be LANEPOOL_INDEX_NONE"))
 }
 
-/// The window of a layer, with its bounds and tier.
-fn window<O: PoolOperation>(layer: &Layer) -> Pool<O, Any> {
-    let mut pool = if layer.global { Pool::global() } else { Pool::new(layer.kernel) };
+/// The window of a layer, with its bounds and tier: compiled once, whatever is done with it.
+#[inline(never)]
+fn window(layer: &Layer) -> MaxPool<Any> {
+    let mut pool = if layer.global { MaxPool::global() } else { MaxPool::new(layer.kernel) };
     if let Some(stride) = layer.stride {
         pool = pool.stride(stride);
     }
@@ -119,34 +93,38 @@ fn window<O: PoolOperation>(layer: &Layer) -> Pool<O, Any> {
     pool.ceil_mode(layer.ceil).ceil_rule(layer.ceil_rule).allow_empty_windows(layer.allow_empty)
 }
 
+#[inline(never)]
 fn max(layer: &Layer) -> MaxPool<Any> {
-    let pool: MaxPool<Any> = window(layer);
-    pool.nan(layer.nan)
+    window(layer).nan(layer.nan)
 }
 
+#[inline(never)]
 fn min(layer: &Layer) -> MinPool<Any> {
-    let pool: MinPool<Any> = window(layer);
+    let pool: MinPool<Any> = window(layer).with_operation();
     pool.nan(layer.nan)
 }
 
+#[inline(never)]
 fn sum(layer: &Layer) -> SumPool<Any> {
-    window(layer)
+    window(layer).with_operation()
 }
 
+#[inline(never)]
 fn avg(layer: &Layer) -> AvgPool<Any> {
-    let pool: AvgPool<Any> = window(layer);
+    let pool: AvgPool<Any> = window(layer).with_operation();
     let pool = pool.count_include_pad(layer.include_pad).rounding(layer.rounding);
     layer.divisor.map_or(pool, |divisor| pool.divisor(divisor))
 }
 
+#[inline(never)]
 fn lp(layer: &Layer) -> LpPool<Any> {
-    let pool: LpPool<Any> = window(layer);
+    let pool: LpPool<Any> = window(layer).with_operation();
     pool.p(layer.p).mean(layer.mean)
 }
 
 fn quantized_max(layer: &Layer) -> QuantizedMaxPool<Any> {
     let [input, output] = layer.quantization;
-    let pool: QuantizedMaxPool<Any> = window(layer);
+    let pool: QuantizedMaxPool<Any> = window(layer).with_operation();
     pool.quantization(input, output)
 }
 
@@ -163,62 +141,42 @@ macro_rules! placed {
 }
 
 /// Plans windows that move by a stride, for values alone.
+#[inline(never)]
 fn planned<O: PoolOperation>(layer: &Layer, pool: &Pool<O, Any>) -> Result<Boxed, Failure> {
-    let (dtype, layout, shape) = (layer.dtype, layer.layout, layer.shape());
-    Ok(boxed(match layer.strides() {
-        Some([input, output]) => pool.plan_strided_as(dtype, layout, shape, input, output),
-        None => pool.plan_as(dtype, layout, shape),
-    })?)
+    Ok(boxed(pool.plan_any(layer.dtype, layer.layout, layer.shape(), layer.strides()))?)
 }
 
-/// The same with indices of either type.
-fn indexed<T: Element>(layer: &Layer) -> Planned {
-    match layer.index {
-        Some(IndexType::I32) => boxed(indexed_by::<T, i32>(layer)),
-        _ => boxed(indexed_by::<T, i64>(layer)),
-    }
+/// A plan, with the type of the indices that it gives and what they count.
+fn indexing<P>(layer: &Layer, plan: Result<P, lanepool::Error>) -> Planned
+where
+    Indexing<P>: layer::Layer + 'static,
+{
+    boxed(plan.map(|plan| Indexing { plan, index: layer.index.map(|index| (index, layer.kind)) }))
 }
 
-fn indexed_by<T: Element, I: Index>(layer: &Layer) -> Result<IndexPlan<T, I>, lanepool::Error> {
-    if layer.operation == Operation::Min {
-        return placed!(layer, min(layer).with_element::<T>(), plan_indexed or plan_indexed_strided::<I>, layer.kind);
-    }
-    if layer.operation == Operation::QuantizedMax {
-        let pool = quantized_max(layer).with_element::<T>();
-        return placed!(layer, pool, plan_indexed or plan_indexed_strided::<I>, layer.kind);
-    }
-    placed!(layer, max(layer).with_element::<T>(), plan_indexed or plan_indexed_strided::<I>, layer.kind)
+/// Where the tensors lie.
+fn tensor(layer: &Layer) -> Tensor<'_> {
+    Tensor { dtype: layer.dtype, layout: layer.layout, shape: layer.shape(), strides: layer.strides() }
 }
 
-/// Plans a layer for values alone, or for values with indices of either type.
-macro_rules! with_or_without_indices {
-    ($layer:expr, $pool:expr) => {{
-        let (layer, pool): (&Layer, _) = ($layer, $pool);
-        match layer.index {
-            None => boxed(placed!(layer, pool, plan or plan_strided,)),
-            Some(IndexType::I32) => {
-                boxed(placed!(layer, pool, plan_indexed or plan_indexed_strided::<i32>, layer.kind))
-            }
-            Some(IndexType::I64) => {
-                boxed(placed!(layer, pool, plan_indexed or plan_indexed_strided::<i64>, layer.kind))
-            }
-        }
-    }};
+/// The indices that are wanted.
+fn indices(layer: &Layer) -> Option<Indices> {
+    layer.index.map(|index| Indices { kind: layer.kind, long: index == IndexType::I64 })
 }
 
-fn adaptive_max<T: Element>(layer: &Layer) -> Planned {
-    let mut pool = AdaptiveMaxPool::<T>::new(layer.output).nan(layer.nan);
+fn adaptive_max(layer: &Layer) -> Planned {
+    let mut pool = AdaptiveMaxPool::<Any>::new(layer.output).nan(layer.nan);
     if let Some(tier) = layer.tier {
         pool = pool.tier(tier);
     }
     if let Some([low, high]) = layer.clamp {
         pool = pool.clamp(low, high);
     }
-    with_or_without_indices!(layer, pool)
+    indexing(layer, Adaptive::max(&pool, tensor(layer), indices(layer)))
 }
 
-fn adaptive_avg<T: Element>(layer: &Layer) -> Planned {
-    let mut pool = AdaptiveAvgPool::<T>::new(layer.output).rounding(layer.rounding);
+fn adaptive_avg(layer: &Layer) -> Planned {
+    let mut pool = AdaptiveAvgPool::<Any>::new(layer.output).rounding(layer.rounding);
     if layer.operation == Operation::AdaptiveQuantizedAvg {
         let [input, output] = layer.quantization;
         pool = pool.quantization(input, output);
@@ -229,39 +187,41 @@ fn adaptive_avg<T: Element>(layer: &Layer) -> Planned {
     if let Some([low, high]) = layer.clamp {
         pool = pool.clamp(low, high);
     }
-    boxed(placed!(layer, pool, plan or plan_strided,))
+    boxed(Adaptive::avg(&pool, tensor(layer)).map(|plan| Indexing { plan, index: None }))
 }
 
-fn fractional<T: Element>(layer: &Layer) -> Planned {
-    let mut pool = FractionalMaxPool::<T>::new(layer.kernel, layer.output).nan(layer.nan);
+fn fractional(layer: &Layer) -> Planned {
+    let mut pool = FractionalMaxPool::<Any>::new(layer.kernel, layer.output).nan(layer.nan);
     if let Some([low, high]) = layer.clamp {
         pool = pool.clamp(low, high);
     }
-    with_or_without_indices!(layer, pool)
+    indexing(layer, Fractional::new(&pool, tensor(layer), indices(layer)))
 }
 
 fn forward(layer: &Layer) -> Result<Boxed, Failure> {
     let [input, output] = layer.quantization;
-    match layer.operation {
-        Operation::Max | Operation::Min | Operation::QuantizedMax if layer.index.is_some() => {
-            visit(layer, ForIndexed(layer))
+    match (layer.operation, indices(layer)) {
+        (Operation::Max, Some(indices)) => Ok(indexing(layer, Indexed::new(&max(layer), tensor(layer), indices))?),
+        (Operation::Min, Some(indices)) => Ok(indexing(layer, Indexed::new(&min(layer), tensor(layer), indices))?),
+        (Operation::QuantizedMax, Some(indices)) => {
+            Ok(indexing(layer, Indexed::new(&quantized_max(layer), tensor(layer), indices))?)
         }
-        Operation::Max => planned(layer, &max(layer)),
-        Operation::Min => planned(layer, &min(layer)),
-        Operation::Avg => planned(layer, &avg(layer)),
-        Operation::Sum => planned(layer, &sum(layer)),
-        Operation::Lp => planned(layer, &lp(layer)),
-        Operation::QuantizedAvg => {
-            let pool: QuantizedAvgPool<Any> = window(layer);
+        (Operation::Max, _) => planned(layer, &max(layer)),
+        (Operation::Min, _) => planned(layer, &min(layer)),
+        (Operation::Avg, _) => planned(layer, &avg(layer)),
+        (Operation::Sum, _) => planned(layer, &sum(layer)),
+        (Operation::Lp, _) => planned(layer, &lp(layer)),
+        (Operation::QuantizedAvg, _) => {
+            let pool: QuantizedAvgPool<Any> = window(layer).with_operation();
             planned(layer, &pool.quantization(input, output).count_include_pad(layer.include_pad))
         }
-        Operation::QuantizedMax => planned(layer, &quantized_max(layer)),
-        Operation::AdaptiveMax => visit(layer, ForAdaptiveMax(layer)),
-        Operation::AdaptiveAvg | Operation::AdaptiveQuantizedAvg => visit(layer, ForAdaptiveAvg(layer)),
-        Operation::FractionalMax => visit(layer, ForFractional(layer)),
-        Operation::MaxUnpool if layer.index.is_none() => Err(needs_indices(layer)),
+        (Operation::QuantizedMax, _) => planned(layer, &quantized_max(layer)),
+        (Operation::AdaptiveMax, _) => Ok(adaptive_max(layer)?),
+        (Operation::AdaptiveAvg | Operation::AdaptiveQuantizedAvg, _) => Ok(adaptive_avg(layer)?),
+        (Operation::FractionalMax, _) => Ok(fractional(layer)?),
+        (Operation::MaxUnpool, None) => Err(needs_indices(layer)),
         // Values are moved, whatever they are: as elements of their length.
-        Operation::MaxUnpool => Ok(match layer.dtype.bytes() {
+        (Operation::MaxUnpool, Some(_)) => Ok(match layer.dtype.bytes() {
             1 => unpool::<u8>(layer),
             2 => unpool::<u16>(layer),
             4 => unpool::<i32>(layer),

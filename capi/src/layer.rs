@@ -2,10 +2,10 @@
 //!
 //! ```text
 //! check(call):  is it one for this kind of plan, is every buffer as long as it must be     compiled once
-//! run(call):    the bytes as elements, the plan's own function: `plans.rs`                 compiled for each type
+//! run(call):    the plan's own function over bytes: `plans.rs`                             compiled once
 //! ```
 //!
-//! So what is compiled for nine elements and two types of indices is a cast and a call.
+//! Unpooling and gradients have plans of known types: what is compiled for each of them is a cast and a call.
 
 use core::fmt;
 
@@ -171,12 +171,6 @@ impl Facts {
             sample_size,
             description: shown.to_string(),
         }
-    }
-
-    /// The facts of a plan of values with those of its indices.
-    pub fn indexed(self, kind: Kind, index: IndexType, counts: IndexKind, plan: &dyn fmt::Debug) -> Self {
-        let index = Some((index, counts, self.output_len));
-        Self { kind, index, description: format!("{plan:?}"), ..self }
     }
 
     pub fn input_bytes(&self) -> usize {

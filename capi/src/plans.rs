@@ -1,10 +1,10 @@
-//! Every kind of plan as a [`Layer`]: what is compiled for each element and type of indices.
+//! Every kind of plan as a [`Layer`].
+
+use core::fmt;
 
 use bytemuck::Pod;
-use lanepool::{
-    AdaptiveIndexPlan, AdaptivePlan, AnyPlan, AvgBackward, DType, Element, Error, Float, FractionalIndexPlan,
-    FractionalPlan, Index, IndexKind, IndexPlan, LpBackward, MaxBackward, Unpool,
-};
+use lanepool::erased::{self, Adaptive, Fractional, Indexed};
+use lanepool::{AnyPlan, AvgBackward, DType, Element, Error, Float, Index, IndexKind, LpBackward, MaxBackward, Unpool};
 
 use crate::codes::IndexType;
 use crate::layer::{About, Call, Cut, Facts, Kind, Layer, Part};
@@ -52,85 +52,68 @@ impl Layer for AnyPlan {
     }
 }
 
-impl<T: Element, I: Index> Layer for IndexPlan<T, I> {
+/// The facts of a plan that is told of by the library. `index` is the type of its indices, and what they count.
+fn facts_of(
+    kind: Kind,
+    about: &erased::About,
+    index: Option<(IndexType, IndexKind)>,
+    shown: &dyn fmt::Display,
+) -> Facts {
+    let erased::About { dtype, layout, tier, kernel, lens, samples, shapes: [input, output] } = about;
+    let about = About::new(kind, *dtype, *layout, kernel, *lens);
+    Facts::new(&About { tier: *tier, index, samples: *samples, ..about }, [input, output], format_args!("{shown}"))
+}
+
+/// A plan of values that may give indices.
+pub(crate) struct Indexing<P> {
+    pub plan: P,
+    /// The type of the indices, if it gives them, and what they count.
+    pub index: Option<(IndexType, IndexKind)>,
+}
+
+impl Layer for Indexing<Indexed> {
     fn facts(&self) -> Facts {
-        let lens = [self.input_len(), self.output_len()];
-        let about = About::new(Kind::Indexed, T::DTYPE, self.layout(), "find", lens);
-        let about = About { tier: Some(self.tier()), index: Some((index_type::<I>(), self.kind())), ..about };
-        Facts::new(&about, [self.input_shape(), &self.output_shape()], format_args!("{self:?}"))
+        facts_of(Kind::Indexed, &self.plan.about(), self.index, &self.plan)
     }
 
     fn cut(&self, most: usize) -> Option<Cut> {
-        Some(Cut::Tasks(self.tasks(most)))
+        Some(Cut::Tasks(self.plan.tasks(most)))
     }
 
     fn run(&self, call: Call<'_>) -> Result<(), Error> {
         let Call::Indexed { part, src, dst, indices } = call else { return unchecked() };
-        let (src, dst, indices) = (cast(src), dst.map(cast_mut), cast_mut(indices));
-        match (part, dst) {
-            (None, Some(dst)) => self.run(src, dst, indices),
-            (None, None) => self.run_indices(src, indices),
-            (Some(Part { tasks, task }), Some(dst)) => self.run_task(&tasks, task, src, dst, indices),
-            (Some(Part { tasks, task }), None) => self.run_indices_task(&tasks, task, src, indices),
+        self.plan.run(part.as_ref().map(|part| (&part.tasks, part.task)), src, dst, indices)
+    }
+}
+
+impl Layer for Indexing<Adaptive> {
+    fn facts(&self) -> Facts {
+        let kind = if self.index.is_some() { Kind::AdaptiveIndexed } else { Kind::Values };
+        facts_of(kind, &self.plan.about(), self.index, &self.plan)
+    }
+
+    fn cut(&self, _most: usize) -> Option<Cut> {
+        Some(Cut::Whole)
+    }
+
+    fn run(&self, call: Call<'_>) -> Result<(), Error> {
+        match (self.index, call) {
+            (None, Call::Values { src, dst, .. }) => self.plan.run(src, dst, None),
+            (Some(_), Call::Indexed { src, dst: Some(dst), indices, .. }) => self.plan.run(src, dst, Some(indices)),
+            _ => unchecked(),
         }
     }
 }
 
-impl<T: Element> Layer for AdaptivePlan<T> {
+impl Layer for Indexing<Fractional> {
     fn facts(&self) -> Facts {
-        let lens = [self.input_len(), self.output_len()];
-        let about = About::new(Kind::Values, T::DTYPE, self.layout(), self.kernel(), lens);
-        let about = About { tier: Some(self.tier()), ..about };
-        Facts::new(&about, [&self.input_shape(), &self.output_shape()], format_args!("{self}"))
-    }
-
-    fn cut(&self, _most: usize) -> Option<Cut> {
-        Some(Cut::Whole)
+        let kind = if self.index.is_some() { Kind::FractionalIndexed } else { Kind::Fractional };
+        facts_of(kind, &self.plan.about(), self.index, &self.plan)
     }
 
     fn run(&self, call: Call<'_>) -> Result<(), Error> {
-        let Call::Values { src, dst, .. } = call else { return unchecked() };
-        self.run(cast(src), cast_mut(dst))
-    }
-}
-
-impl<T: Element, I: Index> Layer for AdaptiveIndexPlan<T, I> {
-    fn facts(&self) -> Facts {
-        Layer::facts(self.values()).indexed(Kind::AdaptiveIndexed, index_type::<I>(), self.kind(), self)
-    }
-
-    fn cut(&self, _most: usize) -> Option<Cut> {
-        Some(Cut::Whole)
-    }
-
-    fn run(&self, call: Call<'_>) -> Result<(), Error> {
-        let Call::Indexed { src, dst: Some(dst), indices, .. } = call else { return unchecked() };
-        self.run(cast(src), cast_mut(dst), cast_mut(indices))
-    }
-}
-
-impl<T: Element> Layer for FractionalPlan<T> {
-    fn facts(&self) -> Facts {
-        let lens = [self.input_len(), self.output_len()];
-        let about = About::new(Kind::Fractional, T::DTYPE, self.layout(), "variable", lens);
-        let about = About { samples: (self.samples_len(), size_of::<T::Sample>()), ..about };
-        Facts::new(&about, [&self.input_shape(), &self.output_shape()], format_args!("{self:?}"))
-    }
-
-    fn run(&self, call: Call<'_>) -> Result<(), Error> {
-        let Call::Sampled { src, samples, dst, .. } = call else { return unchecked() };
-        self.run(cast(src), cast(samples), cast_mut(dst))
-    }
-}
-
-impl<T: Element, I: Index> Layer for FractionalIndexPlan<T, I> {
-    fn facts(&self) -> Facts {
-        Layer::facts(self.values()).indexed(Kind::FractionalIndexed, index_type::<I>(), self.kind(), self)
-    }
-
-    fn run(&self, call: Call<'_>) -> Result<(), Error> {
-        let Call::Sampled { src, samples, dst, indices: Some(indices) } = call else { return unchecked() };
-        self.run(cast(src), cast(samples), cast_mut(dst), cast_mut(indices))
+        let Call::Sampled { src, samples, dst, indices } = call else { return unchecked() };
+        self.plan.run(src, samples, dst, indices)
     }
 }
 

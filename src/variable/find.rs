@@ -16,7 +16,7 @@ use super::{Axes, Extent, Ranges, for_each_row};
 use crate::geometry::MAX_RANK;
 use crate::index::{IndexType, IndicesMut, Weights};
 use crate::strides::{Split, Tensor};
-use crate::variable::scalar::Scalar;
+use crate::variable::scalar::{Order, with_order};
 use crate::{Element, IndexKind, Result};
 
 /// Channels that are looked at at a time, on the stack.
@@ -56,7 +56,7 @@ impl Numbering {
 }
 
 /// Elements that a window's maximum is looked for among, and the maxima.
-trait Search {
+pub trait Search {
     /// The tap of a window that is the maximum at place `value`. `start` is where the plane begins.
     fn one(&self, input: &Tensor, start: usize, window: &Ranges, value: usize) -> usize;
 
@@ -64,38 +64,38 @@ trait Search {
     fn many(&self, input: &Tensor, start: usize, window: &Ranges, value: usize, found: &mut [usize]);
 }
 
-struct Elements<'a, T> {
-    src: &'a [T],
-    values: &'a [T],
+struct Elements<'a, E, O> {
+    src: &'a [E],
+    values: &'a [E],
+    order: O,
 }
 
-impl<T> Elements<'_, T> {
-    /// Hands on the rows of a window, from where its first tap lies on.
-    #[inline(always)]
-    fn rows(input: &Tensor, start: usize, [slabs, rows, across]: &Ranges, mut work: impl FnMut(usize) -> bool) {
-        let across = start.saturating_add(across.start.saturating_mul(input.pixel_step()));
-        for slab in slabs.clone() {
-            for row in rows.clone() {
-                if work(input.row(slab, row).start.saturating_add(across)) {
-                    return;
-                }
+/// Hands on the rows of a window, from where its first tap lies on.
+#[inline(always)]
+fn rows_of(input: &Tensor, start: usize, [slabs, rows, across]: &Ranges, mut work: impl FnMut(usize) -> bool) {
+    let across = start.saturating_add(across.start.saturating_mul(input.pixel_step()));
+    for slab in slabs.clone() {
+        for row in rows.clone() {
+            if work(input.row(slab, row).start.saturating_add(across)) {
+                return;
             }
         }
     }
 }
 
-impl<T: Scalar> Search for Elements<'_, T> {
+impl<E: Copy, O: Order<E>> Search for Elements<'_, E, O> {
     fn one(&self, input: &Tensor, start: usize, window: &Ranges, value: usize) -> usize {
         let Some(want) = self.values.get(value) else { return 0 };
-        let (want, step) = (T::key(*want), input.pixel_step());
+        let (order, step) = (self.order, input.pixel_step());
+        let want = order.key(*want);
         let [_, _, across] = window;
         let width = across.len();
         let (mut found, mut number) = (0_usize, 0_usize);
-        if T::is_nan(want) {
-            Self::rows(input, start, window, |row| {
+        if order.is_nan(want) {
+            rows_of(input, start, window, |row| {
                 for x in 0..width {
                     let tap = self.src.get(row.saturating_add(x.saturating_mul(step)));
-                    if tap.is_some_and(|tap| T::is_nan(T::key(*tap))) {
+                    if tap.is_some_and(|tap| order.is_nan(order.key(*tap))) {
                         found = number.saturating_add(x);
                     }
                 }
@@ -104,8 +104,8 @@ impl<T: Scalar> Search for Elements<'_, T> {
             });
             return found;
         }
-        let is_it = |tap: &T| T::equals(T::key(*tap), want);
-        Self::rows(input, start, window, |row| {
+        let is_it = |tap: &E| order.equals(order.key(*tap), want);
+        rows_of(input, start, window, |row| {
             let at = if step == 1 {
                 self.src.get(row..row.saturating_add(width)).unwrap_or(&[]).iter().position(is_it)
             } else {
@@ -120,17 +120,18 @@ impl<T: Scalar> Search for Elements<'_, T> {
     }
 
     fn many(&self, input: &Tensor, start: usize, window: &Ranges, value: usize, found: &mut [usize]) {
+        let order = self.order;
         let values = self.values.get(value..value.saturating_add(found.len())).unwrap_or(&[]);
         let [_, _, across] = window;
         found.fill(usize::MAX);
         let mut number = 0_usize;
-        Self::rows(input, start, window, |mut at| {
+        rows_of(input, start, window, |mut at| {
             for _ in across.clone() {
                 let taps = self.src.get(at..at.saturating_add(found.len())).unwrap_or(&[]);
                 for ((found, tap), value) in found.iter_mut().zip(taps).zip(values) {
-                    let (tap, want) = (T::key(*tap), T::key(*value));
-                    let is_first = T::equals(tap, want) && *found == usize::MAX;
-                    if is_first || (T::is_nan(tap) && T::is_nan(want)) {
+                    let (tap, want) = (order.key(*tap), order.key(*value));
+                    let is_first = order.equals(tap, want) && *found == usize::MAX;
+                    if is_first || (order.is_nan(tap) && order.is_nan(want)) {
                         *found = number;
                     }
                 }
@@ -145,31 +146,29 @@ impl<T: Scalar> Search for Elements<'_, T> {
     }
 }
 
-/// Hands on the search among elements. Integers are told apart by their bits alone.
-fn with_search<T: Element>(src: &[T], values: &[T], work: &mut dyn FnMut(&dyn Search)) {
-    fn bits<T: Element, B: Scalar + bytemuck::Pod>(src: &[T], values: &[T], work: &mut dyn FnMut(&dyn Search)) {
-        let [src, values] = [src, values].map(|elements| bytemuck::try_cast_slice::<T, B>(elements).unwrap_or(&[]));
-        work(&Elements { src, values });
-    }
-    match (T::DTYPE.is_integer(), size_of::<T>()) {
-        (true, 1) => bits::<T, u8>(src, values, work),
-        (true, 2) => bits::<T, u16>(src, values, work),
-        _ => work(&Elements::<T> { src, values }),
-    }
+/// [`with_search`] for a type of elements.
+pub(crate) type SearchOf = fn(&[u8], &[u8], &mut dyn FnMut(&dyn Search));
+
+/// Hands on the search among elements, whose bytes are given.
+pub(crate) fn with_search<T: Element>(src: &[u8], values: &[u8], work: &mut dyn FnMut(&dyn Search)) {
+    with_order!(T::DTYPE, E, order => among::<E, _>(order, src, values, work));
 }
 
-/// Finds the maxima `values` of a tensor whose planes all have the same windows.
-pub(crate) fn find<T: Element>(
+/// Compiled once for all elements that are known as `E` and compared in the same way.
+#[inline(never)]
+fn among<E: bytemuck::Pod, O: Order<E>>(order: O, src: &[u8], values: &[u8], work: &mut dyn FnMut(&dyn Search)) {
+    let [src, values] = [src, values].map(|bytes| bytemuck::try_cast_slice(bytes).unwrap_or(&[]));
+    work(&Elements::<E, O> { src, values, order });
+}
+
+/// Finds maxima of a tensor whose planes all have the same windows.
+pub(crate) fn find(
     numbering: Numbering,
     extent: &Extent,
     axes: Axes<'_>,
-    (src, values): (&[T], &[T]),
+    search: &dyn Search,
     indices: &mut IndicesMut<'_>,
 ) {
-    with_search(src, values, &mut |search| find_all(numbering, extent, axes, search, indices));
-}
-
-fn find_all(numbering: Numbering, extent: &Extent, axes: Axes<'_>, search: &dyn Search, indices: &mut IndicesMut<'_>) {
     for outer in 0..extent.block_count() {
         if extent.split.inner == 1 {
             plane(numbering, extent, axes, search, (outer, 0), indices);
@@ -177,18 +176,6 @@ fn find_all(numbering: Numbering, extent: &Extent, axes: Axes<'_>, search: &dyn 
             pixels(numbering, extent, axes, search, outer, indices);
         }
     }
-}
-
-/// Finds the maxima of one plane, whose number is that of its block and its own in the block.
-pub(crate) fn find_plane<T: Element>(
-    numbering: Numbering,
-    extent: &Extent,
-    axes: Axes<'_>,
-    number: (usize, usize),
-    (src, values): (&[T], &[T]),
-    indices: &mut IndicesMut<'_>,
-) {
-    with_search(src, values, &mut |search| plane(numbering, extent, axes, search, number, indices));
 }
 
 /// Hands on each window of a block and where its output's pixel lies.
@@ -207,8 +194,9 @@ fn each_window(extent: &Extent, axes: Axes<'_>, outer: usize, work: &mut dyn FnM
     });
 }
 
+/// Finds the maxima of one plane, whose number is that of its block and its own in the block.
 #[inline(never)]
-fn plane(
+pub(crate) fn plane(
     numbering: Numbering,
     extent: &Extent,
     axes: Axes<'_>,

@@ -10,8 +10,9 @@
 
 use core::ops::Range;
 
-use super::{Axes, Block, Ranges, for_each_row, taps};
-use crate::Element;
+use bytemuck::Pod;
+
+use super::{Axes, Block, Ranges, for_each_row};
 use crate::strides::Tensor;
 
 /// What is done with the taps of a window, which has at least one.
@@ -21,8 +22,8 @@ pub(crate) trait Fold<T>: Copy {
     fn first(self, tap: T) -> Self::Sum;
     fn then(self, sum: Self::Sum, tap: T) -> Self::Sum;
     fn join(self, sum: Self::Sum, column: Self::Sum) -> Self::Sum;
-    /// The output of a window of so many taps.
-    fn finish(self, sum: Self::Sum, taps: usize) -> T;
+    /// The output of a window.
+    fn finish(self, sum: Self::Sum) -> T;
 }
 
 /// Columns that are folded at a time, on the stack.
@@ -38,7 +39,7 @@ struct Columns<'a, T, F: Fold<T>> {
     held: Range<usize>,
 }
 
-impl<T: Element, F: Fold<T>> Columns<'_, T, F> {
+impl<T: Pod, F: Fold<T>> Columns<'_, T, F> {
     /// Folds the columns from `from` on, as many as there is room for.
     #[inline(never)]
     fn fill(&mut self, [slabs, rows, _]: &Ranges, from: usize) {
@@ -87,12 +88,12 @@ impl<T: Element, F: Fold<T>> Columns<'_, T, F> {
             // At least one, since the columns held contain `at`; but a loop must end whatever happens.
             at = at.saturating_add(part.len().max(1));
         }
-        sum.map(|sum| self.fold.finish(sum, taps(window)))
+        sum.map(|sum| self.fold.finish(sum))
     }
 }
 
 /// Pools one plane, `channel` of the block. `dst` begins with the output's block.
-pub(crate) fn plane<T: Element, F: Fold<T>>(
+pub(crate) fn plane<T: Pod, F: Fold<T>>(
     fold: F,
     axes: Axes<'_>,
     block: Block<'_, T>,

@@ -9,8 +9,9 @@ use core::ops::Range;
 
 use crate::error::AxisName;
 use crate::geometry::{MAX_RANK, PerAxis};
+use crate::kernels::Bounds;
 use crate::strides::{Split, Tensor};
-use crate::{Error, Layout, Result};
+use crate::{DType, Error, Layout, Result};
 
 /// Bounds for the outputs of a builder that keeps them as `bounds`.
 macro_rules! bounded {
@@ -81,11 +82,6 @@ pub(crate) fn for_each_row([depth, height, _]: Axes<'_>, output: &Tensor, work: 
 /// One window, as a range on each axis.
 pub(crate) type Ranges = [Range<usize>; MAX_RANK];
 
-/// How many taps that are. Not more than the input has elements.
-pub(crate) fn taps(window: &Ranges) -> usize {
-    window.iter().map(Range::len).fold(1, usize::saturating_mul)
-}
-
 /// A layer that is given by its input's and its output's lengths: `outer × spatial × inner`, axes of length 1 in front.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Extent {
@@ -155,18 +151,15 @@ impl Extent {
         [(a, x), (b, y), (c, z)]
     }
 
-    /// Whether the slices of a run are as long as they must be.
-    pub(crate) fn check<T>(&self, src: &[T], dst: &[T]) -> Result<()> {
-        self.check_lens(src.len(), dst.len())
-    }
-
-    fn check_lens(&self, src: usize, dst: usize) -> Result<()> {
-        let need = self.input.extent();
-        if need != src {
-            return Err(Error::SrcLen { need, got: src });
+    /// Whether the slices of a run, the bytes of elements, are as long as they must be.
+    pub(crate) fn check(&self, src: &[u8], dst: &[u8], dtype: DType) -> Result<()> {
+        let elements = |bytes: &[u8]| bytes.len().checked_div(dtype.bytes()).unwrap_or(0);
+        let (need, got) = (self.input.extent(), elements(src));
+        if need != got {
+            return Err(Error::SrcLen { need, got });
         }
-        let need = self.output.extent();
-        if need == dst { Ok(()) } else { Err(Error::DstLen { need, got: dst }) }
+        let (need, got) = (self.output.extent(), elements(dst));
+        if need == got { Ok(()) } else { Err(Error::DstLen { need, got }) }
     }
 
     /// The same for so many indices, which lie as the outputs do.
@@ -180,10 +173,10 @@ impl Extent {
         if self.output.count() == 0 { 0 } else { self.split.outer }
     }
 
-    /// Does something to the outputs of `dst`, and leaves alone what lies between them.
-    pub(crate) fn each_output<T>(&self, dst: &mut [T], work: impl Fn(&mut [T])) {
+    /// Keeps the outputs of `dst`, the bytes of elements, between bounds, and leaves alone what lies between them.
+    pub(crate) fn clamp(&self, dst: &mut [u8], dtype: DType, bounds: &dyn Bounds) {
         let rows = self.output.rows();
-        rows.for_each_run(dst, 0..rows.rows(), &mut |run: &mut [T], _| work(run));
+        rows.for_each_run(dst, dtype.bytes(), 0..rows.rows(), &mut |run, _| bounds.keep(run));
     }
 }
 

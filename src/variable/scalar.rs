@@ -1,45 +1,41 @@
 //! The comparisons of maxima on one element at a time, written so that a loop over neighbours vectorises.
+//!
+//! Elements are known by their bits, and what tells one type from another of as many bits is a number: so what is
+//! generic over them is compiled once for f16 and bf16, and once for the integers of a length.
 
 use super::fold::Fold;
 
-/// What an element is compared as. No function takes `self`, so that code which is generic over elements finds no
-/// method of this trait among its own.
-pub trait Scalar: Copy {
-    /// What elements are compared as: an order in which zeros are equal, and NaN is told by [`Scalar::is_nan`].
-    #[doc(hidden)]
+/// How elements, known as `E`, are compared.
+pub(crate) trait Order<E>: Copy {
+    /// What elements are compared as: an order in which zeros are equal, and NaN is told by [`Order::is_nan`].
     type Key: Copy;
-    /// No element of an integer type is further from 0; 0 for floats, whose sums cannot wrap.
-    #[doc(hidden)]
-    const MAGNITUDE: u64;
 
-    #[doc(hidden)]
-    fn key(element: Self) -> Self::Key;
+    fn key(self, element: E) -> Self::Key;
     /// The element of a key: zero is +0, NaN the canonical one.
-    #[doc(hidden)]
-    fn from_key(key: Self::Key) -> Self;
-    #[doc(hidden)]
-    fn is_nan(key: Self::Key) -> bool;
+    fn element(self, key: Self::Key) -> E;
+    fn is_nan(self, key: Self::Key) -> bool;
     /// Whether `a` is a larger number than `b`; not to be asked of NaN, but harmless.
-    #[doc(hidden)]
-    fn exceeds(a: Self::Key, b: Self::Key) -> bool;
-    #[doc(hidden)]
-    fn equals(a: Self::Key, b: Self::Key) -> bool;
+    fn exceeds(self, a: Self::Key, b: Self::Key) -> bool;
+    fn equals(self, a: Self::Key, b: Self::Key) -> bool;
 }
+
+/// The order of floats of 32 and 64 bits.
+#[derive(Clone, Copy)]
+pub(crate) struct Floats;
 
 macro_rules! floats {
     ($($T:ty),+) => { $(
-        impl Scalar for $T {
-            type Key = Self;
-            const MAGNITUDE: u64 = 0;
+        impl Order<$T> for Floats {
+            type Key = $T;
 
             #[inline(always)]
-            fn key(element: Self) -> Self {
+            fn key(self, element: $T) -> $T {
                 element
             }
             #[inline(always)]
-            fn from_key(key: Self) -> Self {
+            fn element(self, key: $T) -> $T {
                 if key.is_nan() {
-                    Self::NAN
+                    <$T>::NAN
                 } else if key == 0.0 {
                     0.0
                 } else {
@@ -47,15 +43,15 @@ macro_rules! floats {
                 }
             }
             #[inline(always)]
-            fn is_nan(key: Self) -> bool {
+            fn is_nan(self, key: $T) -> bool {
                 key.is_nan()
             }
             #[inline(always)]
-            fn exceeds(a: Self, b: Self) -> bool {
+            fn exceeds(self, a: $T, b: $T) -> bool {
                 a > b
             }
             #[inline(always)]
-            fn equals(a: Self, b: Self) -> bool {
+            fn equals(self, a: $T, b: $T) -> bool {
                 a == b
             }
         }
@@ -64,118 +60,154 @@ macro_rules! floats {
 
 floats!(f32, f64);
 
-/// 16-bit floats: compared as integers, summed in f32.
-#[cfg(feature = "half")]
-macro_rules! halves {
-    ($($T:ty),+) => { $(
-        impl Scalar for $T {
-            /// The bits, those of negative numbers flipped but for the sign: in the order of the numbers. No number has the
-            /// key `i16::MAX`, which stands for every NaN.
-            type Key = i16;
-            const MAGNITUDE: u64 = 0;
+/// The order of 16-bit floats, compared as integers. The bits of infinity and of the canonical NaN tell the types apart.
+#[derive(Clone, Copy)]
+pub(crate) struct Halves {
+    infinity: i16,
+    nan: u16,
+}
 
-            #[inline(always)]
-            fn key(element: Self) -> i16 {
-                let bits = element.to_bits() as i16;
-                let magnitude = bits & i16::MAX;
-                if magnitude > <$T>::INFINITY.to_bits() as i16 {
-                    i16::MAX
-                } else if magnitude == 0 {
-                    0
-                } else if bits < 0 {
-                    bits ^ i16::MAX
-                } else {
-                    bits
-                }
-            }
-            #[inline(always)]
-            fn from_key(key: i16) -> Self {
-                if key == i16::MAX {
-                    Self::NAN
-                } else {
-                    Self::from_bits((if key < 0 { key ^ i16::MAX } else { key }) as u16)
-                }
-            }
-            #[inline(always)]
-            fn is_nan(key: i16) -> bool {
-                key == i16::MAX
-            }
-            #[inline(always)]
-            fn exceeds(a: i16, b: i16) -> bool {
-                a > b
-            }
-            #[inline(always)]
-            fn equals(a: i16, b: i16) -> bool {
-                a == b
-            }
-        }
-    )+ };
+impl Halves {
+    pub(crate) const F16: Self = Self { infinity: 0x7c00, nan: 0x7e00 };
+    pub(crate) const BF16: Self = Self { infinity: 0x7f80, nan: 0x7fc0 };
 }
 
 #[cfg(feature = "half")]
-halves!(half::f16, half::bf16);
+const _: () = {
+    assert!(half::f16::INFINITY.to_bits() == 0x7c00 && half::f16::NAN.to_bits() == 0x7e00);
+    assert!(half::bf16::INFINITY.to_bits() == 0x7f80 && half::bf16::NAN.to_bits() == 0x7fc0);
+};
+
+impl Order<u16> for Halves {
+    /// The bits, those of negative numbers flipped but for the sign: in the order of the numbers. No number has the
+    /// key `i16::MAX`, which stands for every NaN.
+    type Key = i16;
+
+    #[inline(always)]
+    fn key(self, element: u16) -> i16 {
+        let bits = element as i16;
+        let magnitude = bits & i16::MAX;
+        if magnitude > self.infinity {
+            i16::MAX
+        } else if magnitude == 0 {
+            0
+        } else if bits < 0 {
+            bits ^ i16::MAX
+        } else {
+            bits
+        }
+    }
+    #[inline(always)]
+    fn element(self, key: i16) -> u16 {
+        if key == i16::MAX { self.nan } else { (if key < 0 { key ^ i16::MAX } else { key }) as u16 }
+    }
+    #[inline(always)]
+    fn is_nan(self, key: i16) -> bool {
+        key == i16::MAX
+    }
+    #[inline(always)]
+    fn exceeds(self, a: i16, b: i16) -> bool {
+        a > b
+    }
+    #[inline(always)]
+    fn equals(self, a: i16, b: i16) -> bool {
+        a == b
+    }
+}
+
+/// The order of integers: that of unsigned ones, once these bits are flipped.
+#[derive(Clone, Copy)]
+pub(crate) struct Integers<E>(pub(crate) E);
 
 macro_rules! integers {
     ($($T:ty),+) => { $(
-        impl Scalar for $T {
-            type Key = Self;
-            const MAGNITUDE: u64 = if Self::MIN == 0 { Self::MAX as u64 } else { (Self::MAX as u64) + 1 };
+        impl Order<$T> for Integers<$T> {
+            type Key = $T;
 
             #[inline(always)]
-            fn key(element: Self) -> Self {
-                element
+            fn key(self, element: $T) -> $T {
+                element ^ self.0
             }
             #[inline(always)]
-            fn from_key(key: Self) -> Self {
-                key
+            fn element(self, key: $T) -> $T {
+                key ^ self.0
             }
             #[inline(always)]
-            fn is_nan(_key: Self) -> bool {
+            fn is_nan(self, _key: $T) -> bool {
                 false
             }
             #[inline(always)]
-            fn exceeds(a: Self, b: Self) -> bool {
+            fn exceeds(self, a: $T, b: $T) -> bool {
                 a > b
             }
             #[inline(always)]
-            fn equals(a: Self, b: Self) -> bool {
+            fn equals(self, a: $T, b: $T) -> bool {
                 a == b
             }
         }
     )+ };
 }
 
-integers!(i8, u8, i16, u16, i32);
+integers!(u8, u16, u32);
+
+/// Does something for an element type, given as a value: `$E` is the type that its elements are known as, `$order` how
+/// they are compared.
+macro_rules! with_order {
+    ($dtype:expr, $E:ident, $order:ident => $work:expr) => {{
+        use $crate::DType;
+        use $crate::variable::scalar::{Floats, Halves, Integers};
+        macro_rules! with {
+            ($type:ty, $value:expr) => {{
+                type $E = $type;
+                let $order = $value;
+                $work
+            }};
+        }
+        match $dtype {
+            DType::F32 => with!(f32, Floats),
+            DType::F64 => with!(f64, Floats),
+            DType::F16 => with!(u16, Halves::F16),
+            DType::Bf16 => with!(u16, Halves::BF16),
+            DType::I8 => with!(u8, Integers(0x80)),
+            DType::U8 => with!(u8, Integers(0)),
+            DType::I16 => with!(u16, Integers(0x8000)),
+            DType::U16 => with!(u16, Integers(0)),
+            DType::I32 => with!(u32, Integers(0x8000_0000)),
+        }
+    }};
+}
+pub(crate) use with_order;
 
 /// The maximum. `IGNORE`: NaN is missing data.
 #[derive(Clone, Copy)]
-pub(crate) struct Largest<const IGNORE: bool>;
+pub(crate) struct Largest<O, const IGNORE: bool>(pub(crate) O);
 
-impl<T: Scalar, const IGNORE: bool> Fold<T> for Largest<IGNORE> {
-    type Sum = T::Key;
+impl<E, O: Order<E>, const IGNORE: bool> Fold<E> for Largest<O, IGNORE> {
+    type Sum = O::Key;
 
     #[inline(always)]
-    fn first(self, tap: T) -> T::Key {
-        T::key(tap)
+    fn first(self, tap: E) -> O::Key {
+        self.0.key(tap)
     }
 
     #[inline(always)]
-    fn then(self, best: T::Key, tap: T) -> T::Key {
-        Fold::<T>::join(self, best, T::key(tap))
+    fn then(self, best: O::Key, tap: E) -> O::Key {
+        Fold::<E>::join(self, best, self.0.key(tap))
     }
 
     #[inline(always)]
-    fn join(self, best: T::Key, other: T::Key) -> T::Key {
+    fn join(self, best: O::Key, other: O::Key) -> O::Key {
+        let order = self.0;
         let wins = if IGNORE {
-            T::is_nan(best) || (T::exceeds(other, best) && !T::is_nan(other))
+            order.is_nan(best) || (order.exceeds(other, best) && !order.is_nan(other))
         } else {
-            T::exceeds(other, best) || T::is_nan(other)
+            order.exceeds(other, best) || order.is_nan(other)
         };
         if wins { other } else { best }
     }
 
     #[inline(always)]
-    fn finish(self, best: T::Key, _taps: usize) -> T {
-        T::from_key(best)
+    fn finish(self, best: O::Key) -> E {
+        self.0.element(best)
     }
 }
