@@ -300,6 +300,7 @@ impl<T: Integer> Long<T> {
 impl<T: Integer + TryFrom<i32>, S: Integers32 + Widen<T, i32>> LaneOp<i32, S> for Long<T> {
     type T = T;
     unwatched!(S, S::V);
+    const ANY_ORDER: bool = true;
 
     #[inline(always)]
     fn fill(self) -> i32 {
@@ -386,6 +387,7 @@ impl<T: Integer + TryFrom<i32>, S: Integers32 + Widen<T, i32>> LaneOp<i32, S> fo
 
 impl<T: Integer, S: Integers64 + Widen<T, i64>> LaneOp<i64, S> for Long<T> {
     exact_sum!(T as i64, S);
+    const ANY_ORDER: bool = true;
     whole_divisor!(i64, S);
 
     #[inline(always)]
