@@ -88,21 +88,23 @@ fn few_taps(core: &Core) -> bool {
 }
 
 /// Windows whose columns are better loaded from a line than moved by tables: many, in rows of some registers; all where
-/// tables are slow, but for those of two columns that share none, whose neighbours are joined at once.
+/// tables are slow, but for those of two columns that share none, whose neighbours are joined at once. Long pixels and
+/// what many rows share have drivers of their own.
 fn has_passes(core: &Core) -> bool {
     let (facts, geometry) = (core.facts(), &core.layer.geometry);
-    let [_, _, width] = &geometry.axes;
-    if !facts.permutes() {
-        return !(width.stride == 2 && width.kernel == 2);
+    let [depth, height, width] = &geometry.axes;
+    let (inner, kernel, rows) = (geometry.inner, width.kernel, depth.kernel.saturating_mul(height.kernel));
+    if inner >= 2 * facts.lanes || facts.any_order && rows >= 9 {
+        return false;
     }
-    let (inner, kernel) = (geometry.inner, width.kernel);
+    if !facts.permutes() {
+        return !(width.stride == 2 && kernel == 2);
+    }
     let registers = width.output.saturating_mul(inner) / facts.lanes;
     // Where tables move bytes anywhere, they do as well for what takes long to finish.
     let is_slow = facts.halves == 1 && facts.words > 1;
     let are_many = match width.stride {
-        1 if inner > 1 && inner < 2 * facts.lanes => {
-            kernel >= 4 || kernel == 3 && facts.lane < 4 || inner >= facts.lanes
-        }
+        1 if inner > 1 => kernel >= 4 || kernel == 3 && facts.lane < 4 || inner >= facts.lanes,
         1 => kernel >= 4,
         _ => kernel >= 4 && facts.halves == 2,
     };
