@@ -73,10 +73,10 @@ pub struct Args {
     /// Norms only: divide the sum of powers by the number of taps in the input before the root; of p 2, the root mean square
     #[arg(long)]
     power_mean: bool,
-    /// Averages and maxima of u8 and i8: the input's bytes stand for SCALE · (byte − ZERO)
+    /// Averages and maxima of u8, i8 and i16: the input's integers stand for SCALE · (integer − ZERO)
     #[arg(long, value_name = "SCALE,ZERO", conflicts_with = "divisor", allow_hyphen_values = true)]
     quantization: Option<Quantized>,
-    /// What the result's bytes stand for. Default: the same
+    /// What the result's integers stand for. Default: the same
     #[arg(long, value_name = "SCALE,ZERO", requires = "quantization", allow_hyphen_values = true)]
     output_quantization: Option<Quantized>,
     /// Maximum and minimum only: write where each value was found to this .npy array of i64, in the order of the result
@@ -178,7 +178,7 @@ impl Args {
             }
         }
         if quantized && self.nan.is_some() {
-            bail!("--nan means nothing beside --quantization: bytes are never NaN");
+            bail!("--nan means nothing beside --quantization: integers are never NaN");
         }
         if quantized && self.output_size.is_some() && op == Max {
             bail!("--output-size with --quantization is for averages: --op is {op}");

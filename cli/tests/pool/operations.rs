@@ -163,5 +163,5 @@ fn what_an_operation_does_not_have_is_refused() {
         assert!(!output.exists());
     }
     let float = write(&folder, "float.npy", &npy("<f4", false, &[2], &[0; 8]));
-    refused(&folder, &float, &["--kernel", "2", "--quantization", "1,0"], "quantised pooling is of bytes");
+    refused(&folder, &float, &["--kernel", "2", "--quantization", "1,0"], "quantised pooling is of u8, i8 or i16");
 }
