@@ -123,7 +123,8 @@ fn many_taps(core: &Core) -> bool {
     let geometry = &core.layer.geometry;
     let shares = geometry.axes.iter().any(|axis| axis.output > 1 && axis.stride < axis.kernel);
     let taps = geometry.axes.iter().fold(1, |taps: usize, axis| taps.saturating_mul(axis.kernel));
-    !shares && taps >= 24 && geometry.inner.saturating_mul(core.facts().memory) >= 1024
+    let bytes = geometry.inner.saturating_mul(core.facts().memory);
+    !shares && (taps >= 24 && bytes >= 1024 || taps >= 512 && bytes >= 128)
 }
 
 /// Planes whose rows are too short for a loop of their own, or windows that span several of them.
