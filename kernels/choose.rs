@@ -15,6 +15,7 @@ use super::driver::piles::Piles;
 use super::driver::rows::Rows;
 use super::driver::separable::Separable;
 use super::driver::{Core, Driver};
+use crate::order::LONG;
 
 /// Plans a layer, or declines it.
 type Plan = fn(&Core) -> Option<Box<dyn Driver>>;
@@ -94,7 +95,7 @@ fn has_passes(core: &Core) -> bool {
     let (facts, geometry) = (core.facts(), &core.layer.geometry);
     let [depth, height, width] = &geometry.axes;
     let (inner, kernel, rows) = (geometry.inner, width.kernel, depth.kernel.saturating_mul(height.kernel));
-    if inner >= 2 * facts.lanes || facts.any_order && rows >= 9 {
+    if inner >= 2 * facts.lanes || kernel >= LONG || facts.any_order && rows > LONG {
         return false;
     }
     if !facts.permutes() {

@@ -96,6 +96,8 @@ impl Kernel {
 
     /// # Safety
     /// As for [`Driver::run`], but for the tier, which a token has shown.
+    // A function of its own, where `scripts/instructions` begins to count.
+    #[inline(never)]
     pub(crate) unsafe fn run(&self, io: &Io, rows: Range<usize>) {
         self.note();
         // SAFETY: the same contract, and `new` was given the tier's token.

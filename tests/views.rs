@@ -4,12 +4,12 @@
 #[macro_use]
 mod common;
 
+use common::layer::quantizations;
 use common::strides::{Placed, bits, offsets};
 use common::{Fill, Layer, Nan, Op, Rng, Sample, share, tiers};
 use lanepool::ndarray::{Array, Array2, Array4, ArrayD, ArrayView, ArrayViewD, ArrayViewMutD, IxDyn, ShapeBuilder, s};
 use lanepool::{
-    AvgPool, Error, Layout, LpPool, MaxPool, MinPool, Plan, Pool, PoolOperation, Quantization, QuantizedMaxPool,
-    SumPool,
+    AvgPool, Error, Layout, LpPool, MaxPool, MinPool, Plan, Pool, PoolOperation, QuantizedMaxPool, SumPool,
 };
 
 /// The same element of memory, seen by the strides of a tensor.
@@ -77,7 +77,7 @@ fn any_strides<T: Sample>() {
             4 => same_bytes::<_, T>(dressed(&layer, tier) as LpPool<T>, &layer, both, &mut rng),
             5 => same_bytes::<_, T>((dressed(&layer, tier) as MaxPool<T>).relu6(), &layer, both, &mut rng),
             _ => {
-                let (from, to) = (Quantization::new(0.5, 3), Quantization::new(0.75, 60));
+                let (from, to) = quantizations::<T>();
                 let pool = (dressed(&layer, tier) as QuantizedMaxPool<T>).quantization(from, to);
                 same_bytes::<_, T>(pool, &layer, both, &mut rng);
             }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use common::layer::{OPS, RELATIVES};
 use common::{Fill, Layer, Op, Rng, Sample, tiers};
-use lanepool::{Element, IndexKind, Layout, Plan, Tier, drivers, runs};
+use lanepool::{DType, Element, IndexKind, Layout, Plan, Tier, drivers, runs};
 
 /// A layer for each kind that has a driver of its own, or may have one.
 fn layers() -> [Layer; 12] {
@@ -41,7 +41,7 @@ fn size(name: &str) -> usize {
         "i8" | "u8" => 1,
         "i16" | "u16" | "f16" | "bf16" => 2,
         "i32" | "f32" => 4,
-        "f64" => 8,
+        "f64" | "i64" => 8,
         other => panic!("{other} is no element"),
     }
 }
@@ -50,7 +50,7 @@ fn size(name: &str) -> usize {
 type Table = BTreeMap<(String, &'static str, &'static str), usize>;
 
 /// Runs a plan, which must enter one kernel: of this tier, by its driver, for its element.
-fn run<T: Sample>(plan: &Plan<T>, token: &str, table: &mut Table) {
+fn run<T: Sample>(plan: &Plan<T>, token: Tier, table: &mut Table) {
     let src = Fill::Nans.tensor::<T>(plan.input_len(), &mut Rng::named("which kernel"));
     assert_eq!(runs::take().values().sum::<usize>(), 0, "planning {plan} ran a kernel");
     plan.run_vec(&src).unwrap_or_else(|error| panic!("{plan}: {error}"));
@@ -58,11 +58,27 @@ fn run<T: Sample>(plan: &Plan<T>, token: &str, table: &mut Table) {
     assert_eq!(entered.values().sum::<usize>(), 1, "{plan} entered {entered:?}");
     for (types, count) in entered {
         let [own, driver, memory] = types.map(name);
-        assert_eq!((&*own, &*driver), (token, plan.kernel()), "{plan} entered {types:?}");
+        assert_eq!((&*own, &*driver), (token.name(), plan.kernel()), "{plan} entered {types:?}");
         // Extremes see bits of the element's size: an order of f16 is one of integers.
         assert!(memory == T::NAME || size(&memory) == size_of::<T>(), "{plan} entered {types:?}");
-        *table.entry((own, plan.kernel(), T::NAME)).or_default() += count;
+        *table.entry((plan.tier().name().to_owned(), plan.kernel(), T::NAME)).or_default() += count;
     }
+}
+
+/// The tier whose leaves an operation runs on a tier. "An operation is asked for so rarely that a tier shares leaves with
+/// another: AVX-512 runs those of AVX2, and the portable tier those of the scalar one."
+fn owner<T: Sample>(tier: Tier, divides: bool) -> Tier {
+    let is_rare = T::DTYPE == DType::F64 || divides && matches!(T::DTYPE, DType::I16 | DType::U16 | DType::I32);
+    match tier {
+        Tier::Avx512 if is_rare => Tier::Avx2,
+        Tier::Portable if is_rare => Tier::Scalar,
+        tier => tier,
+    }
+}
+
+/// Of norms, which are rare for every element.
+fn owner_of_norms(tier: Tier) -> Tier {
+    owner::<f64>(tier, true)
 }
 
 /// Runs every layer, operation and driver on one tier, and adds what was entered to the table.
@@ -72,7 +88,7 @@ fn run_tier<T: Sample>(tier: Tier, table: &mut Table) {
             for driver in [None].into_iter().chain(drivers().map(Some)) {
                 let layer = Layer { op, driver, ..layer.clone() };
                 match layer.plan::<T>(Some(tier)) {
-                    Ok(plan) => run(&plan, tier.name(), table),
+                    Ok(plan) => run(&plan, owner::<T>(tier, !matches!(op, Op::Max(_) | Op::Min(_))), table),
                     Err(error) => assert!(driver.is_some(), "{layer}: {error}"),
                 }
             }
@@ -83,14 +99,19 @@ fn run_tier<T: Sample>(tier: Tier, table: &mut Table) {
                 finder.run_vec(&src).unwrap_or_else(|error| panic!("{finder:?}: {error}"));
                 let entered = runs::take();
                 let kernels: Vec<_> = entered.iter().map(|(types, n)| (name(types[0]), name(types[1]), *n)).collect();
-                assert_eq!(kernels, [(tier.name().to_owned(), "seek".to_owned(), 1)], "{finder:?}");
+                let own = owner::<T>(tier, false).name().to_owned();
+                assert_eq!(kernels, [(own, "seek".to_owned(), 1)], "{finder:?}");
             }
         }
         for which in 0..RELATIVES {
             let Ok(plan) = layer.relative::<T>(which, Some(tier)) else { continue };
             // "Powers take their time on every tier: all run the scalar one's code."
-            let token = if which == 2 { Tier::Scalar } else { tier };
-            run(&plan, token.name(), table);
+            let token = match which {
+                2 => Tier::Scalar,
+                0 | 1 | 3 => owner_of_norms(tier),
+                which => owner::<T>(tier, which == 4),
+            };
+            run(&plan, token, table);
         }
     }
 }

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use lanepool::{
-    AvgPool, Element, Error, Extreme, Index, IndexKind, IndexPlan, Layout, LpPool, MaxPool, MinPool, NanPolicy, Plan,
-    Pool, PoolOperation, Quantization, QuantizedAvgPool, QuantizedMaxPool, Rounding, SumPool, Tier,
+    AvgPool, DType, Element, Error, Extreme, Index, IndexKind, IndexPlan, Layout, LpPool, MaxPool, MinPool, NanPolicy,
+    Plan, Pool, PoolOperation, Quantization, QuantizedAvgPool, QuantizedMaxPool, Rounding, SumPool, Tier,
 };
 
 use super::check::channels;
@@ -106,6 +106,14 @@ pub struct Layer {
     pub strides: Option<[Vec<usize>; 2]>,
     /// The driver that a plan must have, by name.
     pub driver: Option<&'static str>,
+}
+
+/// Scales and zero points that quantised elements can have. 16 bits have one scale and zero points of 0, as in TensorFlow Lite.
+pub fn quantizations<T: Element>() -> (Quantization, Quantization) {
+    if T::DTYPE == DType::I16 {
+        return (Quantization::new(0.5, 0), Quantization::new(0.5, 0));
+    }
+    (Quantization::new(0.5, 3), Quantization::new(0.75, 60))
 }
 
 impl Layer {
@@ -252,7 +260,7 @@ impl Layer {
     /// Where `which` is not below [`RELATIVES`].
     pub fn relative<T: Element>(&self, which: usize, tier: Option<Tier>) -> Result<Plan<T>, Error> {
         let norm = |p| self.plan_of((self.base() as LpPool<T>).p(p), tier);
-        let (from, to) = (Quantization::new(0.5, 3), Quantization::new(0.75, 60));
+        let (from, to) = quantizations::<T>();
         match which {
             0 => norm(1.0),
             1 => norm(2.0),
