@@ -148,6 +148,10 @@ trait Root {
 impl Root for f32 {
     #[inline(never)]
     fn root(self) -> Self {
+        // Miri knows no assembly, which `libm` takes roots by.
+        #[cfg(all(miri, feature = "std"))]
+        return self.sqrt();
+        #[cfg(not(all(miri, feature = "std")))]
         libm::sqrtf(self)
     }
 }
@@ -155,6 +159,10 @@ impl Root for f32 {
 impl Root for f64 {
     #[inline(never)]
     fn root(self) -> Self {
+        // Miri knows no assembly, which `libm` takes roots by.
+        #[cfg(all(miri, feature = "std"))]
+        return self.sqrt();
+        #[cfg(not(all(miri, feature = "std")))]
         libm::sqrt(self)
     }
 }
