@@ -17,11 +17,11 @@ use half::f16;
 use lanepool::{Any, DType, Index, IndexKind, Layout, MaxPool, Plan, Tier, drivers};
 
 /// Layers of each element: an interpreter is a thousand times slower.
-const LAYERS: usize = if cfg!(miri) { 24 } else { 300 };
+const LAYERS: usize = if cfg!(miri) { 5 } else { 300 };
 
 /// Elements of an input, and taps of all windows, at most.
-const MOST_ELEMENTS: usize = if cfg!(miri) { 260 } else { 2000 };
-const MOST_TAPS: i128 = if cfg!(miri) { 1500 } else { 16_000 };
+const MOST_ELEMENTS: usize = if cfg!(miri) { 160 } else { 2000 };
+const MOST_TAPS: i128 = if cfg!(miri) { 500 } else { 16_000 };
 
 /// A small valid layer, of the sorts that drivers are made for.
 fn random(rng: &mut Rng) -> Layer {
