@@ -24,7 +24,7 @@ fn each<T: Copy + Default, const N: usize>(lane: impl Fn(usize) -> T) -> [T; N] 
 
 /// Lanes whose vector type is `$V`, an array of `$N` lanes of `$A` to `bytemuck`. A mask is a vector of all-ones lanes.
 macro_rules! lanes {
-    ($($A:ty as $V:ty, $N:literal, $max:ident, $set:expr);+ $(;)?) => { $(
+    ($($A:ty as $V:ty, $N:literal, in $Pair:ty as $Half:ty, $max:ident, $set:expr);+ $(;)?) => { $(
         impl Lanes<$A> for Portable {
             type V = $V;
             type M = $V;
@@ -77,13 +77,15 @@ macro_rules! lanes {
 
             #[inline(always)]
             fn unzip(self, a: $V, b: $V) -> ($V, $V) {
-                let (a, b) = (a.to_array(), b.to_array());
-                let (mut even, mut odd) = ([<$A>::default(); $N], [<$A>::default(); $N]);
-                for i in 0..$N / 2 {
-                    (even[i], odd[i]) = (a[2 * i], a[2 * i + 1]);
-                    (even[$N / 2 + i], odd[$N / 2 + i]) = (b[2 * i], b[2 * i + 1]);
+                // Two lanes as a word, of which the halves are kept: what a compiler makes vectors of.
+                let pairs: [$Pair; $N] = bytemuck::cast([a, b]);
+                let (mut low, mut high) = ([0 as $Half; $N], [0 as $Half; $N]);
+                for i in 0..$N {
+                    low[i] = pairs[i] as $Half;
+                    high[i] = (pairs[i] >> <$Half>::BITS) as $Half;
                 }
-                (<$V>::from(even), <$V>::from(odd))
+                let (low, high) = (bytemuck::cast(low), bytemuck::cast(high));
+                if cfg!(target_endian = "little") { (low, high) } else { (high, low) }
             }
 
             #[inline(always)]
@@ -221,13 +223,13 @@ macro_rules! floats {
 }
 
 lanes! {
-    f32 as f32x8, 8, fast_max, f32::from_bits(u32::MAX);
-    f64 as f64x4, 4, fast_max, f64::from_bits(u64::MAX);
-    i8 as i8x32, 32, max, -1;
-    u8 as u8x32, 32, max, u8::MAX;
-    i16 as i16x16, 16, max, -1;
-    i32 as i32x8, 8, max, -1;
-    i64 as i64x4, 4, max, -1;
+    f32 as f32x8, 8, in u64 as u32, fast_max, f32::from_bits(u32::MAX);
+    f64 as f64x4, 4, in u128 as u64, fast_max, f64::from_bits(u64::MAX);
+    i8 as i8x32, 32, in u16 as u8, max, -1;
+    u8 as u8x32, 32, in u16 as u8, max, u8::MAX;
+    i16 as i16x16, 16, in u32 as u16, max, -1;
+    i32 as i32x8, 8, in u64 as u32, max, -1;
+    i64 as i64x4, 4, in u128 as u64, max, -1;
 }
 tables! {
     f32 as f32x8, 8 by u32;
