@@ -155,7 +155,7 @@ macro_rules! elements {
             let taken = element::<$T>();
             println!("{taken:?}");
             // More than one driver, or the layers are of one sort.
-            assert!(taken.len() >= 2 * tiers::available().len(), "{taken:?}");
+            assert!(taken.len() >= if cfg!(miri) { 1 } else { 2 } * tiers::available().len(), "{taken:?}");
         }
     )+ };
 }
