@@ -574,9 +574,9 @@ pub(crate) trait LaneOp<A: Lane, S: Lanes<A>>: Copy + Send + Sync + 'static {
         }
     }
 
-    /// Whether inputs must be watched: `join` is only right while [`LaneOp::dirty`] has not become true, and a tile
-    /// that became dirty is done again by a careful twin, another operation that is right for every input. It keeps NaN out of the hot loops: one compare for two
-    /// fresh vectors instead of two instructions for every tap.
+    /// Whether inputs must be watched: `join` is only right while [`LaneOp::dirty`] has not become true. A tile that
+    /// became dirty is done again by a careful twin, another operation that is right for every input. It keeps NaN out
+    /// of the hot loops: one compare for two fresh vectors instead of two instructions for every tap.
     const WATCH: bool = false;
     /// What watching remembers.
     type Flag: Copy;
