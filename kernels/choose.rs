@@ -15,7 +15,7 @@ use super::driver::piles::Piles;
 use super::driver::rows::Rows;
 use super::driver::separable::Separable;
 use super::driver::{Core, Driver};
-use crate::order::LONG;
+use crate::order::{LONG, Order};
 
 /// Plans a layer, or declines it.
 type Plan = fn(&Core) -> Option<Box<dyn Driver>>;
@@ -70,7 +70,6 @@ pub(crate) fn driver(core: &Core, name: Option<&str>) -> Option<Box<dyn Driver>>
 
 /// Whether the sums of a layer are those of a fold tap by tap, or need none.
 fn takes_order(core: &Core) -> bool {
-    use crate::order::Order;
     core.facts().any_order || matches!(core.order, Order::Columns | Order::Blocks)
 }
 
@@ -83,9 +82,10 @@ fn few_taps(core: &Core) -> bool {
     let shares = width.output > 1 && width.stride < width.kernel;
     let is_long = geometry.inner >= core.facts().lanes;
     let is_few = rows.saturating_mul(columns) <= rows.saturating_add(columns).saturating_add(2);
+    let is_short = core.order == Order::Columns;
     takes_order(core)
-        && core.order == crate::order::Order::Columns
-        && (is_few && (!core.facts().strides_slowly() || width.stride == 1 || is_long) || !shares && is_long)
+        && (is_short && is_few && (!core.facts().strides_slowly() || width.stride == 1 || is_long)
+            || (is_short || core.order == Order::Blocks) && !shares && is_long)
 }
 
 /// Windows whose columns are better loaded from a line than moved by tables: many, in rows of some registers; all where

@@ -48,7 +48,7 @@ pub struct AdaptiveMaxPool<T> {
 ///
 /// - **Divisor**: the elements of the window.
 /// - **Order**: that of [`AvgPool`](crate::AvgPool), where no window is long: columns are summed one by one, each in scan order, and
-///   then added from left to right; a planar plane averaged whole in 16 partial sums; thousands of taps in blocks.
+///   then added from left to right; a planar plane averaged whole in 16 partial sums; more than 256 taps on an axis in blocks.
 /// - **Rounding**: once, at the end; integers by [`Rounding`].
 ///
 /// ```

@@ -112,7 +112,7 @@ pub type MinPool<T> = Pool<Min, T>;
 ///   outputs share what they add: columns are grouped as the powers of two that `k` is made of, the smallest first and
 ///   from left to right, each a tree of pairs; rows that move by 1 without dilation are cut at multiples of `k` padded
 ///   rows, summed backward up to the cut and forward from it. (Not where a window spans more than 2900 columns, the
-///   channels of up to 8 counted where they lie between columns.) What would else be a chain of more than 1024
+///   channels of up to 8 counted where they lie between columns.) What would else be a chain of more than 256
 ///   additions is cut into blocks of 256 taps, of which neighbours are added until one is left. The order depends on
 ///   the geometry and the layout, never on the tier, the thread or the position in the batch, so every tier gives the
 ///   same bits.

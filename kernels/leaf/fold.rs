@@ -15,6 +15,8 @@
 //! So the last register of a run overlaps the one before, and a run shorter than a register is loaded
 //! and stored lane by lane where nothing may be touched behind it.
 
+use core::mem::MaybeUninit;
+
 use super::Nest;
 use crate::kernels::simd::{Lane, LaneOp, MOST_LANES, Tables};
 
@@ -329,10 +331,8 @@ where
     }
 }
 
-/// Windows of thousands of taps, whose sums would be one long chain: blocks of [`TERMS`] taps in the window's order,
+/// Windows of hundreds of taps, whose sums would be one long chain: blocks of [`TERMS`] taps in the window's order,
 /// column by column, each a chain, and the blocks as a tree of neighbours: 2i with 2i + 1, and an odd last one waiting.
-///
-/// One register at a time: such windows are rare, and loads bind them.
 pub(crate) struct Blocks;
 
 /// Taps of a block: part of the contract (`src/order.rs`).
@@ -344,54 +344,96 @@ impl<A: Lane, S: Tables<A>, O: LaneOp<A, S>> Nest<A, S, O> for Blocks {
     #[inline(always)]
     unsafe fn run(s: S, op: O, a: &Fold) -> bool {
         let (from, to) = (size_of::<O::T>(), size_of::<O::T>());
-        let fill = s.splat(op.fill());
         let mut flag = op.clean(s);
         for o in 0..a.outer {
             let src = a.src.wrapping_add(o.wrapping_mul(a.outer_in));
             let dst = a.dst.wrapping_add(o.wrapping_mul(a.outer_out));
             let mut i = 0;
-            while i < a.len {
-                let at = i.min(a.len.saturating_sub(S::N));
-                let n = if const { S::N == 1 } { 1 } else { (a.len - at).min(S::N) };
-                let first = src.wrapping_add(at * from);
-                // What 1, 2, 4… blocks are folded to that wait for as many more: those whose bit is set in `done`.
-                let mut waiting = [fill; usize::BITS as usize];
-                let (mut done, mut terms, mut chain) = (0_usize, 0, fill);
-                for k in 0..a.taps.columns {
-                    for z in 0..a.taps.slabs {
-                        for y in 0..a.taps.rows {
-                            let p = first
-                                .wrapping_add(k.wrapping_mul(a.taps.column_bytes))
-                                .wrapping_add(z.wrapping_mul(a.taps.slab_bytes))
-                                .wrapping_add(y.wrapping_mul(a.taps.row_bytes));
-                            // SAFETY: a tap of `n` lanes of the run.
-                            let [v] = unsafe { load::<A, S, O, false, 1>(s, op, a, p, n, &mut flag) };
-                            chain = op.join(s, chain, v);
-                            terms += 1;
-                            rolled();
-                            if terms == TERMS {
-                                let (mut carried, mut level) = (chain, 0);
-                                while (done >> level) & 1 == 1 {
-                                    carried = op.join(s, waiting[level], carried);
-                                    level += 1;
-                                }
-                                waiting[level] = carried;
-                                (done, terms, chain) = (done + 1, 0, fill);
-                            }
-                        }
+            // SAFETY: by this function's contract: registers within a run, the last one overlapping, or a run's own lanes.
+            unsafe {
+                while const { S::N > 1 && O::BLOCKS } && i + BLOCK * S::N <= a.len {
+                    let v = tree::<A, S, O, BLOCK>(s, op, a, src.wrapping_add(i * from), S::N, &mut flag);
+                    for b in 0..BLOCK {
+                        let at = i + b * S::N;
+                        put::<A, S, O, false>(s, op, a, dst.wrapping_add(at * to), at, v[b], S::N);
                     }
+                    i += BLOCK * S::N;
+                    rolled();
                 }
-                // What is left is the last block; then every block that waits, from the last to the first.
-                for level in 0..usize::BITS as usize {
-                    if (done >> level) & 1 == 1 {
-                        chain = op.join(s, waiting[level], chain);
-                    }
+                while i < a.len {
+                    let at = i.min(a.len.saturating_sub(S::N));
+                    let n = if const { S::N == 1 } { 1 } else { (a.len - at).min(S::N) };
+                    let [v] = tree::<A, S, O, 1>(s, op, a, src.wrapping_add(at * from), n, &mut flag);
+                    put::<A, S, O, false>(s, op, a, dst.wrapping_add(at * to), at, v, n);
+                    i += S::N;
                 }
-                // SAFETY: `n` lanes of the run.
-                unsafe { put::<A, S, O, false>(s, op, a, dst.wrapping_add(at * to), at, chain, n) };
-                i += S::N;
             }
         }
         op.dirty(s, flag)
     }
+}
+
+/// The windows of `B` neighbouring registers of lanes, or of the first `n` lanes of one.
+///
+/// # Safety
+/// As for [`Fold`]: `B·N` lanes of its run begin at `p`, or `n`, and then `B` is 1.
+#[inline(always)]
+unsafe fn tree<A, S, O, const B: usize>(s: S, op: O, a: &Fold, p: *const u8, n: usize, flag: &mut O::Flag) -> [S::V; B]
+where
+    A: Lane,
+    S: Tables<A>,
+    O: LaneOp<A, S>,
+{
+    let fill = [s.splat(op.fill()); B];
+    // What 1, 2, 4… blocks are folded to that wait for as many more: those whose bit is set in `done`.
+    let mut waiting = [const { MaybeUninit::uninit() }; usize::BITS as usize];
+    let (mut done, mut terms, mut chain) = (0_usize, 0, fill);
+    for k in 0..a.taps.columns {
+        for z in 0..a.taps.slabs {
+            for y in 0..a.taps.rows {
+                let tap = p
+                    .wrapping_add(k.wrapping_mul(a.taps.column_bytes))
+                    .wrapping_add(z.wrapping_mul(a.taps.slab_bytes))
+                    .wrapping_add(y.wrapping_mul(a.taps.row_bytes));
+                // SAFETY: a tap of the window.
+                let v = unsafe { load::<A, S, O, false, B>(s, op, a, tap, n, flag) };
+                chain = join::<A, S, O, B>(s, op, chain, v);
+                terms += 1;
+                rolled();
+                if terms == TERMS {
+                    let (mut carried, mut level) = (chain, 0);
+                    while (done >> level) & 1 == 1 {
+                        // SAFETY: a level whose bit is set has been written.
+                        carried = join::<A, S, O, B>(s, op, unsafe { waiting[level].assume_init() }, carried);
+                        level += 1;
+                    }
+                    waiting[level] = MaybeUninit::new(carried);
+                    (done, terms, chain) = (done + 1, 0, fill);
+                }
+            }
+        }
+    }
+    // What is left is the last block; then every block that waits, from the last to the first.
+    for level in 0..usize::BITS as usize {
+        if (done >> level) & 1 == 1 {
+            // SAFETY: a level whose bit is set has been written.
+            chain = join::<A, S, O, B>(s, op, unsafe { waiting[level].assume_init() }, chain);
+        }
+    }
+    chain
+}
+
+/// The join of `B` registers with as many.
+#[inline(always)]
+fn join<A, S, O, const B: usize>(s: S, op: O, left: [S::V; B], right: [S::V; B]) -> [S::V; B]
+where
+    A: Lane,
+    S: Tables<A>,
+    O: LaneOp<A, S>,
+{
+    let mut both = left;
+    for b in 0..B {
+        both[b] = op.join(s, left[b], right[b]);
+    }
+    both
 }

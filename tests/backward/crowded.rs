@@ -1,5 +1,5 @@
 //! Elements that many windows hold: "one window after the other in the windows' row-major order, or where there are more
-//! than 1024 of them, blocks of 256 windows and then neighbouring blocks, an odd last one waiting". To the bit.
+//! than 256 of them, blocks of 256 windows and then neighbouring blocks, an odd last one waiting". To the bit.
 
 use super::*;
 
@@ -7,7 +7,7 @@ use super::*;
 fn summed<T: Grad>(terms: &[Option<f64>]) -> f64 {
     let plus = |a: f64, b: f64| T::round(a + b);
     let chain = |terms: &[Option<f64>]| terms.iter().flatten().copied().fold(0.0, plus);
-    if terms.len() <= 1024 {
+    if terms.len() <= 256 {
         return chain(terms);
     }
     let mut sums: Vec<f64> = terms.chunks(256).map(chain).collect();
@@ -23,7 +23,7 @@ fn layer(rng: &mut Rng) -> Layer {
     let channels = common::check::channels(layout, if rng.one_in(4) { 35 } else { rng.within(1, 3) });
     let shape = [&[1, channels][..], &[rng.within(1, 3), rng.within(1, 3)]].concat();
     let columns = rng.within(1, 3);
-    let kernel = [*rng.pick(&[1023, 1024, 1025, 1280, 1281, 2100, 3000]) / columns, columns];
+    let kernel = [*rng.pick(&[255, 256, 257, 512, 513, 1100, 3000]) / columns, columns];
     let dilation = [rng.within(1, 2), 1];
     let padding: Vec<usize> = kernel.iter().zip(dilation).map(|(kernel, dilation)| (kernel - 1) * dilation).collect();
     let layer = Layer::new(Op::Avg, layout, &shape, &kernel).dilation(&dilation).padding(&padding);
@@ -84,7 +84,7 @@ fn crowded<T: Grad>(rng: &mut Rng) {
     });
     compare(&got, &of_norm, &format!("norm of {layer}"));
 
-    let lengths = [*rng.pick(&[1024, 1500, 3001]), rng.within(1, 2)];
+    let lengths = [*rng.pick(&[256, 600, 3001]), rng.within(1, 2)];
     let windows = Windows::adaptive(layout, shape, &lengths);
     let adaptive = AvgBackward::<T>::adaptive(lengths, layout, shape).expect("a valid layer");
     let gradient = Fill::Pattern.tensor::<T>(windows.output_len(), rng);

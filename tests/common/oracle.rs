@@ -131,7 +131,7 @@ const LONG: i128 = 8;
 const MOST_SHARED: i128 = 2900;
 
 /// The most terms that are added one after the other.
-const LONGEST_CHAIN: i128 = 1 << 10;
+const LONGEST_CHAIN: i128 = 256;
 
 /// In which order a layer's sums are added: see `elements::Order`, which is of one window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,7 +156,7 @@ impl Rule {
         if inner == 1 && axes.iter().all(|axis| axis.out == 1 && axis.valid(0).len() as i128 == axis.n) {
             return Self::WholePlane;
         }
-        // "Thousands of taps": no window has more valid ones than its axis has elements.
+        // "More than 256 taps down or across": no window has more valid ones than its axis has elements.
         let most = |axis: &Axis| axis.k.min(axis.n);
         if most(depth) * most(height) > LONGEST_CHAIN {
             return Self::Blocks;

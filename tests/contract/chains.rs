@@ -72,14 +72,15 @@ const OF_ONES: [Case; 8] = [
 ];
 
 /// Windows of 10⁷ taps, of as many as a dilated or a shared one has, and of as many as are added without blocks.
-const OF_NUMBERS: [Case; 18] = [
+const OF_NUMBERS: [Case; 19] = [
     case("a plane", NCHW, &[2500, 4000], &[1, 1, 2500, 4000]),
     case("a plane of two channels", NCHW, &[2500, 2000], &[1, 2, 2500, 2000]),
     case("rows that slide", NCHW, &[NUMBERS], &[1, 1, NUMBERS + 1]),
     case("tall columns that slide", NCHW, &[NUMBERS, 1], &[1, 1, NUMBERS + 1, 1]),
     case("a volume that slides", NCHW, &[100, 250, 400], &[1, 1, 100, 250, 401]),
-    case("long both ways", NCHW, &[1024, 2800], &[1, 1, 1025, 2801]),
-    case("columns and rows of 1024", NCHW, &[1024, 1024], &[1, 1, 1024, 1025]),
+    case("long both ways", NCHW, &[256, 2800], &[1, 1, 257, 2801]),
+    case("columns and rows of 256", NCHW, &[256, 256], &[1, 1, 256, 257]),
+    case("columns and rows of 256, channels last", NHWC, &[256, 256], &[1, 3, 256, 257]),
     case("columns and rows of 1024, channels last", NHWC, &[1024, 1024], &[1, 3, 1024, 1025]),
     dilated("dilated", NCHW, &[NUMBERS], 3, &[1, 1, 3 * NUMBERS - 2]),
     dilated("dilated columns", NCHW, &[NUMBERS, 1], 3, &[1, 1, 3 * NUMBERS - 2, 1]),
