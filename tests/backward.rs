@@ -245,19 +245,23 @@ fn adaptive(rng: &mut Rng) -> (Layout, Vec<usize>, Vec<usize>) {
 
 /// Averages and sums: each window adds its share to each of its taps.
 fn average_is_scattered<T: Grad>(rng: &mut Rng) {
-    let layer = layer(rng, Op::Avg);
-    let windows = Windows::sliding(&layer).expect("a valid layer");
+    let (layer, adaptive) = (layer(rng, Op::Avg), adaptive(rng));
+    average_of::<T>(&layer, adaptive, rng);
+}
+
+fn average_of<T: Grad>(layer: &Layer, adaptive: (Layout, Vec<usize>, Vec<usize>), rng: &mut Rng) {
+    let windows = Windows::sliding(layer).expect("a valid layer");
     let (layout, shape) = (layer.layout, &layer.shape);
-    let average = || pool::<Avg, T>(&layer);
+    let average = || pool::<Avg, T>(layer);
     let divisor = rng.within(1, 9);
-    let (lengths_layout, lengths_shape, lengths) = adaptive(rng);
+    let (lengths_layout, lengths_shape, lengths) = adaptive;
     let lengthy = Windows::adaptive(lengths_layout, &lengths_shape, &lengths);
     type Divisor = Box<dyn Fn(usize, usize) -> usize>;
     let rows: [(_, &Windows, Divisor); 5] = [
         (average().backward(layout, shape), &windows, Box::new(|valid, _| valid)),
         (average().count_include_pad(true).backward(layout, shape), &windows, Box::new(|_, padded| padded)),
         (average().divisor(divisor).backward(layout, shape), &windows, Box::new(move |_, _| divisor)),
-        (pool::<Sum, T>(&layer).backward(layout, shape), &windows, Box::new(|_, _| 1)),
+        (pool::<Sum, T>(layer).backward(layout, shape), &windows, Box::new(|_, _| 1)),
         (AvgBackward::adaptive(&lengths, lengths_layout, &lengths_shape), &lengthy, Box::new(|valid, _| valid)),
     ];
     for (row, (plan, windows, divisor)) in rows.into_iter().enumerate() {
@@ -291,14 +295,18 @@ fn winner(taps: &[f64], minimum: bool, nan: NanPolicy) -> Option<usize> {
 
 /// Maxima and minima: each window gives its gradient to the tap that won.
 fn maximum_is_scattered<T: Grad>(rng: &mut Rng) {
-    let layer = layer(rng, Op::Avg);
-    let sliding = Windows::sliding(&layer).expect("a valid layer");
-    let (lengths_layout, lengths_shape, lengths) = adaptive(rng);
+    let (layer, adaptive) = (layer(rng, Op::Avg), adaptive(rng));
+    maximum_of::<T>(&layer, adaptive, rng);
+}
+
+fn maximum_of<T: Grad>(layer: &Layer, adaptive: (Layout, Vec<usize>, Vec<usize>), rng: &mut Rng) {
+    let sliding = Windows::sliding(layer).expect("a valid layer");
+    let (lengths_layout, lengths_shape, lengths) = adaptive;
     let lengthy = Windows::adaptive(lengths_layout, &lengths_shape, &lengths);
     let (number, kind) = *rng.pick(&[0, 1, 2, 3, 4, 5].map(|number| (number, KINDS[number])));
     let (layout, shape) = (layer.layout, &layer.shape);
     let (propagate, ignore) = (NanPolicy::Propagate, NanPolicy::Ignore);
-    let (max, min) = (|nan| pool::<Max, T>(&layer).nan(nan), |nan| pool::<Min, T>(&layer).nan(nan));
+    let (max, min) = (|nan| pool::<Max, T>(layer).nan(nan), |nan| pool::<Min, T>(layer).nan(nan));
     let rows = [
         (max(propagate).backward::<i64>(kind, layout, shape), &sliding, false, propagate),
         (max(ignore).backward(kind, layout, shape), &sliding, false, ignore),
@@ -351,6 +359,8 @@ macro_rules! every_float {
 mod crowded;
 #[path = "backward/norms.rs"]
 mod norms;
+#[path = "backward/tiles.rs"]
+mod tiles;
 
 every_float! {
     averages_and_sums_are_scattered: average_is_scattered, 300;

@@ -5,8 +5,9 @@ use core::marker::PhantomData;
 use alloc::sync::Arc;
 
 use super::axes::{Adjoint, Strides, Windows};
+use super::rows::Averages;
 use super::sealed::Sum;
-use super::{Float, Gives, LANES, Tap, channels};
+use super::{Float, Gives, LANES, Tap, part};
 use crate::geometry::{Count, MAX_RANK, Window};
 use crate::{AvgPool, Error, Layout, Result, SumPool};
 
@@ -16,7 +17,7 @@ use crate::{AvgPool, Error, Layout, Result, SumPool};
 /// divides by 1. An element that no window holds gets 0. The divisor of each window is that of the forward pass:
 /// PyTorch's `avg_pool1d` to `avg_pool3d` backward.
 ///
-/// - **Order**: the windows' row-major order, one after the other. Where more than 1024 windows hold an element, they are
+/// - **Order**: the windows' row-major order, one after the other. Where more than 256 windows hold an element, they are
 ///   cut in that order into blocks of 256, and neighbouring blocks are added, an odd last one waiting, until one is left.
 /// - **Precision**: `f64` is summed in `f64`; `f32`, `f16` and `bf16` in `f32`, and rounded once, at the end.
 ///
@@ -167,8 +168,10 @@ impl<T: Float> AvgBackward<T> {
     /// [`Error::GradientLen`] where a slice is not exactly as long as the plan needs; nothing is written then.
     pub fn run(&self, grad_output: &[T], grad_input: &mut [T]) -> Result<()> {
         self.layer.check_gradients(grad_output, grad_input)?;
-        let shares = Shares { layer: &self.layer, count: self.count, equal: self.layer.equal(self.count), grad_output };
-        self.layer.gather(grad_input, shares);
+        let (layer, count, equal) = (&*self.layer, self.count, self.layer.equal(self.count));
+        if !layer.averages(&Averages { layer, count, equal, grad_output }, grad_input) {
+            layer.gather(grad_input, Shares { layer, count, equal, grad_output });
+        }
         Ok(())
     }
 }
@@ -205,7 +208,7 @@ impl<T: Float> Gives<T> for Shares<'_, T> {
     fn many(&self, (): (), tap: &Tap, sums: &mut [T::Acc]) {
         let divisor = T::Acc::of(self.divisor(tap.window));
         let mut room = [T::Acc::ZERO; LANES];
-        add_shares(sums, T::widened_all(channels(self.grad_output, tap.output, sums.len()), &mut room), divisor);
+        add_shares(sums, T::widened_all(part(self.grad_output, tap.output, sums.len()), &mut room), divisor);
     }
 }
 

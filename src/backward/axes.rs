@@ -114,6 +114,52 @@ impl Windows {
         }
     }
 
+    /// Positions that a window lies behind the one before; 1 where that differs.
+    pub fn stride(&self) -> usize {
+        match self {
+            Self::Sliding { axis, .. } => axis.stride.max(1),
+            Self::Adaptive { .. } => 1,
+        }
+    }
+
+    /// The most windows that hold one position; it may be one more than that.
+    pub fn most_covering(&self) -> usize {
+        match self {
+            Self::Sliding { axis, period, .. } => {
+                let near = axis.span().div_ceil(axis.stride.max(1)).div_ceil((*period).max(1));
+                near.min(axis.kernel).min(axis.output)
+            }
+            Self::Adaptive { input, output } => output.div_ceil((*input).max(1)).saturating_add(1).min(*output),
+        }
+    }
+
+    /// The outputs whose windows lie in the input, so that all have as many taps: the middle of a row.
+    pub fn whole(&self) -> core::ops::Range<usize> {
+        match self {
+            Self::Sliding { axis, .. } => {
+                let (head, tail) = axis.cut_windows();
+                head..axis.output.saturating_sub(tail).max(head)
+            }
+            Self::Adaptive { .. } => 0..0,
+        }
+    }
+
+    /// The outputs whose windows begin before the end of these positions and end behind their begin.
+    pub fn reaching(&self, at: core::ops::Range<usize>) -> core::ops::Range<usize> {
+        let last = at.end.saturating_sub(1);
+        match *self {
+            Self::Sliding { axis, .. } => {
+                let [first, last] = [at.start, last].map(|at| at.saturating_add(axis.begin));
+                let least = first.saturating_sub(axis.span().saturating_sub(1)).div_ceil(axis.stride.max(1));
+                let end = last.checked_div(axis.stride).unwrap_or(0).saturating_add(1).min(axis.output);
+                least.min(end)..end
+            }
+            Self::Adaptive { input, output } => {
+                adaptive_window(at.start, output, input).start..adaptive_window(last, output, input).end
+            }
+        }
+    }
+
     /// The outputs whose windows have a tap at position `at`.
     pub fn covering(&self, at: usize) -> Covering {
         let (axis, period, common, inverse) = match *self {

@@ -6,7 +6,7 @@ use alloc::sync::Arc;
 
 use super::axes::{Adjoint, Strides, Taps};
 use super::sealed::Sum;
-use super::{Float, Gives, LANES, Tap, channels};
+use super::{Float, Gives, LANES, Tap, part};
 use crate::geometry::{Count, MAX_RANK};
 use crate::{Error, Layout, LpPool, Result};
 
@@ -197,9 +197,9 @@ impl<T: Float> Gives<T> for Slopes<'_, T> {
         let lanes = sums.len();
         let (mut a, mut b, mut c) = ([T::Acc::ZERO; LANES], [T::Acc::ZERO; LANES], [T::Acc::ZERO; LANES]);
         let terms = Terms {
-            x: T::widened_all(channels(self.input, tap.input, lanes), &mut a),
-            y: T::widened_all(channels(self.output, tap.output, lanes), &mut b),
-            gradient: T::widened_all(channels(self.grad_output, tap.output, lanes), &mut c),
+            x: T::widened_all(part(self.input, tap.input, lanes), &mut a),
+            y: T::widened_all(part(self.output, tap.output, lanes), &mut b),
+            gradient: T::widened_all(part(self.grad_output, tap.output, lanes), &mut c),
         };
         match self.slope {
             Slope::Infinite => self.add_firsts(tap, sums, terms),

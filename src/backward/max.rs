@@ -6,8 +6,9 @@ use core::marker::PhantomData;
 use alloc::sync::Arc;
 
 use super::axes::{Adjoint, Strides, Taps, Windows, offset};
+use super::scatter::Numbers;
 use super::sealed::Sum;
-use super::{Float, Gives, LANES, Tap, channels};
+use super::{Float, Gives, LANES, Tap, part};
 use crate::geometry::{MAX_RANK, Window};
 use crate::index::{IndexType, IndicesMut, Weights};
 use crate::strides::Split;
@@ -46,10 +47,10 @@ pub struct MaxBackward<T, I> {
 
 /// Which tap wins, and how an index names it.
 #[derive(Clone, Copy, Debug)]
-struct Rule {
+pub(super) struct Rule {
     kind: IndexKind,
     /// `None` where an index counts the taps of its window.
-    weights: Option<Weights>,
+    pub weights: Option<Weights>,
     /// What a value must be, compared with the best so far, to take its place: greater for a maximum.
     wins: Ordering,
     nan: NanPolicy,
@@ -57,9 +58,9 @@ struct Rule {
 
 /// A layer with its rule: what does not depend on types, and is compiled once.
 #[derive(Clone, Copy)]
-struct Maxima<'a> {
-    layer: &'a Adjoint,
-    rule: Rule,
+pub(super) struct Maxima<'a> {
+    pub layer: &'a Adjoint,
+    pub rule: Rule,
 }
 
 impl<T: Float> MaxPool<T> {
@@ -265,7 +266,10 @@ impl<T: Float, I: Index> MaxBackward<T, I> {
     }
 
     fn gather(&self, grad_output: &[T], indices: &[I], grad_input: &mut [T]) {
-        self.layer.gather(grad_input, Winners { maxima: self.maxima(), grad_output, indices });
+        let maxima = self.maxima();
+        if !maxima.scatter(grad_output, indices, grad_input) {
+            self.layer.gather(grad_input, Winners { maxima, grad_output, indices });
+        }
     }
 }
 
@@ -350,7 +354,7 @@ impl Maxima<'_> {
     }
 
     fn check_indices<I: Index>(&self, indices: &[I]) -> Result<()> {
-        if indices.is_empty() {
+        if indices.is_empty() || Numbers::new(self).is_some_and(|numbers| numbers.are_named(indices)) {
             return Ok(());
         }
         let Split { inner, .. } = self.layer.split();
@@ -437,7 +441,7 @@ impl Maxima<'_> {
                     let at = [z, y, x];
                     let first;
                     (first, step) = self.index(plane, at, &|| ([tz, ty, tx], kernel));
-                    let values = channels(input, block.saturating_add(from.pixel(at)), found.len());
+                    let values = part(input, block.saturating_add(from.pixel(at)), found.len());
                     for ((found, best), value) in found.iter_mut().zip(&mut best).zip(values) {
                         let value = value.widened();
                         if is_first || self.replaces(value, *best) {
@@ -484,8 +488,8 @@ impl<T: Float, I: Index> Gives<T> for Winners<'_, T, I> {
         let (first, step) = known.unwrap_or_else(|| (self.maxima.number(tap), 0));
         let lanes = sums.len();
         let mut room = [T::Acc::ZERO; LANES];
-        let gradients = T::widened_all(channels(self.grad_output, tap.output, lanes), &mut room);
-        add_named(sums, channels(self.indices, tap.output, lanes), gradients, (first, step));
+        let gradients = T::widened_all(part(self.grad_output, tap.output, lanes), &mut room);
+        add_named(sums, part(self.indices, tap.output, lanes), gradients, (first, step));
     }
 }
 

@@ -1,10 +1,15 @@
 //! Backward passes: from the gradient of a layer's output to the gradient of its input.
 //!
-//! All of them gather. An element of the input adds what the windows that hold it give back, in the windows' own
-//! row-major order, beginning with +0: so the order of a sum is fixed by the geometry, no two elements share one, and any
-//! division of the work among threads would give the same bits. Where more than 1024 windows hold an element, they are
-//! added in blocks and the blocks as a tree (`src/order.rs`). `axes.rs` finds the windows; [`gather`](Adjoint::gather)
-//! walks; each operation says what one window gives.
+//! An element of the input adds what the windows that hold it give back, in the windows' own row-major order, beginning with
+//! +0: so the order of a sum is fixed by the geometry, no two elements share one, and any division of the work among threads
+//! would give the same bits. Where more than 256 windows hold an element, they are added in blocks and the blocks as a tree
+//! (`src/order.rs`). `axes.rs` finds the windows.
+//!
+//! | way | elements take their sums | for |
+//! |---|---|---|
+//! | `rows.rs` | a row of windows after the other | averages, sums, adaptive averages |
+//! | `scatter.rs` | where the indices point, a window after the other | maxima of `f32` and `f64` whose indices count pixels |
+//! | [`gather`](Adjoint::gather) | one by one | what is left: norms, maxima of 16-bit floats, elements that more than 256 windows hold |
 //!
 //! Sums are made in `f32` for `f32`, `f16` and `bf16` and in `f64` for `f64`, and rounded once. A NaN is the canonical one.
 
@@ -12,6 +17,8 @@ mod average;
 mod axes;
 mod lp;
 mod max;
+mod rows;
+mod scatter;
 mod tree;
 
 pub use average::AvgBackward;
@@ -40,6 +47,21 @@ pub trait Float: Element + sealed::Sealed {
     /// To the nearest, ties to even; any NaN to the canonical one.
     #[doc(hidden)]
     fn narrowed(sum: Self::Acc) -> Self;
+    /// Elements over a divisor.
+    #[doc(hidden)]
+    fn over_all(elements: &[Self], divisor: Self::Acc, to: &mut [Self::Acc]) {
+        use sealed::Sum;
+        for (to, from) in to.iter_mut().zip(elements) {
+            *to = from.widened().over(divisor);
+        }
+    }
+    /// Sums as elements, each rounded once.
+    #[doc(hidden)]
+    fn narrowed_all(sums: &[Self::Acc], to: &mut [Self]) {
+        for (to, sum) in to.iter_mut().zip(sums) {
+            *to = Self::narrowed(*sum);
+        }
+    }
 }
 
 mod sealed {
@@ -329,9 +351,14 @@ fn narrow<T: Float>(sums: &[T::Acc], to: &mut [T]) {
     }
 }
 
-/// The elements of some neighbouring channels; none where they are not there, which the lengths exclude.
-fn channels<T>(tensor: &[T], from: usize, count: usize) -> &[T] {
-    tensor.get(from..from.saturating_add(count)).unwrap_or_default()
+/// Some neighbouring elements, those of a pixel's channels for example; none where they are not there, which the lengths
+/// exclude.
+fn part<T>(all: &[T], from: usize, len: usize) -> &[T] {
+    all.get(from..from.saturating_add(len)).unwrap_or_default()
+}
+
+fn part_mut<T>(all: &mut [T], from: usize, len: usize) -> &mut [T] {
+    all.get_mut(from..from.saturating_add(len)).unwrap_or_default()
 }
 
 /// What every backward pass tells of itself.

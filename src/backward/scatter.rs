@@ -1,0 +1,232 @@
+//! The gradient of maxima: each window's gradient is added where its index points, in the windows' row-major order.
+//!
+//! An element's windows come in the order in which it would add them alone, and those that name another element add
+//! nothing: so the bits are those of a gather. Elements are sums here, so it takes `f32` and `f64`; and an element must not
+//! have so many windows that they are added in blocks.
+
+use super::axes::{Adjoint, Taps, Windows};
+use super::max::Maxima;
+use super::sealed::Sum;
+use super::{Float, part};
+use crate::Index;
+use crate::geometry::MAX_RANK;
+use crate::index::Weights;
+use crate::order::LONGEST_CHAIN;
+use crate::strides::Split;
+
+/// Quotients of numbers below 2³² by a divisor below 2³²: the upper half of a product with ⌈2⁶⁴/d⌉ (Lemire, Kaser and Kurz,
+/// "Faster remainder by direct computation", 2019).
+#[derive(Clone, Copy)]
+struct Divisor {
+    by: usize,
+    inverse: u64,
+}
+
+impl Divisor {
+    fn new(by: usize) -> Self {
+        let inverse = u64::MAX.checked_div(by as u64).map_or(0, |inverse| inverse.wrapping_add(1));
+        Self { by, inverse }
+    }
+
+    /// The quotient and the rest.
+    #[inline(always)]
+    fn of(self, number: usize) -> (usize, usize) {
+        // By 1 the inverse would be 2⁶⁴.
+        let product = u128::from(self.inverse).wrapping_mul(number as u128);
+        let quotient = if self.by == 1 { number } else { (product >> 64) as usize };
+        (quotient, number.wrapping_sub(quotient.wrapping_mul(self.by)))
+    }
+}
+
+/// Indices that count pixels row by row, and so are places in the memory of a packed plane.
+#[derive(Clone, Copy)]
+pub(super) struct Numbers<'a> {
+    layer: &'a Adjoint,
+    weights: Weights,
+    pixels: usize,
+}
+
+impl<'a> Numbers<'a> {
+    /// `None` where indices count something else, or planes are no such.
+    pub fn new(maxima: &Maxima<'a>) -> Option<Self> {
+        let (layer, weights) = (maxima.layer, maxima.rule.weights?);
+        let [_, height, width] = layer.input.lengths;
+        let pixels = layer.input.plane_len();
+        let is_row_major = weights.axes == [height.saturating_mul(width), width, 1];
+        (is_row_major && u32::try_from(pixels).is_ok()).then_some(Self { layer, weights, pixels })
+    }
+
+    /// Whether every index names a tap of its window: not the whole truth, which [`Maxima::check_indices`] tells, where
+    /// it says no.
+    pub fn are_named<I: Index>(&self, indices: &[I]) -> bool {
+        let [depth, height, width] = &self.layer.axes;
+        let Split { outer, inner, .. } = self.layer.split();
+        let output = &self.layer.output;
+        let [rows, columns] = [height, width].map(|axis| Divisor::new(axis.input()));
+        let whole = width.whole();
+        let first_of_middle = width.taps(whole.start);
+        let is_flat = depth.input() == 1;
+        let mut all = true;
+        for block in 0..outer {
+            for z in 0..depth.output() {
+                let in_z = depth.taps(z);
+                for y in 0..height.output() {
+                    let in_y = height.taps(y);
+                    let start = output.block(block).saturating_add(output.pixel([z, y, 0]));
+                    let named = |indices: &[I], in_x: &Taps| {
+                        let mut base = self.weights.of_plane(block.saturating_mul(inner));
+                        let mut all = in_z.count > 0 && in_y.count > 0 && in_x.count > 0;
+                        for index in indices {
+                            let number = (index.to_i64() as usize).wrapping_sub(base);
+                            base = base.wrapping_add(self.weights.channel);
+                            let (row, x) = columns.of(number);
+                            let (z, y) = if is_flat { (0, row) } else { rows.of(row) };
+                            all &= number < self.pixels && is_tap(z, &in_z) && is_tap(y, &in_y) && is_tap(x, in_x);
+                        }
+                        all
+                    };
+                    // The windows in the middle of a planar row, whose taps are each a stride behind the last one's.
+                    let mut row = 0..0;
+                    if inner == 1 && output.pixel_step() == 1 && first_of_middle.step == 1 {
+                        row = whole.clone();
+                        let middle = part(indices, start.saturating_add(row.start), row.len());
+                        all &= in_z.count > 0 && in_y.count > 0;
+                        let base = self.weights.of_plane(block);
+                        let mut first = first_of_middle.start;
+                        for index in middle {
+                            let number = (index.to_i64() as usize).wrapping_sub(base);
+                            let (row, x) = columns.of(number);
+                            let (z, y) = if is_flat { (0, row) } else { rows.of(row) };
+                            let in_x = x.wrapping_sub(first) < first_of_middle.count;
+                            all &= number < self.pixels && is_tap(z, &in_z) && is_tap(y, &in_y) && in_x;
+                            first = first.wrapping_add(width.stride());
+                        }
+                    }
+                    for x in (0..row.start).chain(row.end..width.output()) {
+                        let at = start.saturating_add(x.saturating_mul(output.pixel_step()));
+                        let in_x = if whole.contains(&x) {
+                            let moved = x.saturating_sub(whole.start).saturating_mul(width.stride());
+                            Taps { start: first_of_middle.start.saturating_add(moved), ..first_of_middle }
+                        } else {
+                            width.taps(x)
+                        };
+                        all &= named(part(indices, at, inner), &in_x);
+                    }
+                }
+                if !all {
+                    return false;
+                }
+            }
+        }
+        all
+    }
+
+    /// Fills the gradient of the input, whose planes are packed.
+    fn scatter<T: Float, I: Index>(&self, grad_output: &[T], indices: &[I], grad_input: &mut [T]) {
+        let [depth, height, width] = &self.layer.axes;
+        let Split { outer, inner, .. } = self.layer.split();
+        let output = &self.layer.output;
+        let windows = width.output();
+        for block in 0..outer {
+            let start = self.layer.input.block(block);
+            let len = self.pixels.saturating_mul(inner);
+            let Some(plane) = grad_input.get_mut(start..start.saturating_add(len)) else { return };
+            let base = self.weights.of_plane(block.saturating_mul(inner));
+            // Zeros are written just before they are added to.
+            let mut zeros = 0;
+            for z in 0..depth.output() {
+                for y in 0..height.output() {
+                    let end = self.end([depth.taps(z), height.taps(y)]).saturating_mul(inner).min(len);
+                    if let Some(plane) = plane.get_mut(zeros..end) {
+                        plane.fill(T::narrowed(T::Acc::ZERO));
+                        zeros = end;
+                    }
+                    let from = output.block(block).saturating_add(output.pixel([z, y, 0]));
+                    let step = output.pixel_step();
+                    if inner == 1 && step == 1 {
+                        let row = part(indices, from, windows).iter().zip(part(grad_output, from, windows));
+                        for (index, gradient) in row {
+                            let number = (index.to_i64() as usize).wrapping_sub(base);
+                            if let Some(sum) = plane.get_mut(number) {
+                                *sum = T::narrowed(sum.widened().plus(gradient.widened()));
+                            }
+                        }
+                        continue;
+                    }
+                    for x in 0..windows {
+                        let at = from.saturating_add(x.saturating_mul(step));
+                        let pixel = part(indices, at, inner).iter().zip(part(grad_output, at, inner));
+                        let mut base = base;
+                        for (channel, (index, gradient)) in pixel.enumerate() {
+                            let number = (index.to_i64() as usize).wrapping_sub(base);
+                            base = base.wrapping_add(self.weights.channel);
+                            // "None" is no number of a pixel.
+                            let place = number.checked_mul(inner).and_then(|place| place.checked_add(channel));
+                            if let Some(sum) = place.and_then(|place| plane.get_mut(place)) {
+                                *sum = T::narrowed(sum.widened().plus(gradient.widened()));
+                            }
+                        }
+                    }
+                }
+            }
+            if let Some(plane) = plane.get_mut(zeros..) {
+                plane.fill(T::narrowed(T::Acc::ZERO));
+            }
+        }
+    }
+
+    /// Behind the last pixel of the last row that windows with these taps hold.
+    fn end(&self, [in_z, in_y]: [Taps; 2]) -> usize {
+        let [_, height, width] = self.layer.input.lengths;
+        let last =
+            |taps: &Taps| taps.count.checked_sub(1).map(|i| taps.start.saturating_add(i.saturating_mul(taps.step)));
+        let (Some(z), Some(y)) = (last(&in_z), last(&in_y)) else { return 0 };
+        z.saturating_mul(height).saturating_add(y).saturating_add(1).saturating_mul(width)
+    }
+}
+
+/// Whether a window has a tap at this position of an axis.
+#[inline(always)]
+fn is_tap(at: usize, taps: &Taps) -> bool {
+    let distance = at.wrapping_sub(taps.start);
+    if taps.step == 1 {
+        return distance < taps.count;
+    }
+    distance.checked_rem(taps.step) == Some(0) && distance.checked_div(taps.step).is_some_and(|i| i < taps.count)
+}
+
+impl Maxima<'_> {
+    /// Fills the gradient of the input by what the indices name; whether it did.
+    pub(super) fn scatter<T: Float, I: Index>(&self, grad_output: &[T], indices: &[I], grad_input: &mut [T]) -> bool {
+        if grad_input.is_empty() {
+            return true;
+        }
+        let cover = self.layer.axes.iter().map(Windows::most_covering).fold(1, usize::saturating_mul);
+        let sums_are_elements = size_of::<T>() == size_of::<T::Acc>();
+        if cover > LONGEST_CHAIN || !sums_are_elements || !self.layer.input.has_packed_planes() {
+            return false;
+        }
+        let Some(numbers) = Numbers::new(self) else { return false };
+        numbers.scatter(grad_output, indices, grad_input);
+        true
+    }
+}
+
+const _: () = assert!(MAX_RANK == 3);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotients_are_exact() {
+        for by in (1..200).chain([255, 256, 257, 65_535, 65_536, 65_537, u32::MAX as usize - 1, u32::MAX as usize]) {
+            let divisor = Divisor::new(by);
+            let near = (0..5).flat_map(|times| [-1, 0, 1].map(|off| (by as i128 * times + off) as usize));
+            let far = (0..32).map(|bits| (1_usize << bits) - 1).chain([u32::MAX as usize]);
+            for number in near.chain(far).filter(|number| *number <= u32::MAX as usize) {
+                assert_eq!(divisor.of(number), (number / by, number % by), "{number} by {by}");
+            }
+        }
+    }
+}
