@@ -8,6 +8,17 @@
 use super::simd::Simd;
 use crate::Tier;
 
+/// Work in plain Rust, for the compiler to vectorise with what this CPU has: for loops whose results are the same
+/// however long a vector is. What is called in it must be inlined.
+#[inline(always)]
+pub(crate) fn vectorized<R>(work: impl FnOnce() -> R) -> R {
+    #[cfg(lanepool_x86)]
+    if let Some(token) = Avx2::detect() {
+        return token.vectorize(work);
+    }
+    work()
+}
+
 /// What this machine lacks to run `tier`; `None` where it can run.
 pub(crate) fn missing(tier: Tier) -> Option<&'static str> {
     match tier {

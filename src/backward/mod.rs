@@ -28,6 +28,7 @@ pub use max::MaxBackward;
 use alloc::vec::Vec;
 
 use crate::geometry::{Geometry, MAX_RANK, Window};
+use crate::kernels::vectorized;
 use crate::order::{BLOCK, LONGEST_CHAIN};
 use crate::strides::Split;
 use crate::{Element, Error, Layout, Result};
@@ -49,18 +50,45 @@ pub trait Float: Element + sealed::Sealed {
     fn narrowed(sum: Self::Acc) -> Self;
     /// Elements over a divisor.
     #[doc(hidden)]
+    #[inline(never)]
     fn over_all(elements: &[Self], divisor: Self::Acc, to: &mut [Self::Acc]) {
         use sealed::Sum;
-        for (to, from) in to.iter_mut().zip(elements) {
-            *to = from.widened().over(divisor);
-        }
+        vectorized(
+            #[inline(always)]
+            || {
+                for (to, from) in to.iter_mut().zip(elements) {
+                    *to = from.widened().over(divisor);
+                }
+            },
+        );
     }
     /// Sums as elements, each rounded once.
     #[doc(hidden)]
+    #[inline(never)]
     fn narrowed_all(sums: &[Self::Acc], to: &mut [Self]) {
-        for (to, sum) in to.iter_mut().zip(sums) {
-            *to = Self::narrowed(*sum);
-        }
+        vectorized(
+            #[inline(always)]
+            || {
+                for (to, sum) in to.iter_mut().zip(sums) {
+                    *to = Self::narrowed(*sum);
+                }
+            },
+        );
+    }
+    /// The same of sums that take turns, as many as there are whole pairs.
+    #[doc(hidden)]
+    #[inline(never)]
+    fn interleaved(even: &[Self::Acc], odd: &[Self::Acc], to: &mut [Self]) {
+        vectorized(
+            #[inline(always)]
+            || {
+                for (pair, (even, odd)) in to.chunks_exact_mut(2).zip(even.iter().zip(odd)) {
+                    if let [to_even, to_odd] = pair {
+                        (*to_even, *to_odd) = (Self::narrowed(*even), Self::narrowed(*odd));
+                    }
+                }
+            },
+        );
     }
 }
 
@@ -93,12 +121,14 @@ macro_rules! sums {
             fn of(count: usize) -> Self {
                 count as Self
             }
+            #[inline(always)]
             fn plus(self, other: Self) -> Self {
                 self + other
             }
             fn times(self, other: Self) -> Self {
                 self * other
             }
+            #[inline(always)]
             fn over(self, other: Self) -> Self {
                 self / other
             }
@@ -117,6 +147,7 @@ macro_rules! sums {
             fn to_the(self, power: f64) -> Self {
                 libm::pow(f64::from(self), power) as Self
             }
+            #[inline(always)]
             fn is_nan(self) -> bool {
                 <$type>::is_nan(self)
             }
@@ -125,12 +156,14 @@ macro_rules! sums {
         impl sealed::Sealed for $type {}
         impl Float for $type {
             type Acc = Self;
+            #[inline(always)]
             fn widened(self) -> Self {
                 self
             }
             fn widened_all<'a>(elements: &'a [Self], _room: &'a mut [Self; LANES]) -> &'a [Self] {
                 elements
             }
+            #[inline(always)]
             fn narrowed(sum: Self) -> Self {
                 if sum.is_nan() { Self::NAN } else { sum }
             }
@@ -146,6 +179,7 @@ macro_rules! halves {
         impl sealed::Sealed for half::$type {}
         impl Float for half::$type {
             type Acc = f32;
+            #[inline(always)]
             fn widened(self) -> f32 {
                 self.to_f32()
             }
@@ -154,6 +188,7 @@ macro_rules! halves {
                 room.iter_mut().zip(elements).for_each(|(to, from)| *to = from.to_f32());
                 room.get(..elements.len()).unwrap_or_default()
             }
+            #[inline(always)]
             fn narrowed(sum: f32) -> Self {
                 if sum.is_nan() { Self::NAN } else { Self::from_f32(sum) }
             }

@@ -21,6 +21,7 @@ use super::axes::{Adjoint, Windows};
 use super::sealed::Sum;
 use super::{Float, part, part_mut};
 use crate::geometry::Count;
+use crate::kernels::vectorized;
 use crate::order::LONGEST_CHAIN;
 
 /// Numbers of a tile, at most; and of the rows that are kept.
@@ -309,11 +310,9 @@ impl<T: Float> Averages<'_, T> {
                 T::narrowed_all(phases.next().unwrap_or_default(), row);
             } else if step == 1 && n == 1 && plan.stride == 2 {
                 let (even, odd) = (phases.next().unwrap_or_default(), phases.next().unwrap_or_default());
-                let mut pairs = part_mut(grad_input, start, columns).chunks_exact_mut(2);
-                for (pair, (even, odd)) in (&mut pairs).zip(even.iter().zip(odd)) {
-                    pair.copy_from_slice(&[T::narrowed(*even), T::narrowed(*odd)]);
-                }
-                if let ([last], Some(sum)) = (pairs.into_remainder(), even.get(columns / 2)) {
+                let row = part_mut(grad_input, start, columns);
+                T::interleaved(even, odd, row);
+                if let (Some(last), Some(sum)) = (row.get_mut(columns & !1), even.get(columns / 2)) {
                     *last = T::narrowed(*sum);
                 }
             } else {
@@ -331,7 +330,12 @@ impl<T: Float> Averages<'_, T> {
 
 #[inline(never)]
 fn plus<A: Sum>(sums: &mut [A], shares: &[A]) {
-    for (sum, share) in sums.iter_mut().zip(shares) {
-        *sum = sum.plus(*share);
-    }
+    vectorized(
+        #[inline(always)]
+        || {
+            for (sum, share) in sums.iter_mut().zip(shares) {
+                *sum = sum.plus(*share);
+            }
+        },
+    );
 }
