@@ -310,6 +310,11 @@ impl<O: PoolOperation, T> Pool<O, T> {
         &self.operation
     }
 
+    /// The same window and operation, and nothing else of it.
+    pub(crate) fn on_any_tier(&self) -> Self {
+        Self { tier: None, bounds: None, driver: None, ..*self }
+    }
+
     /// The same window and tier with another operation: no part of the interface.
     #[doc(hidden)]
     pub fn with_operation<P: PoolOperation>(&self) -> Pool<P, T> {

@@ -1,6 +1,7 @@
 //! The backward pass of maxima and minima: the gradient of a window goes to the one tap that won it.
 
 use core::cmp::Ordering;
+use core::fmt;
 use core::marker::PhantomData;
 
 use alloc::sync::Arc;
@@ -11,8 +12,9 @@ use super::sealed::Sum;
 use super::{Float, Gives, LANES, Tap, part};
 use crate::geometry::{MAX_RANK, Window};
 use crate::index::{IndexType, IndicesMut, Weights};
+use crate::indexed::Shared;
 use crate::strides::Split;
-use crate::{Error, Index, IndexKind, Layout, MaxPool, MinPool, NanPolicy, Result};
+use crate::{Error, Index, IndexKind, IndexPlan, Layout, MaxPool, MinPool, NanPolicy, Result};
 
 /// The backward pass of [`MaxPool`], [`MinPool`] and adaptive max pooling.
 ///
@@ -42,7 +44,19 @@ use crate::{Error, Index, IndexKind, Layout, MaxPool, MinPool, NanPolicy, Result
 pub struct MaxBackward<T, I> {
     pub(super) layer: Arc<Adjoint>,
     rule: Rule,
+    /// The forward pass, which finds the indices again; of windows that slide.
+    finder: Option<Finder>,
     types: PhantomData<fn() -> (T, I)>,
+}
+
+/// A plan of a forward pass.
+#[derive(Clone)]
+struct Finder(Arc<Shared>);
+
+impl fmt::Debug for Finder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the forward pass")
+    }
 }
 
 /// Which tap wins, and how an index names it.
@@ -76,7 +90,9 @@ impl<T: Float> MaxPool<T> {
         layout: Layout,
         shape: impl AsRef<[usize]>,
     ) -> Result<MaxBackward<T, I>> {
-        MaxBackward::of(self.window(), Ordering::Greater, self.operation().nan, kind, layout, shape.as_ref(), None)
+        let (window, shape) = (self.window(), shape.as_ref());
+        let backward = MaxBackward::of(window, Ordering::Greater, self.operation().nan, kind, layout, shape, None)?;
+        Ok(backward.found_by(self.on_any_tier().plan_indexed(kind, layout, shape)))
     }
 
     /// [`MaxPool::backward`] for tensors that are parts of larger ones, by the rules of
@@ -106,8 +122,11 @@ impl<T: Float> MaxPool<T> {
         input: impl AsRef<[usize]>,
         output: impl AsRef<[usize]>,
     ) -> Result<MaxBackward<T, I>> {
-        let both = Some([input.as_ref(), output.as_ref()]);
-        MaxBackward::of(self.window(), Ordering::Greater, self.operation().nan, kind, layout, shape.as_ref(), both)
+        let (window, shape) = (self.window(), shape.as_ref());
+        let [input, output] = [input.as_ref(), output.as_ref()];
+        let both = Some([input, output]);
+        let backward = MaxBackward::of(window, Ordering::Greater, self.operation().nan, kind, layout, shape, both)?;
+        Ok(backward.found_by(self.on_any_tier().plan_indexed_strided(kind, layout, shape, input, output)))
     }
 }
 
@@ -122,7 +141,9 @@ impl<T: Float> MinPool<T> {
         layout: Layout,
         shape: impl AsRef<[usize]>,
     ) -> Result<MaxBackward<T, I>> {
-        MaxBackward::of(self.window(), Ordering::Less, self.operation().nan, kind, layout, shape.as_ref(), None)
+        let (window, shape) = (self.window(), shape.as_ref());
+        let backward = MaxBackward::of(window, Ordering::Less, self.operation().nan, kind, layout, shape, None)?;
+        Ok(backward.found_by(self.on_any_tier().plan_indexed(kind, layout, shape)))
     }
 
     /// As [`MaxPool::backward_strided`], for minima.
@@ -137,8 +158,11 @@ impl<T: Float> MinPool<T> {
         input: impl AsRef<[usize]>,
         output: impl AsRef<[usize]>,
     ) -> Result<MaxBackward<T, I>> {
-        let both = Some([input.as_ref(), output.as_ref()]);
-        MaxBackward::of(self.window(), Ordering::Less, self.operation().nan, kind, layout, shape.as_ref(), both)
+        let (window, shape) = (self.window(), shape.as_ref());
+        let [input, output] = [input.as_ref(), output.as_ref()];
+        let both = Some([input, output]);
+        let backward = MaxBackward::of(window, Ordering::Less, self.operation().nan, kind, layout, shape, both)?;
+        Ok(backward.found_by(self.on_any_tier().plan_indexed_strided(kind, layout, shape, input, output)))
     }
 }
 
@@ -163,7 +187,12 @@ impl<T: Float, I: Index> MaxBackward<T, I> {
         let weights = kind.weights(layer.split().channels, layer.input.lengths);
         let rule = Rule { kind, weights, wins, nan };
         Maxima { layer: &layer, rule }.check(IndexType::of::<I>())?;
-        Ok(Self { layer: Arc::new(layer), rule, types: PhantomData })
+        Ok(Self { layer: Arc::new(layer), rule, finder: None, types: PhantomData })
+    }
+
+    /// With the forward pass that finds the indices again, where there is one.
+    fn found_by(self, finder: Result<IndexPlan<T, I>>) -> Self {
+        Self { finder: finder.ok().map(|plan| Finder(plan.shared())), ..self }
     }
 
     /// The backward pass of adaptive max pooling to `output` lengths, for an input of shape `N, C, spatial…`: output `o` of `m`
@@ -251,7 +280,10 @@ impl<T: Float, I: Index> MaxBackward<T, I> {
         }
         self.layer.check_gradients(grad_output, grad_input)?;
         self.check_index_len(indices)?;
-        self.maxima().find(input, IndicesMut::new(indices));
+        match &self.finder {
+            Some(Finder(shared)) => shared.run(None, bytemuck::cast_slice(input), None, IndicesMut::new(indices))?,
+            None => self.maxima().find(input, IndicesMut::new(indices)),
+        }
         self.gather(grad_output, indices, grad_input);
         Ok(())
     }
