@@ -9,6 +9,7 @@ use bytemuck::Pod;
 use crate::error::AxisName;
 use crate::geometry::{MAX_RANK, PerAxis, check_size, split_shape};
 use crate::index::IndexType;
+use crate::kernels::vectorized;
 use crate::strides::{Split, Tensor};
 use crate::{Element, Error, Index, IndexKind, Layout, Result};
 
@@ -377,9 +378,13 @@ impl Places {
             return Ok(());
         }
         self.check_indices(indices)?;
-        let outputs = self.output.rows();
-        outputs.for_each_run(dst, 1, 0..outputs.rows(), &mut |run: &mut [U], _| run.fill(U::zeroed()));
+        let is_packed = self.kind == IndexKind::Plane && self.keeps_order && self.output.has_packed_planes();
+        if !is_packed {
+            let outputs = self.output.rows();
+            outputs.for_each_run(dst, 1, 0..outputs.rows(), &mut |run: &mut [U], _| run.fill(U::zeroed()));
+        }
         match self.kind {
+            _ if is_packed => self.scatter_in_packed_planes(src, indices, dst),
             IndexKind::Plane => self.scatter_in_planes(src, indices, dst),
             _ => self.scatter_in_tensor(src, indices, dst),
         }
@@ -390,12 +395,19 @@ impl Places {
     #[inline(never)]
     fn check_indices<I: Index>(&self, indices: &[I]) -> Result<()> {
         let names_none = |index: &I| index.to_offset().is_none_or(|offset| offset >= self.places);
+        let places = self.places as u64;
         let rows = self.input.rows();
         let mut wrong = None;
         rows.each_run(0..rows.rows(), |run, _| {
-            if wrong.is_none() {
-                let start = run.start;
-                let at = indices.get(run).unwrap_or(&[]).iter().position(names_none);
+            let start = run.start;
+            let run = indices.get(run).unwrap_or(&[]);
+            // Without a look at which, so that many are compared at a time. What is negative is beyond every place.
+            let all_do = vectorized(
+                #[inline(always)]
+                || run.iter().fold(true, |all, index| all & ((index.to_i64() as u64) < places)),
+            );
+            if wrong.is_none() && !all_do {
+                let at = run.iter().position(names_none);
                 wrong = at.map(|at| start.saturating_add(at));
             }
         });
@@ -411,6 +423,45 @@ impl Places {
             for y in 0..height {
                 work(self.input.pixel([z, y, 0]));
             }
+        }
+    }
+
+    /// The same where an index is a place in memory, but for the channels between: a plane is zeroed when it is its turn, and
+    /// waits in the cache.
+    fn scatter_in_packed_planes<U: Pod, I: Index>(&self, src: &[U], indices: &[I], dst: &mut [U]) {
+        let Split { outer, inner, .. } = self.input.split;
+        let [_, _, width] = self.input.lengths;
+        let (len, step) = (self.output.plane_len().saturating_mul(inner), self.input.pixel_step());
+        for block in 0..outer {
+            let (from, to) = (self.input.block(block), self.output.block(block));
+            let plane = dst.get_mut(to..to.saturating_add(len)).unwrap_or_default();
+            plane.fill(U::zeroed());
+            // Pixels that follow each other are one run, whose channels take turns.
+            let is_run = step == inner;
+            self.each_row(&mut |row| {
+                let (pixels, lanes) = if is_run { (1, width.saturating_mul(inner)) } else { (width, inner) };
+                for pixel in 0..pixels {
+                    let at = from.saturating_add(row).saturating_add(pixel.saturating_mul(step));
+                    let run = at..at.saturating_add(lanes);
+                    let (values, indices) = (src.get(run.clone()).unwrap_or(&[]), indices.get(run).unwrap_or(&[]));
+                    if inner == 1 {
+                        for (value, index) in values.iter().zip(indices) {
+                            if let Some(to) = plane.get_mut(index.to_i64() as usize) {
+                                *to = *value;
+                            }
+                        }
+                        continue;
+                    }
+                    for (values, indices) in values.chunks_exact(inner.max(1)).zip(indices.chunks_exact(inner.max(1))) {
+                        for (channel, (value, index)) in values.iter().zip(indices).enumerate() {
+                            let to = (index.to_i64() as usize).saturating_mul(inner).saturating_add(channel);
+                            if let Some(to) = plane.get_mut(to) {
+                                *to = *value;
+                            }
+                        }
+                    }
+                }
+            });
         }
     }
 
