@@ -41,6 +41,9 @@ elements! {
     i16: |bits| bits as i16;
     u16: |bits| bits;
     i32: |bits| i32::from(bits) - 32768;
+    u32: |bits| u32::from(bits);
+    i64: |bits| i64::from(bits) - 32768;
+    u64: |bits| u64::from(bits);
 }
 
 /// A layer of the list.
@@ -89,7 +92,8 @@ impl Layer {
 }
 
 fn layers<T: Sample>(criterion: &mut Criterion) {
-    for layer in Layer::list() {
+    // Integers of 64 bits have no averages.
+    for layer in Layer::list().into_iter().filter(|layer| layer.op != "avg" || T::DTYPE.has_sums()) {
         for layout in [Layout::Nchw, Layout::Nhwc] {
             time::<T>(criterion, &layer, layout);
         }

@@ -416,23 +416,39 @@ fn bind_clamp_of_halves(tier: Tier, bounds: [u64; 2], nan: u16) -> Option<Clamp>
 
 /// The clamp of integers of as many bits as a lane has; the bits of `flip` put them in the order of lanes.
 macro_rules! clamps_of_integers {
-    ($($name:ident: $lane:ty);+ $(;)?) => { $(
+    ($($name:ident: $lane:ty, $on:ident);+ $(;)?) => { $(
         fn $name(tier: Tier, bounds: [u64; 2], flip: u64) -> Option<Clamp> {
             let ([low, high], flip) = (bounds.map(|bits| bits as $lane), flip as $lane);
-            Some(on_tier!(tier, tier => Box::new(IntegerBounds { tier, low, high, flip })))
+            Some($on!(tier, tier => Box::new(IntegerBounds { tier, low, high, flip })))
         }
     )+ };
 }
 
 clamps_of_integers! {
-    bind_clamp_of_bytes: u8;
-    bind_clamp_of_words: i16;
-    bind_clamp_of_longs: i32;
+    bind_clamp_of_bytes: u8, on_tier;
+    bind_clamp_of_words: i16, on_tier;
+    bind_clamp_of_longs: i32, on_tier;
+    bind_clamp_of_doubles: i64, on_shared_tier;
+}
+
+/// Which sums the lanes of means of integers hold.
+macro_rules! sums_fit {
+    ($type:ty) => {
+        fn sums_fit(layer: &Layer, operation: Operation) -> bool {
+            let extent = Extent::new(layer);
+            match operation {
+                Operation::QuantizedMean { .. } => extent.fits_quantized::<$type>(),
+                _ => extent.width::<$type>(layer).is_some(),
+            }
+        }
+    };
 }
 
 /// The mean of bytes: in the narrowest lanes that hold every sum.
 macro_rules! mean_of_bytes {
     ($type:ty) => {
+        sums_fit!($type);
+
         fn bind_mean(tier: Tier, operation: Operation, layer: &Layer, driver: Option<&str>) -> Option<Bound> {
             let Operation::Mean(rounding) = operation else { return None };
             let extent = Extent::new(layer);
@@ -457,6 +473,8 @@ macro_rules! mean_of_bytes {
 /// The mean of words of 16 bits.
 macro_rules! mean_of_words {
     ($type:ty) => {
+        sums_fit!($type);
+
         fn bind_mean(tier: Tier, operation: Operation, layer: &Layer, driver: Option<&str>) -> Option<Bound> {
             let Operation::Mean(rounding) = operation else { return None };
             mean_of_words::<$type>(tier, rounding, layer, driver)
@@ -467,12 +485,23 @@ macro_rules! mean_of_words {
 /// The mean of words of 32 bits.
 macro_rules! mean_of_longs {
     ($type:ty) => {
+        sums_fit!($type);
+
         fn bind_mean(tier: Tier, operation: Operation, layer: &Layer, driver: Option<&str>) -> Option<Bound> {
             let Operation::Mean(rounding) = operation else { return None };
             let extent = Extent::new(layer);
             extent.width::<$type>(layer)?;
             let op = Long::<$type>::new(extent, rounding);
             Bound::new::<Self>(on_shared_tier!(tier, s => Kernel::new::<i64, _, _>(s, op, layer, driver))?, layer)
+        }
+    };
+}
+
+/// Words of 64 bits have no mean: no lane holds their sums. `DType::check_sums` has said so.
+macro_rules! no_mean {
+    ($type:ty) => {
+        fn bind_mean(_tier: Tier, _operation: Operation, _layer: &Layer, _driver: Option<&str>) -> Option<Bound> {
+            None
         }
     };
 }
@@ -519,6 +548,16 @@ means_of_words! {
     u16, on_shared_tier;
 }
 
+/// The bits of the ends of the integers that lie between the bounds and between the ends of their type.
+fn bounds_of_integers([low, high]: [f64; 2], [first, last]: [i128; 2]) -> Option<[u64; 2]> {
+    // `as` cuts towards zero, saturates beyond every type here, and makes 0 of NaN, which is between no bounds.
+    let is_range = low <= high;
+    let (least, most) = (low as i128, high as i128);
+    let least = if (least as f64) < low { least.saturating_add(1) } else { least }.max(first);
+    let most = if most as f64 > high { most.saturating_sub(1) } else { most }.min(last);
+    (is_range && least <= most).then_some([least as u64, most as u64])
+}
+
 /// Integers: an extreme is the largest of lanes `$lane` after flipping bits, which `$by` and `$find` bind. The maximum of
 /// `u8`, which quantised networks are full of, has leaves of its own, which flip nothing.
 macro_rules! integers {
@@ -535,20 +574,7 @@ macro_rules! integers {
             }
 
             fn bounds(low: f64, high: f64) -> Option<[u64; 2]> {
-                // `as` cuts towards zero and saturates.
-                let (least, most) = (low as $type, high as $type);
-                let least = if f64::from(least) < low { least.saturating_add(1) } else { least };
-                let most = if f64::from(most) > high { most.saturating_sub(1) } else { most };
-                let is_between = f64::from(least) >= low && f64::from(most) <= high && least <= most;
-                is_between.then_some([least as u64, most as u64])
-            }
-
-            fn sums_fit(layer: &Layer, operation: Operation) -> bool {
-                let extent = Extent::new(layer);
-                match operation {
-                    Operation::QuantizedMean { .. } => extent.fits_quantized::<$type>(),
-                    _ => extent.width::<$type>(layer).is_some(),
-                }
+                bounds_of_integers([low, high], [<$type>::MIN.into(), <$type>::MAX.into()])
             }
 
             fn identity(operation: Operation) -> u64 {
@@ -575,4 +601,10 @@ integers! {
         min Keys::integers(i16::MAX), find Keys::integers(i16::MIN), mean by mean_of_words, clamp by bind_clamp_of_words;
     i32 as i32: longs, find_longs, max { bound_by!(bind_max longs: |_operation| Keys::integers(0)); },
         min Keys::integers(-1), find Keys::integers(0), mean by mean_of_longs, clamp by bind_clamp_of_longs;
+    u32 as i32: longs, find_longs, max { bound_by!(bind_max longs: |_operation| Keys::integers(i32::MIN)); },
+        min Keys::integers(i32::MAX), find Keys::integers(i32::MIN), mean by mean_of_longs, clamp by bind_clamp_of_longs;
+    i64 as i64: doubles, find_doubles, max { bound_by!(bind_max doubles: |_operation| Keys::integers(0)); },
+        min Keys::integers(-1), find Keys::integers(0), mean by no_mean, clamp by bind_clamp_of_doubles;
+    u64 as i64: doubles, find_doubles, max { bound_by!(bind_max doubles: |_operation| Keys::integers(i64::MIN)); },
+        min Keys::integers(i64::MAX), find Keys::integers(i64::MIN), mean by no_mean, clamp by bind_clamp_of_doubles;
 }

@@ -31,6 +31,22 @@ pub trait ElementVisitor {
 macro_rules! elements {
     ($($variant:ident: $(#[$feature:meta])? $type:ty, $name:literal, $bytes:literal, $integer:literal, $sample:ty, $what:literal;)+) => {
         /// An element type as a value, for engines whose tensors have a type at run time: see [`AnyPlan`](crate::AnyPlan).
+        ///
+        /// Truth values are pooled as bytes, without a copy: their maximum is "any of them", their minimum "all of them". Of
+        /// zeros and ones every extreme is 0 or 1, so that the result can be read as `bool` again. (Only where windows may be
+        /// [empty](crate::Pool::allow_empty_windows) is a minimum 255, the identity, unless it is clamped to 0 and 1.)
+        ///
+        /// ```
+        /// use lanepool::{Layout, MaxPool};
+        ///
+        /// let mask = [false, false, false, true, true, true];
+        /// let plan = MaxPool::<u8>::new([2]).stride([2]).plan(Layout::Nchw, [1, 1, 6])?;
+        /// let mut bytes = [0; 3];
+        /// plan.run(bytemuck::cast_slice::<bool, u8>(&mask), &mut bytes)?;
+        /// let any = bytemuck::checked::try_cast_slice::<u8, bool>(&bytes).expect("zeros and ones");
+        /// assert_eq!(any, [false, true, true]);
+        /// # Ok::<(), lanepool::Error>(())
+        /// ```
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum DType {
@@ -114,9 +130,18 @@ elements! {
     I16: i16, "i16", 2, true, f32, "Signed 16-bit integers.";
     U16: u16, "u16", 2, true, f32, "Unsigned 16-bit integers.";
     I32: i32, "i32", 4, true, f32, "Signed 32-bit integers.";
+    U32: u32, "u32", 4, true, f32, "Unsigned 32-bit integers.";
+    I64: i64, "i64", 8, true, f32, "Signed 64-bit integers: maxima and minima, no sums or averages.";
+    U64: u64, "u64", 8, true, f32, "Unsigned 64-bit integers: maxima and minima, no sums or averages.";
 }
 
 impl DType {
+    /// Whether there are sums and averages of it, exact ones for integers. There are none of integers of 64 bits: no lane
+    /// is longer than that, and a sum of two of them may be.
+    pub const fn has_sums(self) -> bool {
+        !matches!(self, Self::I64 | Self::U64)
+    }
+
     /// No element of an integer type is further from 0; 0 for floats, whose sums cannot wrap.
     pub(crate) const fn magnitude(self) -> u64 {
         match self {
@@ -126,7 +151,21 @@ impl DType {
             Self::I16 => 1 << 15,
             Self::U16 => u16::MAX as u64,
             Self::I32 => 1 << 31,
+            Self::U32 => u32::MAX as u64,
+            Self::I64 => 1 << 63,
+            Self::U64 => u64::MAX,
         }
+    }
+
+    /// Refuses elements without sums.
+    pub(crate) fn check_sums(self) -> Result<()> {
+        if self.has_sums() {
+            return Ok(());
+        }
+        Err(Error::Unsupported {
+            why: "i64 and u64 have maxima and minima, but no sums or averages, which could leave 64 bits: \
+                  convert them to i32, u32 or f64",
+        })
     }
 
     pub(crate) const OFF: Error =

@@ -119,7 +119,8 @@ pub type MinPool<T> = Pool<Min, T>;
 /// - **Precision**: `f64` is summed in `f64`; `f32`, `f16` and `bf16` in `f32`, and rounded once, at the end.
 /// - **Integers** are summed exactly, and the exact quotient is rounded once, see [`Rounding`], and cut to the type's range,
 ///   which only a divisor of the caller's can make it leave. A layer whose sums could leave 2⁶² is an
-///   [`Error::SumOverflow`](crate::Error::SumOverflow).
+///   [`Error::SumOverflow`](crate::Error::SumOverflow); of `i64` and `u64`, whose least sums could, there are no averages
+///   and no sums ([`DType::has_sums`](crate::DType::has_sums)).
 /// - **Error** of floats: a tap passes through `min(n, 2¹¹)` additions at most on its way into the sum of `n` taps, so to
 ///   first order the sum is within `min(n, 2¹¹)·ε·Σ|x|` of the exact one (`ε` is half a unit in the last place, 2⁻²⁴ for
 ///   `f32`), and the division rounds once more. The mean of 10⁷ numbers that are uniform in 0 to 1 is within 10⁻⁶ of the

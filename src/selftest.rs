@@ -97,6 +97,14 @@ elements! {
     I16: 0x800f, 0, [0, 1, 2, 3, 0x7ffe, 0x7fff, 0x8000, 0x8001, 0xfffe, 0xffff] => 0xb2d2_0932_4fa0_3d52;
     U16: 0x000f, 0, [0, 1, 2, 3, 0x7fff, 0x8000, 0xfffe, 0xffff] => 0x2d92_32e5_0b08_b46b;
     I32: 0x8000_000f, 0, [0, 1, 2, 3, 0x7fff_fffe, 0x7fff_ffff, 0x8000_0000, 0x8000_0001, 0xffff_fffe, 0xffff_ffff] => 0x3c74_fea8_7f53_f042;
+    U32: 0x0000_000f, 0, [0, 1, 2, 3, 0x7fff_ffff, 0x8000_0000, 0xffff_fffe, 0xffff_ffff] => 0x76d3_1198_9d3e_6d87;
+    I64: 0x8000_0000_0000_000f, 0, [
+        0, 1, 2, 3, 0x7fff_ffff_ffff_fffe, 0x7fff_ffff_ffff_ffff, 0x8000_0000_0000_0000, 0x8000_0000_0000_0001,
+        0xffff_ffff_ffff_fffe, 0xffff_ffff_ffff_ffff,
+    ] => 0x1e1c_e0a5_4caa_d439;
+    U64: 0x0000_0000_0000_000f, 0, [
+        0, 1, 2, 3, 0x7fff_ffff_ffff_ffff, 0x8000_0000_0000_0000, 0xffff_ffff_ffff_fffe, 0xffff_ffff_ffff_ffff,
+    ] => 0x3c22_aa8f_f05e_f7e4;
 }
 
 /// What an element's tensors are made of, as bits.
@@ -289,12 +297,10 @@ impl Layer {
         pool.ceil_mode(self.ceil).tier(tier)
     }
 
-    /// The layer with every operation and every option that changes a result.
+    /// The layer with every operation of the element and every option that changes a result.
     fn plans(&self, dtype: DType, tier: Tier) -> Result<Vec<AnyPlan>> {
         let max = self.pool(tier);
         let min: MinPool<Any> = max.with_operation();
-        let avg: AvgPool<Any> = max.with_operation();
-        let sum: SumPool<Any> = max.with_operation();
         let (signed, other) = (Quantization::new(0.0625, 3), Quantization::new(0.1, 100));
         let mut plans = Vec::new();
         let to = &mut plans;
@@ -302,17 +308,8 @@ impl Layer {
         self.add(dtype, max.nan(NanPolicy::Ignore), to)?;
         self.add(dtype, min, to)?;
         self.add(dtype, min.nan(NanPolicy::Ignore), to)?;
-        self.add(dtype, avg, to)?;
-        self.add(dtype, avg.count_include_pad(true), to)?;
-        // A divisor with an exact reciprocal, and one without.
-        self.add(dtype, avg.divisor(8), to)?;
-        self.add(dtype, avg.divisor(7), to)?;
-        self.add(dtype, sum, to)?;
-        if dtype.is_integer() {
-            let avg = avg.rounding(Rounding::HalfAwayFromZero);
-            self.add(dtype, avg, to)?;
-            self.add(dtype, avg.divisor(6), to)?;
-            self.add(dtype, avg.divisor(300), to)?;
+        if dtype.has_sums() {
+            self.add_sums(dtype, max.with_operation(), to)?;
         }
         match dtype {
             DType::I8 | DType::U8 => {
@@ -333,6 +330,24 @@ impl Layer {
         }
         self.add(dtype, max.clamp(1.0, 6.0), to)?;
         Ok(plans)
+    }
+
+    /// Averages, and the sum.
+    fn add_sums(&self, dtype: DType, avg: AvgPool<Any>, to: &mut Vec<AnyPlan>) -> Result<()> {
+        let sum: SumPool<Any> = avg.with_operation();
+        self.add(dtype, avg, to)?;
+        self.add(dtype, avg.count_include_pad(true), to)?;
+        // A divisor with an exact reciprocal, and one without.
+        self.add(dtype, avg.divisor(8), to)?;
+        self.add(dtype, avg.divisor(7), to)?;
+        self.add(dtype, sum, to)?;
+        if dtype.is_integer() {
+            let avg = avg.rounding(Rounding::HalfAwayFromZero);
+            self.add(dtype, avg, to)?;
+            self.add(dtype, avg.divisor(6), to)?;
+            self.add(dtype, avg.divisor(300), to)?;
+        }
+        Ok(())
     }
 
     #[inline(never)]

@@ -7,14 +7,14 @@
 mod common;
 
 use common::check::{compare, poison};
-use common::layer::OPS;
+use common::layer::ops;
 use common::{Fill, Layer, Nan, Op, Pad, Rng, Sample, share, tiers};
 use lanepool::{IndexKind, Layout, MaxPool, Plan, SumPool, Tasks, Tier};
 
 /// A valid layer of up to some ten thousand elements.
 fn random_layer<T: Sample>(rng: &mut Rng) -> Layer {
     loop {
-        let (_, op) = *rng.pick(&OPS);
+        let (_, op) = *rng.pick(&ops::<T>());
         let rank = rng.within(1, 3);
         let layout = match rng.below(6) {
             0..=2 => Layout::Nchw,
@@ -170,7 +170,7 @@ fn alignment_does_not_matter<T: Sample>() {
 fn long_planes_agree<T: Sample>() {
     let mut rng = Rng::named("long planes");
     for len in [(1 << 14) - 1, 1 << 14, (1 << 14) + 1, (3 << 14) + 5, 4 << 14, (9 << 14) + 17] {
-        for (_, op) in OPS {
+        for (_, op) in ops::<T>() {
             let layer = Layer::global(op, Layout::Nchw, &[1, 2, len]);
             let mut src = Fill::Numbers.tensor::<T>(2 * len, &mut rng);
             if let Some(nan) = T::nan(true, 2) {

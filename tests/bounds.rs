@@ -45,12 +45,17 @@ const WINDOWS: [(usize, usize, usize, usize); 14] = [
 ];
 
 /// One operation of every kind of kernel: watched for NaN with both ways of starting again, and divided.
-const OPS: [Op; 4] = [Op::Max(Nan::Propagate), Op::Min(Nan::Ignore), Op::Avg, Op::Sum];
+/// Elements without sums have others in their place.
+const fn ops<T: Sample>() -> [Op; 4] {
+    let (max, min) = (Op::Max(Nan::Propagate), Op::Min(Nan::Ignore));
+    if T::SUMS { [max, min, Op::Avg, Op::Sum] } else { [max, min, Op::Max(Nan::Ignore), Op::Min(Nan::Propagate)] }
+}
 
 /// The layers of one element. Lengths run over two vectors of the longest tier and a bit, so that in every tier rows and
 /// pixels shorter than a vector, partial, whole and overlapped last vectors occur.
 fn layers<T: Sample>() -> Vec<Layer> {
     let longest = 2 * 64 / size_of::<T>() + 3;
+    let ops = ops::<T>();
     let mut layers = Vec::new();
     for (i, (kernel, stride, dilation, padding)) in WINDOWS.into_iter().enumerate() {
         for (_, layout) in LAYOUTS {
@@ -59,7 +64,7 @@ fn layers<T: Sample>() -> Vec<Layer> {
                 _ => longest,
             };
             for length in 1..=lengths {
-                let op = OPS[(length + i) % OPS.len()];
+                let op = ops[(length + i) % ops.len()];
                 let mut add = |shape: &[usize]| {
                     let rank = shape.len() - 2;
                     let each = |n: usize| vec![n; rank];
@@ -83,28 +88,28 @@ fn layers<T: Sample>() -> Vec<Layer> {
     }
     for (_, layout) in LAYOUTS {
         for size in 1..=70 {
-            let op = OPS[size % OPS.len()];
+            let op = ops[size % ops.len()];
             layers.push(Layer::global(op, layout, &[1, channels(layout, 1 + size % 6), size]));
             layers.push(Layer::global(op, layout, &[1, channels(layout, 1 + size % 3), size, 3]));
         }
         // Rows and pixels that do not fit the scratch space in one piece.
-        for op in OPS {
+        for op in ops {
             let (c, wide) = (channels(layout, 3), 40_000 / size_of::<T>());
             let width = wide / channels(layout, 1) + 1;
             layers.push(Layer::new(op, layout, &[1, c, 3, width], &[3, 3]).stride(&[2, 2]).padding(&[1, 1]));
             layers.push(Layer::new(op, layout, &[1, c, 2, width], &[2, 5]).padding(&[1, 2]));
             layers.push(Layer::new(op, layout, &[1, c, 3, 9], &[1, 2]).dilation(&[1, 7]).padding(&[0, 5]));
         }
-        layers.push(Layer::new(Op::Avg, layout, &[1, channels(layout, 2), 2100], &[2000]).padding(&[50]));
+        layers.push(Layer::new(ops[2], layout, &[1, channels(layout, 2), 2100], &[2000]).padding(&[50]));
         // Windows that fit no scratch space.
-        for (i, op) in OPS.into_iter().enumerate() {
+        for (i, op) in ops.into_iter().enumerate() {
             let wide = Layer::new(op, layout, &[1, channels(layout, 1 + i % 3), 2, 4150], &[1 + i % 2, 4100]);
             layers.push(wide.clone().stride(&[1, 9 + i]));
             layers.push(wide.padding(&[0, 60]).stride(&[2, 40]));
             layers.push(Layer::new(op, layout, &[1, channels(layout, 1), 4200], &[2]).dilation(&[4150 + i]));
         }
         // Windows, rows and slabs of them that lie in the padding: what is computed for them may read nothing.
-        for op in OPS {
+        for op in ops {
             for kernel in [[1, 12, 1], [1, 2, 2], [1, 3, 3], [2, 3, 3], [1, 1, 1], [1, 2, 9], [3, 9, 2]] {
                 for stride in [1, 2, 6] {
                     let layer =
@@ -118,7 +123,7 @@ fn layers<T: Sample>() -> Vec<Layer> {
         }
     }
     // Pixels of two vectors and more, of which each is loaded and stored whole.
-    for op in OPS {
+    for op in ops {
         for (kernel, stride) in
             [([3, 3], [1, 1]), ([3, 3], [2, 2]), ([2, 2], [2, 2]), ([1, 3], [2, 3]), ([5, 5], [1, 1])]
         {
@@ -130,7 +135,7 @@ fn layers<T: Sample>() -> Vec<Layer> {
             }
         }
     }
-    for op in OPS {
+    for op in ops {
         layers.push(Layer::new(op, Layout::Nhwc, &[1, 9000 / size_of::<T>() + 1, 5, 6], &[5, 5]).padding(&[2, 2]));
     }
     layers

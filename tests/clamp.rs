@@ -5,7 +5,7 @@
 mod common;
 
 use common::layer::LAYOUTS;
-use common::{Fill, Rng, Sample, tiers};
+use common::{Fill, Nan, Rng, Sample, tiers};
 use lanepool::{Any, AvgPool, DType, Error, IndexKind, Layout, MaxPool};
 
 /// Every output is the unbounded one, or a bound that it lies beyond; `element` makes a small number an element.
@@ -66,6 +66,57 @@ tests! {
     i16: |x| x as i16,
     u16: |x| x as u16,
     i32: |x| x as i32,
+    u32: |x| x as u32,
+    i64: |x| x as i64,
+    u64: |x| x as u64,
+}
+
+/// "Bounds between elements are moved inward for integers": bounds at, within and beyond the ends of each type, where an
+/// `f64` has no neighbour at a distance of 1. Here the integers between them are counted in 128 bits.
+fn bounds_near_the_ends<T: Sample + Into<i128> + TryFrom<i128>>() {
+    let two = |power: i32| 2.0_f64.powi(power);
+    let far = [two(15), two(31), two(32), two(53), two(63), two(64), two(127), f64::MAX, f64::INFINITY];
+    let near =
+        [0.0, -0.0, 0.5, 0.7, 1.0, two(31) - 0.5, two(32) - 1.0, two(53) + 2.0, two(63) - 1024.0, two(64) - 2048.0];
+    let mut bounds: Vec<f64> = far.into_iter().chain(near).flat_map(|bound| [bound, -bound]).collect();
+    bounds.push(-two(63) - 2048.0);
+    let src = [T::edges(), T::seven().to_vec()].concat();
+    let shape = [1, 1, src.len()];
+    let mut refused = 0;
+    for low in &bounds {
+        for high in &bounds {
+            let (least, most) = (low.ceil() as i128, high.floor() as i128);
+            let [first, last]: [i128; 2] =
+                [T::smallest(&src, Nan::Propagate), T::largest(&src, Nan::Propagate)].map(T::into);
+            let is_empty = least > most || least > last || most < first;
+            for tier in tiers::available() {
+                let got = MaxPool::<T>::new([1]).clamp(*low, *high).tier(tier).run_once(Layout::Nchw, shape, &src);
+                if is_empty {
+                    let error = got.map(|y| y.len());
+                    assert_eq!(error, Err(Error::BadClamp { low: *low, high: *high }), "{} {low} to {high}", T::NAME);
+                    refused += 1;
+                    continue;
+                }
+                for (x, y) in src.iter().zip(got.expect("bounds with an element between them")) {
+                    let want = (*x).into().max(least).min(most);
+                    assert_eq!(y.into(), want, "{} on {tier}: {x:?} in {low} to {high}", T::NAME);
+                }
+            }
+        }
+    }
+    assert!(refused > bounds.len());
+}
+
+#[test]
+fn integers_between_bounds_near_the_ends() {
+    bounds_near_the_ends::<i8>();
+    bounds_near_the_ends::<u8>();
+    bounds_near_the_ends::<i16>();
+    bounds_near_the_ends::<u16>();
+    bounds_near_the_ends::<i32>();
+    bounds_near_the_ends::<u32>();
+    bounds_near_the_ends::<i64>();
+    bounds_near_the_ends::<u64>();
 }
 
 /// An average between bounds, in many pieces: the first and last of each are as they should be.

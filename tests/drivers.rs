@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use common::check::{channels, compare, run};
-use common::layer::{OPS, RELATIVES};
+use common::layer::{RELATIVES, ops};
 use common::strides::strides;
 use common::{Fill, Layer, Op, Rng, Sample, oracle, share, tiers};
 use lanepool::{Error, Layout, Plan, Tier, drivers};
@@ -48,9 +48,10 @@ impl What {
 type Taken = BTreeMap<(&'static str, &'static str), usize>;
 
 /// A valid layer, of the sorts that drivers are made for as often as of none.
-fn random(rng: &mut Rng) -> Layer {
+fn random<T: Sample>(rng: &mut Rng) -> Layer {
+    let ops = ops::<T>();
     loop {
-        let (_, op) = *rng.pick(&OPS);
+        let (_, op) = *rng.pick(&ops);
         let layout = match rng.below(8) {
             0..=3 => Layout::Nchw,
             4..=5 => Layout::Nhwc,
@@ -127,7 +128,7 @@ fn drivers_agree<T: Sample>(taken: &Mutex<Taken>) {
     }
     let mut own = Taken::new();
     for i in 0..share::of(LAYERS) {
-        let packed = random(&mut rng);
+        let packed = random::<T>(&mut rng);
         let what = if rng.one_in(3) { What::Relative(rng.below(RELATIVES)) } else { What::Op };
         // Not every element has every relative.
         let Ok(scalar) = what.plan::<T>(&packed, Tier::Scalar) else { continue };

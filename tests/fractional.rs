@@ -143,6 +143,9 @@ fn integers() {
     check_element!(u8, f32);
     check_element!(i16, f32);
     check_element!(i32, f32);
+    check_element!(u32, f32);
+    check_element!(i64, f32);
+    check_element!(u64, f32);
 }
 
 /// Starts are computed in the element's own precision: 8 bits here, in which 1 + 255/256 is 2.

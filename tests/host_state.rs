@@ -11,7 +11,7 @@ mod common;
 mod control;
 
 use common::check::compare;
-use common::layer::{LAYOUTS, OPS};
+use common::layer::{LAYOUTS, ops};
 use common::{Fill, Layer, Op, Rng, Sample, tiers};
 use lanepool::{Layout, MaxPool, SumPool, selftest};
 
@@ -44,7 +44,7 @@ fn is_tiny<T: Sample>(value: T) -> bool {
 /// zero may be −0."
 fn extremes_are_the_same<T: Sample>() {
     let mut rng = Rng::named("host state");
-    for (_, op) in OPS.into_iter().filter(|(_, op)| matches!(op, Op::Max(_) | Op::Min(_))) {
+    for (_, op) in ops::<T>().into_iter().filter(|(_, op)| matches!(op, Op::Max(_) | Op::Min(_))) {
         for layer in layers(op) {
             for fill in [Fill::Pattern, Fill::Bits, Fill::Edges, Fill::Nans] {
                 let src = fill.tensor::<T>(layer.input_len(), &mut rng);
@@ -76,7 +76,7 @@ fn extremes_are_the_same<T: Sample>() {
 fn averages_agree_in_every_state<T: Sample>() {
     let mut rng = Rng::named("host state");
     let one = T::seven()[5].bits();
-    for (_, op) in OPS.into_iter().filter(|(_, op)| !matches!(op, Op::Max(_) | Op::Min(_))) {
+    for (_, op) in ops::<T>().into_iter().filter(|(_, op)| !matches!(op, Op::Max(_) | Op::Min(_))) {
         for layer in layers(op) {
             let element = |rng: &mut Rng| T::from_bits(if T::FLOAT { one | rng.bits() & 0x3f } else { rng.bits() });
             let src: Vec<T> = (0..layer.input_len()).map(|_| element(&mut rng)).collect();

@@ -10,7 +10,7 @@ mod common;
 use std::collections::BTreeSet;
 use std::mem::MaybeUninit;
 
-use common::layer::{OPS, RELATIVES};
+use common::layer::{RELATIVES, ops};
 use common::strides::strides;
 use common::{Fill, Layer, Op, Rng, Sample, oracle, tiers};
 use half::f16;
@@ -24,9 +24,10 @@ const MOST_ELEMENTS: usize = if cfg!(miri) { 160 } else { 2000 };
 const MOST_TAPS: i128 = if cfg!(miri) { 500 } else { 16_000 };
 
 /// A small valid layer, of the sorts that drivers are made for.
-fn random(rng: &mut Rng) -> Layer {
+fn random<T: Sample>(rng: &mut Rng) -> Layer {
+    let ops = ops::<T>();
     loop {
-        let (_, op) = *rng.pick(&OPS);
+        let (_, op) = *rng.pick(&ops);
         let layout = *rng.pick(&[Layout::Nchw, Layout::Nchw, Layout::Nhwc, Layout::Blocked(2), Layout::Blocked(8)]);
         let rank = *rng.pick(&[1, 2, 2, 2, 3]);
         let channels = common::check::channels(layout, rng.within(1, if layout == Layout::Nhwc { 40 } else { 3 }));
@@ -93,7 +94,7 @@ fn element<T: Sample>() -> BTreeSet<(&'static str, &'static str)> {
     let mut rng = Rng::named(T::NAME);
     let mut taken = BTreeSet::new();
     for i in 0..LAYERS {
-        let packed = random(&mut rng);
+        let packed = random::<T>(&mut rng);
         let which = rng.one_in(3).then(|| rng.below(RELATIVES));
         let plan = |layer: &Layer, tier| match which {
             None => layer.plan::<T>(Some(tier)),
@@ -160,7 +161,7 @@ macro_rules! elements {
     )+ };
 }
 
-elements!(floats: f32, doubles: f64, halves: f16, bytes: u8, words: i16, integers: i32);
+elements!(floats: f32, doubles: f64, halves: f16, bytes: u8, words: i16, integers: i32, unsigned: u32, long: u64);
 
 /// A plane longer than a block, whose blocks are folded apart and then in pairs.
 #[test]

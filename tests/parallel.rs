@@ -7,7 +7,7 @@ mod common;
 mod meeting;
 
 use common::check::{compare, poison};
-use common::layer::OPS;
+use common::layer::ops;
 use common::{Fill, Layer, Nan, Op, Rng, Sample, tiers};
 use lanepool::{Error, IndexKind, Layout, MaxPool, Tasks, Tier};
 
@@ -46,7 +46,7 @@ fn threads_and_tasks_agree<T: Sample>() {
     let mut rng = Rng::named("threads");
     let pools = [1, 2, 3, 7].map(|n| rayon::ThreadPoolBuilder::new().num_threads(n).build().expect("a pool"));
     for layer in layers() {
-        for (_, op) in OPS {
+        for (_, op) in ops::<T>() {
             let layer = Layer { op, ..layer.clone() };
             // Numbers whose sums show in which order they were added, and one NaN in each half.
             let mut numbers = Fill::Pattern.tensor::<T>(layer.input_len(), &mut rng);

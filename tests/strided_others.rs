@@ -126,7 +126,7 @@ fn adaptive<T: Sample>() {
         let quantised = avg.quantization(Quantization::new(0.5, 3), Quantization::new(0.75, 60));
         let plans = [
             Some((max.plan(layout, &shape), max.plan_strided(layout, &shape, &from.strides, &to.strides))),
-            Some((avg.plan(layout, &shape), avg.plan_strided(layout, &shape, &from.strides, &to.strides))),
+            T::SUMS.then(|| (avg.plan(layout, &shape), avg.plan_strided(layout, &shape, &from.strides, &to.strides))),
             quantised.plan(layout, &shape).is_ok().then(|| {
                 (quantised.plan(layout, &shape), quantised.plan_strided(layout, &shape, &from.strides, &to.strides))
             }),

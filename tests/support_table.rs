@@ -27,10 +27,10 @@ enum Code {
 }
 
 /// A row of the table: its operations in words, whether each can be planned, and what code they run.
-const ROWS: [(&str, &[Plans], Code); 9] = [
+const ROWS: [(&str, &[Plans], Code); 10] = [
     ("max, min (NaN propagates or is ignored)", &[plans::<Max>, plans::<Min>], Code::Kernels),
-    ("average (exclude pad, include pad, divisor), sum", &[plans::<Avg>, plans::<Sum>], Code::Kernels),
     ("max and min with indices, or indices alone", &[indexed::<Max>, indexed::<Min>], Code::Kernels),
+    ("average (exclude pad, include pad, divisor), sum", &[plans::<Avg>, plans::<Sum>], Code::Kernels),
     ("Lp norm (any p), power mean, RMS", &[plans::<Lp>], Code::Kernels),
     (
         "quantised average and maximum (scales, zero points), maximum with indices",
@@ -38,10 +38,11 @@ const ROWS: [(&str, &[Plans], Code); 9] = [
         Code::Kernels,
     ),
     (
-        "adaptive max (with indices) and average",
-        &[adaptive_max, adaptive_average],
+        "adaptive max, with indices",
+        &[adaptive_max],
         Code::Safe("kernels; with indices, where the output does not divide the input, portable code"),
     ),
+    ("adaptive average", &[adaptive_average], Code::Safe("kernels")),
     ("fractional max, with indices", &[fractional], Code::Safe("portable code")),
     ("max unpooling", &[unpool], Code::Safe("portable code")),
     ("backward of max, average, adaptive and Lp (any p, power mean, RMS)", &[backward], Code::Safe("portable code")),
@@ -78,18 +79,21 @@ mod types {
     pub type I16 = i16;
     pub type U16 = u16;
     pub type I32 = i32;
+    pub type U32 = u32;
+    pub type I64 = i64;
+    pub type U64 = u64;
 }
 
 probes! {
-    indexed<O>: F32 | F64 | F16 | Bf16 | I8 | U8 | I16 | U16 | I32 => |layout, kernel, shape, tier|
+    indexed<O>: F32 | F64 | F16 | Bf16 | I8 | U8 | I16 | U16 | I32 | U32 | I64 | U64 => |layout, kernel, shape, tier|
         Pool::<O, T>::new(kernel).tier(tier).plan_indexed::<i64>(IndexKind::Plane, layout, shape);
-    adaptive_max: F32 | F64 | F16 | Bf16 | I8 | U8 | I16 | U16 | I32 => |layout, kernel, shape, tier|
+    adaptive_max: F32 | F64 | F16 | Bf16 | I8 | U8 | I16 | U16 | I32 | U32 | I64 | U64 => |layout, kernel, shape, tier|
         AdaptiveMaxPool::<T>::new(kernel).tier(tier).plan_indexed::<i64>(IndexKind::Plane, layout, shape);
-    adaptive_average: F32 | F64 | F16 | Bf16 | I8 | U8 | I16 | U16 | I32 => |layout, kernel, shape, tier|
+    adaptive_average: F32 | F64 | F16 | Bf16 | I8 | U8 | I16 | U16 | I32 | U32 | I64 | U64 => |layout, kernel, shape, tier|
         AdaptiveAvgPool::<T>::new(kernel).tier(tier).plan(layout, shape);
-    fractional: F32 | F64 | F16 | Bf16 | I8 | U8 | I16 | U16 | I32 => |layout, kernel, shape, _tier|
+    fractional: F32 | F64 | F16 | Bf16 | I8 | U8 | I16 | U16 | I32 | U32 | I64 | U64 => |layout, kernel, shape, _tier|
         FractionalMaxPool::<T>::new(kernel, kernel).plan_indexed::<i64>(IndexKind::Plane, layout, shape);
-    unpool: F32 | F64 | F16 | Bf16 | I8 | U8 | I16 | U16 | I32 => |layout, kernel, shape, _tier|
+    unpool: F32 | F64 | F16 | Bf16 | I8 | U8 | I16 | U16 | I32 | U32 | I64 | U64 => |layout, kernel, shape, _tier|
         MaxUnpool::<T>::new(kernel).plan::<i64>(layout, shape);
     backward: F32 | F64 | F16 | Bf16 => |layout, kernel, shape, _tier| {
         let max = MaxPool::<T>::new(kernel).backward::<i64>(IndexKind::Plane, layout, shape).map(drop);

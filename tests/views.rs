@@ -52,7 +52,7 @@ fn any_strides<T: Sample>() {
     let mut rng = Rng::named("views");
     for round in 0..share::of(300) {
         let layout = *rng.pick(&[Layout::Nchw, Layout::Nhwc]);
-        let layer = Layer::random(Op::Avg, layout, &mut rng);
+        let layer = Layer::random(Op::Max(Nan::Propagate), layout, &mut rng);
         let Ok(shape) = (layer.base() as MaxPool<T>).output_shape(&layer.shape).and_then(|_| layer.plan::<T>(None))
         else {
             continue;
@@ -72,6 +72,7 @@ fn any_strides<T: Sample>() {
                 both,
                 &mut rng,
             ),
+            2 | 3 if !T::SUMS => continue,
             2 => same_bytes::<_, T>(dressed(&layer, tier) as AvgPool<T>, &layer, both, &mut rng),
             3 => same_bytes::<_, T>((dressed(&layer, tier) as SumPool<T>).clamp(0.0, 20.0), &layer, both, &mut rng),
             4 => same_bytes::<_, T>(dressed(&layer, tier) as LpPool<T>, &layer, both, &mut rng),

@@ -146,6 +146,21 @@ typedef struct lanepool_plan lanepool_plan;
 #define LANEPOOL_I32 9
 
 /**
+ * `uint32_t`.
+ */
+#define LANEPOOL_U32 10
+
+/**
+ * `int64_t`: maxima and minima, no sums or averages.
+ */
+#define LANEPOOL_I64 11
+
+/**
+ * `uint64_t`: maxima and minima, no sums or averages.
+ */
+#define LANEPOOL_U64 12
+
+/**
  * Channels first: N, C, spatial. The default.
  */
 #define LANEPOOL_NCHW 0

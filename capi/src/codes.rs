@@ -54,6 +54,12 @@ pub const LANEPOOL_I16: i32 = 7;
 pub const LANEPOOL_U16: i32 = 8;
 /// `int32_t`.
 pub const LANEPOOL_I32: i32 = 9;
+/// `uint32_t`.
+pub const LANEPOOL_U32: i32 = 10;
+/// `int64_t`: maxima and minima, no sums or averages.
+pub const LANEPOOL_I64: i32 = 11;
+/// `uint64_t`: maxima and minima, no sums or averages.
+pub const LANEPOOL_U64: i32 = 12;
 
 /// Channels first: N, C, spatial. The default.
 pub const LANEPOOL_NCHW: i32 = 0;
@@ -256,6 +262,9 @@ codes! {
         LANEPOOL_I16 => DType::I16,
         LANEPOOL_U16 => DType::U16,
         LANEPOOL_I32 => DType::I32,
+        LANEPOOL_U32 => DType::U32,
+        LANEPOOL_I64 => DType::I64,
+        LANEPOOL_U64 => DType::U64,
     }
     LAYOUT: "layout", Order {
         LANEPOOL_NCHW => Order::Nchw,

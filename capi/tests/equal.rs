@@ -60,6 +60,7 @@ macro_rules! coded {
 coded! {
     f32: LANEPOOL_F32, f64: LANEPOOL_F64, half::f16: LANEPOOL_F16, half::bf16: LANEPOOL_BF16, i8: LANEPOOL_I8,
     u8: LANEPOOL_U8, i16: LANEPOOL_I16, u16: LANEPOOL_U16, i32: LANEPOOL_I32,
+    u32: LANEPOOL_U32, i64: LANEPOOL_I64, u64: LANEPOOL_U64,
 }
 
 /// A window with every attribute, as C and as Rust have it.
@@ -134,30 +135,17 @@ fn windows<T: Coded>() {
         let of = |operation| window::<T>(operation, layout);
         let vec =
             |plan: lanepool::Result<lanepool::Plan<T>>| plan.and_then(|plan| plan.run_vec(&src)).expect("a valid run");
-        let (max, min, avg): (MaxPool<T>, MinPool<T>, AvgPool<T>) = (pool(), pool(), pool());
-        let sum: SumPool<T> = pool();
+        let (max, min): (MaxPool<T>, MinPool<T>) = (pool(), pool());
         runs("max", &of(LANEPOOL_MAX), &src, &vec(max.plan(l, shape())));
         runs("min", &of(LANEPOOL_MIN), &src, &vec(min.plan(l, shape())));
-        runs("avg", &of(LANEPOOL_AVG), &src, &vec(avg.plan(l, shape())));
-        runs("sum", &of(LANEPOOL_SUM), &src, &vec(sum.plan(l, shape())));
+        let clamp = lanepool_desc { clamp: 1, clamp_low: 1.0, clamp_high: 6.0, ..of(LANEPOOL_MIN) };
+        runs("min, clamped", &clamp, &src, &vec(min.clamp(1.0, 6.0).plan(l, shape())));
         let ignore = lanepool_desc { nan_policy: LANEPOOL_NAN_IGNORE, ..of(LANEPOOL_MAX) };
         runs("max, NaN ignored", &ignore, &src, &vec(max.nan(NanPolicy::Ignore).plan(l, shape())));
         let ignore = lanepool_desc { nan_policy: LANEPOOL_NAN_IGNORE, ..of(LANEPOOL_MIN) };
         runs("min, NaN ignored", &ignore, &src, &vec(min.nan(NanPolicy::Ignore).plan(l, shape())));
-        let clamp = lanepool_desc { clamp: 1, clamp_low: 1.0, clamp_high: 6.0, ..of(LANEPOOL_SUM) };
-        runs("sum, clamped", &clamp, &src, &vec(sum.clamp(1.0, 6.0).plan(l, shape())));
-        let padded = lanepool_desc { divide_by: LANEPOOL_DIVIDE_BY_PADDED, ..of(LANEPOOL_AVG) };
-        runs("avg, padding counted", &padded, &src, &vec(avg.count_include_pad(true).plan(l, shape())));
-        let divisor = lanepool_desc { divide_by: LANEPOOL_DIVIDE_BY_DIVISOR, divisor: 7, ..of(LANEPOOL_AVG) };
-        runs("avg over 7", &divisor, &src, &vec(avg.divisor(7).plan(l, shape())));
-        let away = lanepool_desc { rounding: LANEPOOL_ROUND_HALF_AWAY, ..of(LANEPOOL_AVG) };
-        runs("avg, away", &away, &src, &vec(avg.rounding(Rounding::HalfAwayFromZero).plan(l, shape())));
-        let scalar = lanepool_desc { tier: LANEPOOL_TIER_SCALAR, ..of(LANEPOOL_AVG) };
-        runs("avg, scalar", &scalar, &src, &vec(avg.tier(lanepool::Tier::Scalar).plan(l, shape())));
+        sums::<T>(layout, &src);
 
-        let global = desc(LANEPOOL_AVG, T::CODE, &SHAPE);
-        let global = lanepool_desc { layout: layout.0, block: layout.1, global: 1, ..global };
-        runs("global avg", &global, &src, &vec(AvgPool::global().plan(l, shape())));
         let same = lanepool_desc { kernel: [3, 2, 0], stride: [2, 3, 1], ..desc(LANEPOOL_MAX, T::CODE, &SHAPE) };
         let same = lanepool_desc { layout: layout.0, block: layout.1, ..same };
         let plain = MaxPool::<T>::new([3, 2]).stride([2, 3]);
@@ -173,6 +161,40 @@ fn windows<T: Coded>() {
             indexed::<T, i64>(layout, LANEPOOL_INDEX_I64, code, kind, &src);
         }
     }
+}
+
+/// Averages and sums; of integers of 64 bits, that there are none.
+fn sums<T: Coded>(layout: (i32, i64, Layout), src: &[T]) {
+    let (.., l) = layout;
+    let of = |operation| window::<T>(operation, layout);
+    if !T::DTYPE.has_sums() {
+        for operation in [LANEPOOL_AVG, LANEPOOL_SUM, LANEPOOL_ADAPTIVE_AVG] {
+            let adaptive = lanepool_desc { output: [3, 4, 0], ..desc(operation, T::CODE, &SHAPE) };
+            let desc = if operation == LANEPOOL_ADAPTIVE_AVG { adaptive } else { of(operation) };
+            let (status, why) = Plan::new(&desc).expect_err("sums of 64 bits");
+            assert_eq!(status, LANEPOOL_UNSUPPORTED, "{why}");
+            assert!(why.contains("i64 and u64 have maxima and minima, but no sums or averages"), "{why}");
+        }
+        return;
+    }
+    let vec = |plan: lanepool::Result<lanepool::Plan<T>>| plan.and_then(|plan| plan.run_vec(src)).expect("a valid run");
+    let (avg, sum): (AvgPool<T>, SumPool<T>) = (pool(), pool());
+    runs("avg", &of(LANEPOOL_AVG), src, &vec(avg.plan(l, shape())));
+    runs("sum", &of(LANEPOOL_SUM), src, &vec(sum.plan(l, shape())));
+    let clamp = lanepool_desc { clamp: 1, clamp_low: 1.0, clamp_high: 6.0, ..of(LANEPOOL_SUM) };
+    runs("sum, clamped", &clamp, src, &vec(sum.clamp(1.0, 6.0).plan(l, shape())));
+    let padded = lanepool_desc { divide_by: LANEPOOL_DIVIDE_BY_PADDED, ..of(LANEPOOL_AVG) };
+    runs("avg, padding counted", &padded, src, &vec(avg.count_include_pad(true).plan(l, shape())));
+    let divisor = lanepool_desc { divide_by: LANEPOOL_DIVIDE_BY_DIVISOR, divisor: 7, ..of(LANEPOOL_AVG) };
+    runs("avg over 7", &divisor, src, &vec(avg.divisor(7).plan(l, shape())));
+    let away = lanepool_desc { rounding: LANEPOOL_ROUND_HALF_AWAY, ..of(LANEPOOL_AVG) };
+    runs("avg, away", &away, src, &vec(avg.rounding(Rounding::HalfAwayFromZero).plan(l, shape())));
+    let scalar = lanepool_desc { tier: LANEPOOL_TIER_SCALAR, ..of(LANEPOOL_AVG) };
+    runs("avg, scalar", &scalar, src, &vec(avg.tier(lanepool::Tier::Scalar).plan(l, shape())));
+
+    let global = desc(LANEPOOL_AVG, T::CODE, &SHAPE);
+    let global = lanepool_desc { layout: layout.0, block: layout.1, global: 1, ..global };
+    runs("global avg", &global, src, &vec(AvgPool::global().plan(l, shape())));
 }
 
 fn indexed<T: Coded, I: Index>(layout: (i32, i64, Layout), index: i32, code: i32, kind: IndexKind, src: &[T]) {
@@ -213,6 +235,9 @@ fn windows_without_a_stride<T: Coded>() {
                 lanepool_desc { clamp: 1, clamp_low: -3.0, clamp_high: 100.0, ..of(LANEPOOL_ADAPTIVE_MAX, c_output) };
             let clamp = lanepool_desc { nan_policy: LANEPOOL_NAN_IGNORE, ..clamp };
             runs("adaptive max", &clamp, &src, &max);
+            if !T::DTYPE.has_sums() {
+                continue;
+            }
             let avg = AdaptiveAvgPool::<T>::new(output).rounding(Rounding::HalfAwayFromZero);
             let avg = avg.plan(layout, shape()).and_then(|plan| plan.run_vec(&src)).expect("a run");
             let away = lanepool_desc { rounding: LANEPOOL_ROUND_HALF_AWAY, ..of(LANEPOOL_ADAPTIVE_AVG, c_output) };
@@ -338,7 +363,7 @@ macro_rules! tests {
     )+ };
 }
 
-tests!(f32: f32, f64: f64, f16: half::f16, bf16: half::bf16, i8: i8, u8: u8, i16: i16, u16: u16, i32: i32);
+tests!(f32: f32, f64: f64, f16: half::f16, bf16: half::bf16, i8: i8, u8: u8, i16: i16, u16: u16, i32: i32, u32: u32, i64: i64, u64: u64);
 
 fn norms<T: Coded>() {
     let src = noise::<T>(SHAPE.iter().product::<i64>() as usize, 5);

@@ -15,6 +15,9 @@ const fn other_names(element: DType) -> &'static [&'static str] {
         DType::I16 => &["int16"],
         DType::U16 => &["uint16"],
         DType::I32 => &["int32"],
+        DType::U32 => &["uint32"],
+        DType::I64 => &["int64"],
+        DType::U64 => &["uint64"],
         _ => &[],
     }
 }
@@ -24,12 +27,12 @@ const fn npy_kind(element: DType) -> TypeChar {
     match element {
         DType::Bf16 => TypeChar::RawData,
         DType::F32 | DType::F64 | DType::F16 => TypeChar::Float,
-        DType::U8 | DType::U16 => TypeChar::Uint,
+        DType::U8 | DType::U16 | DType::U32 | DType::U64 => TypeChar::Uint,
         _ => TypeChar::Int,
     }
 }
 
-/// The type that a `.npy` file's description stands for.
+/// The type that a `.npy` file's description stands for; none for truth values, which are pooled as bytes.
 pub fn from_npy(kind: TypeChar, bytes: u64) -> Option<DType> {
     DType::ALL.iter().copied().find(|element| npy_kind(*element) == kind && element.bytes() as u64 == bytes)
 }
@@ -67,14 +70,12 @@ pub fn npy_names() -> String {
         DType::Bf16 => "bfloat16 (2 bytes of raw data)",
         _ => other_names(*element).first().copied().unwrap_or_default(),
     };
-    DType::ALL.iter().map(name).collect::<Vec<_>>().join(", ")
+    DType::ALL.iter().map(name).chain(["bool"]).collect::<Vec<_>>().join(", ")
 }
 
 /// The type to convert to, where there is one that a file's type would suit.
 pub const fn npy_nearest(kind: TypeChar) -> Option<&'static str> {
     match kind {
-        TypeChar::Bool => Some("uint8"),
-        TypeChar::Int | TypeChar::Uint => Some("int32"),
         TypeChar::Float => Some("float64"),
         _ => None,
     }
@@ -94,7 +95,7 @@ pub fn parse(text: &str) -> Result<DType, String> {
     found.ok_or_else(|| format!("no element type is called {text:?}: {} are", names()))
 }
 
-/// The lowest and the highest value of an integer type.
+/// The lowest and the highest value of an integer type whose sums are cut to it.
 pub const fn range(element: DType) -> Option<(f64, f64)> {
     match element {
         DType::I8 => Some((i8::MIN as f64, i8::MAX as f64)),
@@ -102,11 +103,12 @@ pub const fn range(element: DType) -> Option<(f64, f64)> {
         DType::I16 => Some((i16::MIN as f64, i16::MAX as f64)),
         DType::U16 => Some((u16::MIN as f64, u16::MAX as f64)),
         DType::I32 => Some((i32::MIN as f64, i32::MAX as f64)),
+        DType::U32 => Some((u32::MIN as f64, u32::MAX as f64)),
         _ => None,
     }
 }
 
-/// Integers as the equal `f64`s; nothing of other types.
+/// Integers of the types that have a [`range`] as the equal `f64`s; nothing of other types.
 pub fn to_f64<T: Element>(values: &[T]) -> Vec<f64> {
     fn all<I: bytemuck::AnyBitPattern + Into<f64>>(bytes: &[u8]) -> Vec<f64> {
         bytes.chunks_exact(size_of::<I>()).map(|one| bytemuck::pod_read_unaligned::<I>(one).into()).collect()
@@ -118,6 +120,7 @@ pub fn to_f64<T: Element>(values: &[T]) -> Vec<f64> {
         DType::I16 => all::<i16>(bytes),
         DType::U16 => all::<u16>(bytes),
         DType::I32 => all::<i32>(bytes),
+        DType::U32 => all::<u32>(bytes),
         _ => Vec::new(),
     }
 }
@@ -172,6 +175,7 @@ mod tests {
             assert!(element.visit(Drawn).expect("a build with every type") > 150, "{element}");
         }
         assert_eq!(from_npy(TypeChar::Int, 3), None);
+        assert_eq!(from_npy(TypeChar::Uint, 8), Some(DType::U64));
         assert!(parse("u7").is_err_and(|why| why.contains("u7") && why.contains("bf16")));
     }
 
@@ -197,8 +201,9 @@ mod tests {
         assert_eq!(to_f64(&[-128_i8, 127]), [-128.0, 127.0]);
         assert_eq!(to_f64(&[65535_u16, 1]), [65535.0, 1.0]);
         assert_eq!(to_f64(&[i32::MIN]), [-2_147_483_648.0]);
+        assert_eq!(to_f64(&[u32::MAX]), [4_294_967_295.0]);
         for element in DType::ALL {
-            assert_eq!(range(*element).is_some(), element.is_integer(), "{element}");
+            assert_eq!(range(*element).is_some(), element.is_integer() && element.has_sums(), "{element}");
         }
     }
 

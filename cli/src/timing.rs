@@ -14,7 +14,7 @@ use lanepool::{DType, Element, ElementVisitor, Layout, Plan, Tier};
 
 use crate::bound::Bound;
 use crate::elements;
-use crate::layer::{Window, joined};
+use crate::layer::{Operation, Window, joined};
 
 /// The rounds of a measurement, unless the command line says otherwise.
 pub const ROUNDS: usize = 15;
@@ -39,6 +39,15 @@ pub struct Layer {
 }
 
 impl Layer {
+    /// Whether elements of its type have its operation at all: a norm is of floats, and integers of 64 bits have no sums.
+    pub const fn has_operation(&self) -> bool {
+        match self.window.operation {
+            Operation::Max | Operation::Min => true,
+            Operation::Avg | Operation::Sum => self.element.has_sums(),
+            Operation::Lp => !self.element.is_integer(),
+        }
+    }
+
     /// The tensor and the window in a few characters: `64x112x112 3x3/2+1`.
     pub fn summary(&self) -> String {
         let rank = self.shape.len().saturating_sub(2);

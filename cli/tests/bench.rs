@@ -44,9 +44,11 @@ fn json_has_a_record_for_each_case_and_tier() {
 fn records_are_what_the_tool_promises() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("cases.json");
-    let elements = ["f32", "f64", "f16", "bf16", "i8", "u8", "i16", "u16", "i32"];
+    let elements = ["f32", "f64", "f16", "bf16", "i8", "u8", "i16", "u16", "i32", "u32", "i64", "u64"];
     let case = |element: &&str| {
-        json!({"name": element, "op": "avg", "layout": "nhwc", "element": element, "shape": [1, 3, 6, 8],
+        // Integers of 64 bits have no average.
+        let op = if element.ends_with("64") && *element != "f64" { "max" } else { "avg" };
+        json!({"name": element, "op": op, "layout": "nhwc", "element": element, "shape": [1, 3, 6, 8],
             "kernel": [2, 3], "stride": [2, 1], "padding": [0, 1], "dilation": [1, 2]})
     };
     fs::write(&file, elements.iter().map(case).collect::<Value>().to_string()).unwrap();
@@ -213,6 +215,7 @@ fn bad_cases_are_named() {
         (r#"[{"name": "a", "op": "max", "shape": [1, 1, 4]}]"#, "missing field `kernel`"),
         (r#"[{"name": "a", "op": "max", "shape": [1, 1, 4], "kernel": [9]}]"#, "larger than the padded input"),
         (r#"[{"name": "a", "op": "max", "shape": [1, 1, 4], "kernel": [2], "element": "i128"}]"#, "\"i128\""),
+        (r#"[{"name": "a", "op": "avg", "shape": [1, 1, 4], "kernel": [2], "element": "i64"}]"#, "no sums or averages"),
         (r#"[{"name": "a", "op": "max", "shape": [1, 1, 4], "kernel": [2], "layout": "hcwn"}]"#, "\"hcwn\""),
         (r#"[{"name": "a", "op": "max", "shape": [1, 1, -4], "kernel": [2]}]"#, "-4"),
     ] {

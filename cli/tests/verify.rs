@@ -45,6 +45,33 @@ fn a_file_by_the_words_of_help_is_verified() {
     }
 }
 
+/// Elements of 64 bits are compared as they are, where `f64` would take neighbours for equal.
+#[test]
+fn long_integers_are_compared_to_the_last_bit() {
+    let help = stdout(&lanepool().args(["verify", "--help"]).output().unwrap());
+    let metadata = HashMap::from([("torch".to_owned(), example(&help, 0))]);
+    let bytes = |all: &[i64]| all.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>();
+    let far = (1 << 62) + 1;
+    for (corner, status) in [(far, 0), (far - 1, 1)] {
+        let (input, output) = (bytes(&[1, 2, 3, 4, 5, 6, 7, 8, far]), bytes(&[5, 6, 8, corner]));
+        let unsigned = Dtype::U64;
+        for dtype in [Dtype::I64, unsigned] {
+            let tensors = [
+                ("torch/input", TensorView::new(dtype, vec![1, 1, 3, 3], &input).unwrap()),
+                ("torch/output", TensorView::new(dtype, vec![1, 1, 2, 2], &output).unwrap()),
+            ];
+            let folder = TempDir::new().unwrap();
+            let file = folder.path().join("cases.safetensors");
+            serialize_to_file(tensors, Some(metadata.clone()), &file).unwrap();
+            let run = lanepool().arg("verify").arg(&file).output().unwrap();
+            let said = stdout(&run);
+            assert_eq!(run.status.code(), Some(status), "{said}{}", stderr(&run));
+            let differs = said.contains(&format!("expected {corner}, got {far}"));
+            assert_eq!(differs, status == 1, "{said}");
+        }
+    }
+}
+
 #[test]
 fn a_file_that_is_none_is_one_line() {
     let run = lanepool().args(["verify", "absent.safetensors"]).output().unwrap();

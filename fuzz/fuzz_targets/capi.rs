@@ -52,7 +52,7 @@ fn desc(bytes: &mut Bytes<'_>) -> lanepool_desc {
     };
     let flags = bytes.byte();
     desc.operation = bytes.within(1, 12) as i32;
-    desc.element = bytes.within(1, 9) as i32;
+    desc.element = bytes.within(1, 12) as i32;
     desc.tier = bytes.pick(&TIERS);
     desc.layout = i32::from(flags & 3);
     desc.block = if desc.layout == LANEPOOL_BLOCKED { bytes.within(1, 16) as i64 } else { 0 };

@@ -509,7 +509,14 @@ fn words_i16(v: __m256i) -> __m128i {
 #[inline]
 #[target_feature(enable = "avx2")]
 fn words_i32(v: __m256i) -> __m128i {
-    let near = min_64(max_64(v, _mm256_set1_epi64x(i32::MIN.into())), _mm256_set1_epi64x(i32::MAX.into()));
+    longs_between(v, i32::MIN.into(), i32::MAX.into())
+}
+
+/// The lower halves of words of 64 bits, once they lie between the bounds.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn longs_between(v: __m256i, low: i64, high: i64) -> __m128i {
+    let near = min_64(max_64(v, _mm256_set1_epi64x(low)), _mm256_set1_epi64x(high));
     low_quarters(_mm256_shuffle_epi32::<0b10_00_10_00>(near))
 }
 
@@ -551,6 +558,8 @@ widen! { Avx2:
         |q, v| store_4(q, { let w = words_i32(v); let w = _mm_packs_epi32(w, w); _mm_packs_epi16(w, w) });
     i32 => i64: |p| _mm256_cvtepi32_epi64(_mm_loadu_si128(p.cast())),
         |q, v| _mm_storeu_si128(q.cast(), words_i32(v));
+    u32 => i64: |p| _mm256_cvtepu32_epi64(_mm_loadu_si128(p.cast())),
+        |q, v| _mm_storeu_si128(q.cast(), longs_between(v, 0, u32::MAX.into()));
 }
 
 #[cfg(feature = "half")]

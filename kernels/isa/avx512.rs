@@ -505,6 +505,8 @@ widen! {
         |v| _mm512_cvtusepi64_epi8(_mm512_max_epi64(v, _mm512_setzero_si512()));
     i8 => i64: bytes_8, |w| _mm512_cvtepi8_epi64(w), |v| _mm512_cvtsepi64_epi8(v);
     i32 => i64: longs_8, |w| _mm512_cvtepi32_epi64(w), |v| _mm512_cvtsepi64_epi32(v);
+    u32 => i64: longs_8, |w| _mm512_cvtepu32_epi64(w),
+        |v| _mm512_cvtusepi64_epi32(_mm512_max_epi64(v, _mm512_setzero_si512()));
 }
 
 #[cfg(feature = "half")]

@@ -327,6 +327,7 @@ widen! { Neon:
     u8 => i64: |p| load_64(p), |q, v| store_2(q, { let w = words_i16(v); vqmovun_s16(vcombine_s16(w, w)) });
     i8 => i64: |p| load_64(p), |q, v| store_2(q.cast(), { let w = words_i16(v); vreinterpret_u8_s8(vqmovn_s16(vcombine_s16(w, w))) });
     i32 => i64: |p| vmovl_s32(vld1_s32(p)), |q, v| vst1_s32(q, vqmovn_s64(v));
+    u32 => i64: |p| vreinterpretq_s64_u64(vmovl_u32(vld1_u32(p))), |q, v| vst1_u32(q, vqmovun_s64(v));
 }
 
 /// `fcvtl`: exact. The intrinsics for it need Rust 1.94; the instruction is part of the baseline.

@@ -443,6 +443,7 @@ widen! {
     i16 => i64 as i64x4, 4;
     u16 => i64 as i64x4, 4;
     i32 => i64 as i64x4, 4;
+    u32 => i64 as i64x4, 4;
     u8 => i64 as i64x4, 4;
     i8 => i64 as i64x4, 4;
 }

@@ -254,7 +254,7 @@ macro_rules! widen {
     )+ };
 }
 
-widen! { u8 => i16, i8 => i16, u8 => i32, i8 => i32, i16 => i32, u16 => i32, i16 => i64, u16 => i64, i32 => i64, u8 => i64, i8 => i64 }
+widen! { u8 => i16, i8 => i16, u8 => i32, i8 => i32, i16 => i32, u16 => i32, i16 => i64, u16 => i64, i32 => i64, u32 => i64, u8 => i64, i8 => i64 }
 
 /// Keeps a conversion, which is long, out of the loops: this tier is not for speed.
 #[cfg(feature = "half")]

@@ -125,10 +125,23 @@ fn quotients_of_64_bits_are_exact_in_every_state() {
 /// Lanes of 64 bits are stored as the nearest number of the narrower type.
 fn compare_stores<S>(s: S)
 where
-    S: Widen<i32, i64> + Widen<i16, i64> + Widen<u16, i64> + Widen<i8, i64> + Widen<u8, i64>,
+    S: Widen<i32, i64> + Widen<u32, i64> + Widen<i16, i64> + Widen<u16, i64> + Widen<i8, i64> + Widen<u8, i64>,
 {
-    let ends =
-        [i32::MAX.into(), i32::MIN.into(), 0x7fff, -0x8000, 0xffff, 0x7f, -0x80, 0xff, 0, 1 << 32, i64::MAX, i64::MIN];
+    let ends = [
+        u32::MAX.into(),
+        i32::MAX.into(),
+        i32::MIN.into(),
+        0x7fff,
+        -0x8000,
+        0xffff,
+        0x7f,
+        -0x80,
+        0xff,
+        0,
+        1 << 32,
+        i64::MAX,
+        i64::MIN,
+    ];
     let near = ends.into_iter().flat_map(|end: i64| [-1, 0, 1].map(|off| end.saturating_add(off)));
     let far = (0..63).flat_map(|bits| [1 << bits, -(1 << bits), i64::MAX >> bits, !(i64::MAX >> bits)]);
     let mut lanes: Vec<i64> = near.chain(far).collect();
@@ -150,7 +163,7 @@ where
             }
         )+ };
     }
-    compare!(i32, i16, u16, i8, u8);
+    compare!(i32, u32, i16, u16, i8, u8);
 }
 
 #[test]

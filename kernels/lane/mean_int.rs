@@ -39,7 +39,7 @@ macro_rules! integer {
     )+ };
 }
 
-integer!(i8, u8, i16, u16, i32);
+integer!(i8, u8, i16, u16, i32, u32);
 
 /// An exact sum in lanes of `$A`.
 macro_rules! exact_sum {

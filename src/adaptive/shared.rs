@@ -125,7 +125,10 @@ fn check_sums(extent: &Extent, quantizations: Option<Quantizations>, dtype: DTyp
                 _ => sums_fit(extent, dtype.magnitude(), 64, dtype),
             }
         }
-        None => sums_fit(extent, dtype.magnitude(), 64, dtype),
+        None => {
+            dtype.check_sums()?;
+            sums_fit(extent, dtype.magnitude(), 64, dtype)
+        }
     }
 }
 

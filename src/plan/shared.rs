@@ -54,6 +54,9 @@ fn check_layer(
     let places = Places::new(strides, layout, &geometry, element.bytes())?;
     let layer = Layer { geometry, count, places };
     let divides = operation.divides();
+    if divides {
+        element.check_sums()?;
+    }
     if divides && layer.divisor_entries() > MOST_DIVISORS {
         return Err(Error::SizeOverflow {
             what: "the table of divisors: too many windows are cut by the padding, and",

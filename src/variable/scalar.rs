@@ -148,7 +148,7 @@ macro_rules! integers {
     )+ };
 }
 
-integers!(u8, u16, u32);
+integers!(u8, u16, u32, u64);
 
 /// Does something for an element type, given as a value: `$E` is the type that its elements are known as, `$order` how
 /// they are compared.
@@ -173,6 +173,9 @@ macro_rules! with_order {
             DType::I16 => with!(u16, Integers(0x8000)),
             DType::U16 => with!(u16, Integers(0)),
             DType::I32 => with!(u32, Integers(0x8000_0000)),
+            DType::U32 => with!(u32, Integers(0)),
+            DType::I64 => with!(u64, Integers(0x8000_0000_0000_0000)),
+            DType::U64 => with!(u64, Integers(0)),
         }
     }};
 }

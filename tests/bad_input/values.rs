@@ -1,6 +1,9 @@
 //! V: NaN, zeros of both signs, infinities, subnormals, sums that overflow.
 
-use lanepool::{AvgBackward, AvgPool, Error, Layout, MaxPool, MinPool, NanPolicy, Rounding, SumPool};
+use lanepool::{
+    AdaptiveAvgPool, Any, AvgBackward, AvgPool, DType, Error, IndexKind, Layout, MaxPool, MaxUnpool, MinPool,
+    NanPolicy, Rounding, SumPool,
+};
 
 use crate::common::layer::{LAYOUTS, OPS};
 use crate::common::{Layer, Nan, Op, Sample, check, tiers};
@@ -231,6 +234,7 @@ fn v13_sums_of_longer_integers() {
             for value in [i32::MIN, -1, i32::MAX] {
                 check::<i32>(&layer, &vec![value; layer.input_len()]);
             }
+            check::<u32>(&layer, &vec![u32::MAX; layer.input_len()]);
         }
     }
     if usize::BITS == 32 {
@@ -251,6 +255,57 @@ fn v13_sums_of_longer_integers() {
         let layer = Layer::global(Op::Max(Nan::Propagate), Layout::Nchw, &[1, 1, taps]);
         assert!(layer.plan::<i32>(Some(tier)).is_ok(), "{layer}");
     }
+}
+
+/// 64 bits do not hold the sums of integers of 64 bits: each entry says so, in one sentence, whatever the window. Extremes
+/// are theirs at their ends, where a lane of `f64` or of the other sign would have another order.
+#[test]
+fn sums_of_64_bits_are_refused() {
+    let sentence = "i64 and u64 have maxima and minima, but no sums or averages, which could leave 64 bits: convert them to \
+                    i32, u32 or f64";
+    fn refusals<T: Sample>() -> Vec<Result<(), Error>> {
+        let (layout, shape, strides) = (Layout::Nchw, [1, 1, 4], [4, 4, 1]);
+        let (avg, sum) = (AvgPool::<T>::new([2]), SumPool::<T>::new([2]));
+        let (any_avg, any_sum) = (AvgPool::<Any>::global(), SumPool::<Any>::new([1]));
+        vec![
+            avg.plan(layout, shape).map(drop),
+            avg.divisor(1).plan(Layout::Nhwc, [0, 1, 4]).map(drop),
+            avg.plan_strided(layout, shape, strides, [3, 3, 1]).map(drop),
+            avg.rounding(Rounding::HalfAwayFromZero).run_once(layout, shape, &[T::from_bits(1); 4]).map(drop),
+            sum.plan(layout, shape).map(drop),
+            any_avg.plan_as(T::DTYPE, layout, shape).map(drop),
+            any_sum.plan_as(T::DTYPE, layout, shape).map(drop),
+            // Windows that are all equal, and windows that are not.
+            AdaptiveAvgPool::<T>::new([2]).plan(layout, shape).map(drop),
+            AdaptiveAvgPool::<T>::new([3]).plan(layout, shape).map(drop),
+        ]
+    }
+    for refusal in refusals::<i64>().into_iter().chain(refusals::<u64>()) {
+        let error = refusal.expect_err("a sum of 64 bits");
+        assert!(matches!(error, Error::Unsupported { .. }), "{error:?}");
+        assert_eq!(error.to_string(), sentence);
+    }
+    for dtype in DType::ALL {
+        let is_summed = SumPool::<Any>::new([1]).plan_as(*dtype, Layout::Nchw, [1, 1, 4]).is_ok();
+        assert_eq!(is_summed, !matches!(dtype, DType::I64 | DType::U64), "{dtype}");
+        assert_eq!(dtype.has_sums(), is_summed, "{dtype}");
+    }
+
+    for tier in tiers::available() {
+        let shape = [1, 1, 6];
+        let src = [i64::MIN, -1, i64::MAX - 1, i64::MAX, 1 << 53, (1 << 53) + 1];
+        let max = MaxPool::<i64>::new([2]).stride([2]).tier(tier);
+        let found = max.plan_indexed::<i32>(IndexKind::Plane, Layout::Nchw, shape).and_then(|plan| plan.run_vec(&src));
+        assert_eq!(found, Ok((vec![-1, i64::MAX, (1 << 53) + 1], vec![1, 3, 5])), "{tier}");
+        let src = src.map(|x| x as u64);
+        let min = MinPool::<u64>::new([2]).stride([2]).tier(tier);
+        let found = min.plan_indexed::<i64>(IndexKind::Plane, Layout::Nchw, shape).and_then(|plan| plan.run_vec(&src));
+        assert_eq!(found, Ok((vec![1 << 63, u64::MAX / 2 - 1, 1 << 53], vec![0, 2, 4])), "{tier}");
+    }
+    let back = MaxUnpool::<u64>::to([3]).plan::<i64>(Layout::Nchw, [1, 1, 1]).expect("a valid layer");
+    let mut dst = [7; 3];
+    assert_eq!(back.run(&[u64::MAX], &[1], &mut dst), Ok(()));
+    assert_eq!(dst, [0, u64::MAX, 0]);
 }
 
 /// Every sum of two and of three small numbers, by either rounding: ties and negative means.

@@ -19,6 +19,9 @@ macro_rules! for_elements {
             i16: i16,
             u16: u16,
             i32: i32,
+            u32: u32,
+            i64: i64,
+            u64: u64,
         }
     };
 }
@@ -72,6 +75,8 @@ impl<T: Copy> Window<'_, T> {
 /// An element type, and the contract's arithmetic on it.
 pub trait Sample: Element + PartialOrd {
     const FLOAT: bool;
+    /// Whether there are sums and averages of it: "i64 and u64 have maxima and minima, but no sums or averages".
+    const SUMS: bool;
 
     /// From the low bits.
     fn from_bits(bits: u64) -> Self;
@@ -131,6 +136,7 @@ macro_rules! float_sample {
     ($T:ty, $Bits:ty, $mantissa:literal, $Acc:ty, $widen:expr, $narrow:expr) => {
         impl Sample for $T {
             const FLOAT: bool = true;
+            const SUMS: bool = true;
 
             fn from_bits(bits: u64) -> Self {
                 <$T>::from_bits(bits as $Bits)
@@ -322,6 +328,7 @@ macro_rules! integer_sample {
     ($($T:ty: $Bits:ty),+ $(,)?) => { $(
         impl Sample for $T {
             const FLOAT: bool = false;
+            const SUMS: bool = size_of::<$T>() < 8;
 
             fn from_bits(bits: u64) -> Self {
                 bits as $Bits as $T
@@ -379,4 +386,4 @@ macro_rules! integer_sample {
     )+ };
 }
 
-integer_sample!(i8: u8, u8: u8, i16: u16, u16: u16, i32: u32);
+integer_sample!(i8: u8, u8: u8, i16: u16, u16: u16, i32: u32, u32: u32, i64: u64, u64: u64);

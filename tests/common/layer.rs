@@ -45,12 +45,17 @@ pub enum Op {
 }
 
 impl Op {
+    /// Whether these elements have it.
+    pub fn is_of<T: Sample>(self) -> bool {
+        T::SUMS || matches!(self, Self::Max(_) | Self::Min(_))
+    }
+
     /// Whether it is an operation of its own for these elements: integers have no NaN, and floats one way to round.
     pub fn is_distinct<T: Sample>(self) -> bool {
         match self {
             Self::Max(Nan::Ignore) | Self::Min(Nan::Ignore) => T::FLOAT,
-            Self::AvgAway => !T::FLOAT,
-            _ => true,
+            Self::AvgAway => T::SUMS && !T::FLOAT,
+            _ => self.is_of::<T>(),
         }
     }
 }
@@ -68,6 +73,11 @@ pub const OPS: [(&str, Op); 10] = [
     ("avg_by_8", Op::AvgBy(8)),
     ("sum", Op::Sum),
 ];
+
+/// Those that these elements have.
+pub fn ops<T: Sample>() -> Vec<(&'static str, Op)> {
+    OPS.into_iter().filter(|(_, op)| op.is_of::<T>()).collect()
+}
 
 /// How many relatives a layer has at most: see [`Layer::relatives`].
 pub const RELATIVES: usize = 7;

@@ -138,6 +138,17 @@ static void operations(void) {
     CHECK(averages[0] == 112 && averages[1] == 0);
     lanepool_plan_destroy(plan);
 
+    const uint64_t longs[4] = {UINT64_MAX, 1, (UINT64_C(1) << 63) - 1, UINT64_C(1) << 63};
+    uint64_t extremes[2] = {9, 9};
+    plan = planned(pairs(LANEPOOL_MAX, LANEPOOL_U64, 4));
+    CHECK(lanepool_plan_run(plan, longs, sizeof longs, extremes, sizeof extremes, told()) == LANEPOOL_OK);
+    CHECK(extremes[0] == UINT64_MAX && extremes[1] == UINT64_C(1) << 63);
+    lanepool_plan_destroy(plan);
+    plan = planned(pairs(LANEPOOL_MIN, LANEPOOL_I64, 4));
+    CHECK(lanepool_plan_run(plan, longs, sizeof longs, extremes, sizeof extremes, told()) == LANEPOOL_OK);
+    CHECK(extremes[0] == UINT64_MAX && extremes[1] == UINT64_C(1) << 63);
+    lanepool_plan_destroy(plan);
+
     const float nine[9] = {3, 3, 3, 0, 0, 0, 6, 6, 6};
     plan = planned(lengths(LANEPOOL_ADAPTIVE_AVG, LANEPOOL_F32, 9, 3));
     CHECK(lanepool_plan_run(plan, nine, sizeof nine, y, sizeof y, told()) == LANEPOOL_OK);

@@ -1,19 +1,22 @@
 //! `.npy` arrays: their header, their elements in either byte order, and the same kind of file again.
 
 use anyhow::{Context, Result, bail};
-use lanepool::{Element, ElementVisitor};
-use npyz::{DType, Endianness, NpyHeader, Order, TypeStr, WriteOptions, WriterBuilder};
+use lanepool::{DType as Known, Element, ElementVisitor};
+use npyz::{DType, Endianness, NpyHeader, Order, TypeChar, TypeStr, WriteOptions, WriterBuilder};
 
 use super::axes::Order as Axes;
 use super::{Done, Job, Pooled, Tensor};
 use crate::elements;
+use crate::layer::Operation;
 
 /// The pooled file and a description of what was done.
 pub fn pool(job: &Job, bytes: &[u8]) -> Result<Done> {
     let (header, data) = split(bytes)?;
     let shape = header.shape().iter().map(|&n| usize::try_from(n)).collect::<Result<Vec<_>, _>>()?;
     let DType::Plain(kind) = header.dtype() else { bail!("holds records, which cannot be pooled") };
-    let Some(element) = elements::from_npy(kind.type_char(), kind.size_field()) else {
+    let is_bool = kind.type_char() == TypeChar::Bool && kind.size_field() == 1;
+    let element = if is_bool { Some(Known::U8) } else { elements::from_npy(kind.type_char(), kind.size_field()) };
+    let Some(element) = element else {
         let convert = elements::npy_nearest(kind.type_char())
             .map_or_else(String::new, |name| format!(": convert it, as by array.astype(\"{name}\")"));
         let (words, names) = (elements::npy_words(&kind), elements::npy_names());
@@ -31,6 +34,9 @@ pub fn pool(job: &Job, bytes: &[u8]) -> Result<Done> {
             need.map_or_else(|| "more than any file has".to_owned(), |n| n.to_string())
         );
     }
+    if is_bool {
+        check_truths(job, data)?;
+    }
     let swapped = match kind.endianness() {
         Endianness::Little => cfg!(target_endian = "big"),
         Endianness::Big => cfg!(target_endian = "little"),
@@ -38,6 +44,21 @@ pub fn pool(job: &Job, bytes: &[u8]) -> Result<Done> {
     };
     let pooling = Pooling { job, shape: &shape, data, swapped, kind: &kind };
     element.visit(pooling).with_context(|| format!("this build has no kernels for {element}"))?
+}
+
+/// Truth values are bytes of 0 and 1, whose maximum is "any of them" and whose minimum is "all of them".
+fn check_truths(job: &Job, data: &[u8]) -> Result<()> {
+    let is_extreme = matches!(job.windows.operation(), Operation::Max | Operation::Min) && job.quantization.is_none();
+    if !is_extreme {
+        bail!(
+            "holds bool, whose maxima and minima are bool again; for averages, sums and quantised numbers convert it, as by \
+             array.astype(\"float32\")"
+        );
+    }
+    match data.iter().position(|&byte| byte > 1) {
+        Some(at) => bail!("holds bool, and its element {at} is the byte {}, neither 0 nor 1", data[at]),
+        None => Ok(()),
+    }
 }
 
 /// The header and the bytes after it.
@@ -82,6 +103,10 @@ impl ElementVisitor for Pooling<'_> {
         }
         if swapped {
             swap(&mut values);
+        }
+        if kind.type_char() == TypeChar::Bool {
+            // A minimum of no element at all is the largest byte: true, as "all of nothing" is.
+            bytemuck::cast_slice_mut::<T, u8>(&mut values).iter_mut().for_each(|byte| *byte = (*byte).min(1));
         }
         let file = write(kind, &axes, bytemuck::cast_slice(&values))?;
         let indices = indices.map(|indices| write_indices(&axes, &indices)).transpose()?;

@@ -31,6 +31,16 @@ pub enum Windows {
     Adaptive { operation: Operation, output: Numbers, nan: NanPolicy },
 }
 
+impl Windows {
+    /// What is done with each window.
+    pub const fn operation(&self) -> Operation {
+        match self {
+            Self::Sliding(window) => window.operation,
+            Self::Adaptive { operation, .. } => *operation,
+        }
+    }
+}
+
 /// What a file holds: its elements, and the axes as it counts them.
 pub struct Tensor<'a, T> {
     pub elements: &'a [T],

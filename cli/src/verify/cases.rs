@@ -50,8 +50,8 @@ pub struct Tensor {
 }
 
 impl Tensor {
-    /// The elements as `f64`, which holds every element of the types that pooling knows exactly; `None` for types
-    /// that it does not know. 64-bit integers are indices, far below 2⁵³.
+    /// The elements as `f64`, which holds those of the types that pooling knows exactly; `None` for types that it does
+    /// not know. Indices are 64-bit integers far below 2⁵³; elements of 64 bits may lie beyond, and are compared as bytes.
     pub fn values(&self) -> Option<Vec<f64>> {
         values(self.dtype, &self.bytes)
     }
@@ -79,9 +79,17 @@ pub fn values(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f64>> {
         Dtype::I16 => read!(i16, f64::from),
         Dtype::U16 => read!(u16, f64::from),
         Dtype::I32 => read!(i32, f64::from),
-        Dtype::I64 => read!(i64, |index| index as f64),
+        Dtype::U32 => read!(u32, f64::from),
+        Dtype::I64 => read!(i64, |value| value as f64),
+        Dtype::U64 => read!(u64, |value| value as f64),
         _ => return None,
     })
+}
+
+/// The element `at` of integers of 64 bits, in digits.
+pub fn long(dtype: Dtype, bytes: &[u8], at: usize) -> String {
+    let value = bytes.as_chunks().0.get(at).copied().unwrap_or_default();
+    if dtype == Dtype::I64 { i64::from_le_bytes(value).to_string() } else { u64::from_le_bytes(value).to_string() }
 }
 
 /// The type's name as the library writes it: `f32`, `bf16`, `u8`.

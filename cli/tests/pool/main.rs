@@ -238,20 +238,43 @@ fn arrays_that_cannot_be_pooled_are_named() {
         &flags,
         "holds complex64 (8 bytes, little-endian, written '<c8')",
     );
+    let wide = npy("<f16", false, &[1], &[0; 16]);
+    refused(
+        "wide.npy",
+        wide.clone(),
+        &flags,
+        "holds float128 (16 bytes, little-endian, written '<f16'), and what can be pooled",
+    );
+    refused(
+        "wide.npy",
+        wide.clone(),
+        &flags,
+        "is float32, float64, float16, bfloat16 (2 bytes of raw data), int8, uint8, int16, uint16, int32, uint32, int64, \
+         uint64, bool: convert it",
+    );
+    refused("wide.npy", wide, &flags, "convert it, as by array.astype(\"float64\")");
+    refused("times.npy", npy("<M8[ns]", false, &[1], &[0; 8]), &flags, "holds datetime64 (8 bytes");
     let long = npy("<i8", false, &[1], &[0; 8]);
-    refused(
-        "long.npy",
-        long.clone(),
-        &flags,
-        "holds int64 (8 bytes, little-endian, written '<i8'), and what can be pooled",
-    );
-    refused(
-        "long.npy",
-        long.clone(),
-        &flags,
-        "is float32, float64, float16, bfloat16 (2 bytes of raw data), int8, uint8,",
-    );
-    refused("long.npy", long, &flags, "convert it, as by array.astype(\"int32\")");
+    for op in ["avg", "sum"] {
+        refused(
+            "long.npy",
+            long.clone(),
+            &["--kernel", "1", "--op", op],
+            "i64 and u64 have maxima and minima, but no sums",
+        );
+    }
+    let truths = npy("|b1", false, &[3], &[0, 1, 1]);
+    for flags in [
+        &["--kernel", "1", "--op", "avg"][..],
+        &["--kernel", "1", "--op", "sum"],
+        &["--kernel", "1", "--op", "lp"],
+        &["--output-size", "2", "--op", "avg"],
+        &["--kernel", "1", "--quantization", "1,0"],
+    ] {
+        let why = "holds bool, whose maxima and minima are bool again";
+        refused("truths.npy", truths.clone(), flags, why);
+    }
+    refused("truths.npy", npy("|b1", false, &[3], &[0, 1, 2]), &flags, "its element 2 is the byte 2, neither 0 nor 1");
     refused("fortran.npy", npy("<f4", true, &[2, 2], &[0; 16]), &flags, "Fortran order");
     refused("scalar.npy", npy("<f4", false, &[], &[0; 4]), &flags, "0 axes");
     refused("six.npy", npy("<f4", false, &[1; 6], &[0; 4]), &flags, "6 axes");
@@ -271,6 +294,62 @@ fn arrays_that_cannot_be_pooled_are_named() {
         &flags,
         "has 3 axes, 5x7x3, and nothing says which: --layout hwc",
     );
+}
+
+/// Integers of 32 and 64 bits stay what they are, in either byte order, where `f64` would round them.
+#[test]
+fn long_integers_are_pooled_exactly() {
+    let folder = TempDir::new().unwrap();
+    let pooled = |kind: &str, data: Vec<u8>, op: &str| {
+        let input = write(&folder, "in.npy", &npy(kind, false, &[4], &data));
+        let output = folder.path().join("out.npy");
+        let run = lanepool()
+            .arg("pool")
+            .args([&input, &output])
+            .args(["--kernel", "2", "--stride", "2", "--op", op])
+            .output();
+        let run = run.unwrap();
+        assert!(run.status.success(), "{}", stderr(&run));
+        let (description, shape, data) = parse_npy(&fs::read(&output).unwrap());
+        assert_eq!((&*description, &*shape), (kind, "2"));
+        data
+    };
+    let signed = [i64::MIN, -1, (1 << 53) + 1, 1 << 53];
+    let little = |all: &[i64]| all.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>();
+    assert_eq!(pooled("<i8", little(&signed), "max"), little(&[-1, (1 << 53) + 1]));
+    assert_eq!(pooled("<i8", little(&signed), "min"), little(&[i64::MIN, 1 << 53]));
+    let big = |all: &[u64]| all.iter().flat_map(|x| x.to_be_bytes()).collect::<Vec<u8>>();
+    let unsigned = [1 << 63, u64::MAX, 7, 1 << 63];
+    assert_eq!(pooled(">u8", big(&unsigned), "max"), big(&[u64::MAX, 1 << 63]));
+    assert_eq!(pooled(">u8", big(&unsigned), "min"), big(&[1 << 63, 7]));
+    let short = |all: &[u32]| all.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>();
+    assert_eq!(pooled("<u4", short(&[u32::MAX, 1, 4, u32::MAX]), "max"), short(&[u32::MAX; 2]));
+    assert_eq!(pooled("<u4", short(&[u32::MAX, 1, 4, u32::MAX - 1]), "avg"), short(&[1 << 31, (1 << 31) + 1]));
+}
+
+/// The maximum of truth values is "any", the minimum "all": bool again, and indices beside it.
+#[test]
+fn truth_values_are_pooled_as_bytes() {
+    let folder = TempDir::new().unwrap();
+    let input = write(&folder, "in.npy", &npy("|b1", false, &[6], &[0, 0, 0, 1, 1, 1]));
+    let (output, at) = (folder.path().join("out.npy"), folder.path().join("at.npy"));
+    let pooled = |flags: &[&str]| {
+        let run =
+            lanepool().arg("pool").args([&input, &output]).args(flags).arg("--indices").arg(&at).output().unwrap();
+        assert!(run.status.success(), "{}", stderr(&run));
+        let (description, _, data) = parse_npy(&fs::read(&output).unwrap());
+        assert_eq!(description, "|b1");
+        data
+    };
+    assert_eq!(pooled(&["--kernel", "2", "--stride", "2"]), [0, 1, 1]);
+    let indices: Vec<u8> = [0_i64, 3, 4].iter().flat_map(|index| index.to_le_bytes()).collect();
+    assert_eq!(parse_npy(&fs::read(&at).unwrap()).2, indices);
+    assert_eq!(pooled(&["--kernel", "2", "--stride", "2", "--op", "min"]), [0, 0, 1]);
+    assert_eq!(pooled(&["--output-size", "4"]), [0, 0, 1, 1]);
+    // Of no element at all, "any" is false and "all" is true.
+    let beyond = ["--kernel", "1", "--stride", "3", "--padding", "1", "--allow-empty-windows"];
+    assert_eq!(pooled(&beyond), [0, 0, 1]);
+    assert_eq!(pooled(&[&beyond[..], &["--op", "min"]].concat()), [1, 0, 1]);
 }
 
 #[test]
