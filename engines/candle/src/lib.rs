@@ -15,8 +15,9 @@ use gradient::Gradient;
 /// A pooling layer for candle's tensors: a [`Module`], and an operator of its own ([`CustomOp1`]), with a gradient.
 ///
 /// Made of any layer of lanepool's of this operation: `MaxPool`, `MinPool`, `AvgPool`, `SumPool`, with every attribute that they have.
-/// A tensor is `N, C, spatial…` with 1 to 3 spatial axes, of `f32`, `f64`, `f16`, `bf16`, `u8`, `i16` or `i32`, on the CPU. As a module
-/// it takes a tensor of any strides, and copies one that is not contiguous; as an operator it refuses that.
+/// A tensor is `N, C, spatial…` with 1 to 3 spatial axes, of `f32`, `f64`, `f16`, `bf16`, `u8`, `i16`, `i32`, `u32` or `i64` (of
+/// which there are maxima and minima alone), on the CPU. As a module it takes a tensor of any strides, and copies one that is not
+/// contiguous; as an operator it refuses that.
 ///
 /// The layer is planned at the first tensor, and again when the shape or the type changes. Clones share the plan.
 ///
@@ -103,7 +104,7 @@ impl<O: Differentiable> CustomOp1 for Pooling<O> {
                 }
             };
         }
-        pooled!(F32, F64, F16, BF16, U8, I16, I32)
+        pooled!(F32, F64, F16, BF16, U8, I16, I32, U32, I64)
     }
 
     fn cuda_fwd(&self, _: &CudaStorage, _: &candle_core::Layout) -> Result<(CudaStorage, Shape)> {

@@ -84,6 +84,9 @@ impl Layer {
             DatumType::I16 => DType::I16,
             DatumType::U16 => DType::U16,
             DatumType::I32 => DType::I32,
+            DatumType::U32 => DType::U32,
+            DatumType::I64 => DType::I64,
+            DatumType::U64 => DType::U64,
             _ => return Err(format!("lanepool does not pool elements of type {of:?}")),
         };
         let adds = matches!(self, Self::Sum(_) | Self::Global { mean: true, .. });

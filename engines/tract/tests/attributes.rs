@@ -69,7 +69,7 @@ fn maxima_have_the_bits_of_tract() -> TractResult<()> {
             // tract panics where the window is longer than its input.
             continue;
         }
-        let element = rng.choice([F32, F64, F16, I8, U8, I16, U16, I32, quantized]).unwrap();
+        let element = rng.choice([F32, F64, F16, I8, U8, I16, U16, I32, U32, I64, U64, quantized]).unwrap();
         let with_index_outputs = rng.choice([None, Some(I32), Some(I64)]).unwrap();
         let op = MaxPool { pool_spec, with_index_outputs };
         let theirs = model(element, &dims(&shape), op.clone())?;
