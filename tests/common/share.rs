@@ -37,9 +37,9 @@ pub fn holds(what: impl Display) -> bool {
     is_among(one_in(), what)
 }
 
-/// The same of a list that takes minutes: unless the variable says otherwise, one in `usual` of it is run.
+/// The same of a list that takes minutes: one in `usual` of it is run, or with the variable one in `n` of those; with 1 all are.
 pub fn holds_of_many(usual: u64, what: impl Display) -> bool {
-    is_among(asked().unwrap_or(usual), what)
+    is_among(asked().map_or(usual, |n| if n == 1 { 1 } else { n.saturating_mul(usual) }), what)
 }
 
 fn is_among(one_in: u64, what: impl Display) -> bool {
