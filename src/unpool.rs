@@ -430,7 +430,7 @@ impl Places {
     /// waits in the cache.
     fn scatter_in_packed_planes<U: Pod, I: Index>(&self, src: &[U], indices: &[I], dst: &mut [U]) {
         let Split { outer, inner, .. } = self.input.split;
-        let [_, _, width] = self.input.lengths;
+        let [depth, height, width] = self.input.lengths;
         let (len, step) = (self.output.plane_len().saturating_mul(inner), self.input.pixel_step());
         for block in 0..outer {
             let (from, to) = (self.input.block(block), self.output.block(block));
@@ -438,7 +438,8 @@ impl Places {
             plane.fill(U::zeroed());
             // Pixels that follow each other are one run, whose channels take turns.
             let is_run = step == inner;
-            self.each_row(&mut |row| {
+            let rows = (0..depth).flat_map(|z| (0..height).map(move |y| self.input.pixel([z, y, 0])));
+            for row in rows {
                 let (pixels, lanes) = if is_run { (1, width.saturating_mul(inner)) } else { (width, inner) };
                 for pixel in 0..pixels {
                     let at = from.saturating_add(row).saturating_add(pixel.saturating_mul(step));
@@ -461,7 +462,7 @@ impl Places {
                         }
                     }
                 }
-            });
+            }
         }
     }
 

@@ -169,7 +169,7 @@ impl<T: Float> AvgBackward<T> {
     pub fn run(&self, grad_output: &[T], grad_input: &mut [T]) -> Result<()> {
         self.layer.check_gradients(grad_output, grad_input)?;
         let (layer, count, equal) = (&*self.layer, self.count, self.layer.equal(self.count));
-        if !layer.averages(&Averages { layer, count, equal, grad_output }, grad_input) {
+        if !layer.averages(&Averages { layer, count, equal }, grad_output, grad_input) {
             layer.gather(grad_input, Shares { layer, count, equal, grad_output });
         }
         Ok(())

@@ -326,7 +326,7 @@ impl Adjoint {
             let mut sums = [T::Acc::ZERO; LANES];
             let sums = sums.get_mut(..block.len()).unwrap_or_default();
             if pixel.is_crowded() {
-                self.add_in_blocks(pixel, channel, known, gives, sums);
+                self.add_in_blocks(pixel, channel, sums, &mut |tap, sums| gives.many(known, tap, sums));
             } else {
                 self.each_tap(pixel, channel, |tap| gives.many(known, tap, sums));
             }
@@ -335,15 +335,15 @@ impl Adjoint {
         }
     }
 
-    /// Adds what the windows that hold a pixel give, in blocks of windows, and the blocks as a tree.
+    /// Adds what the windows that hold a pixel give, in blocks of windows, and the blocks as a tree. Rare: compiled once for
+    /// all operations.
     #[inline(never)]
-    fn add_in_blocks<T: Float, G: Gives<T>>(
+    fn add_in_blocks<A: Sum>(
         &self,
         pixel: &Pixel,
         channel: usize,
-        known: G::Known,
-        gives: &G,
-        sums: &mut [T::Acc],
+        sums: &mut [A],
+        add: &mut dyn FnMut(&Tap, &mut [A]),
     ) {
         let mut tree = Tree::new();
         let mut left = BLOCK;
@@ -352,7 +352,7 @@ impl Adjoint {
                 tree.push(sums);
                 left = BLOCK;
             }
-            gives.many(known, tap, sums);
+            add(tap, sums);
             left = left.saturating_sub(1);
         });
         tree.push(sums);

@@ -79,12 +79,44 @@ struct Scratch<A> {
 }
 
 /// The gradient of an average.
-pub(super) struct Averages<'a, T> {
+pub(super) struct Averages<'a> {
     pub layer: &'a Adjoint,
     pub count: Count,
     /// The divisor, where all windows have the same.
     pub equal: Option<usize>,
-    pub grad_output: &'a [T],
+}
+
+/// Both gradients, for code that knows what sums are made in, but no elements.
+trait Gradients<A> {
+    /// Neighbouring gradients of the output from element `at` on, over a divisor.
+    fn over(&self, at: usize, divisor: A, to: &mut [A]);
+    /// Neighbouring sums to gradients of the input from element `at` on, rounded.
+    fn store(&mut self, at: usize, sums: &[A]);
+    /// The same of so many sums that take turns.
+    fn store_in_turn(&mut self, at: usize, len: usize, even: &[A], odd: &[A]);
+}
+
+struct Tensors<'a, T> {
+    grad_output: &'a [T],
+    grad_input: &'a mut [T],
+}
+
+impl<T: Float> Gradients<T::Acc> for Tensors<'_, T> {
+    fn over(&self, at: usize, divisor: T::Acc, to: &mut [T::Acc]) {
+        T::over_all(part(self.grad_output, at, to.len()), divisor, to);
+    }
+
+    fn store(&mut self, at: usize, sums: &[T::Acc]) {
+        T::narrowed_all(sums, part_mut(self.grad_input, at, sums.len()));
+    }
+
+    fn store_in_turn(&mut self, at: usize, len: usize, even: &[T::Acc], odd: &[T::Acc]) {
+        let row = part_mut(self.grad_input, at, len);
+        T::interleaved(even, odd, row);
+        if let (Some(last), Some(sum)) = (row.get_mut(len & !1), even.get(len / 2)) {
+            *last = T::narrowed(*sum);
+        }
+    }
 }
 
 impl Plan {
@@ -144,16 +176,22 @@ fn strides(reach: usize, begin: usize, stride: usize) -> Option<[isize; 2]> {
 
 impl Adjoint {
     /// Fills the gradient of the input of an average; whether it did.
-    pub(super) fn averages<T: Float>(&self, averages: &Averages<'_, T>, grad_input: &mut [T]) -> bool {
+    pub(super) fn averages<T: Float>(&self, averages: &Averages<'_>, grad_output: &[T], grad_input: &mut [T]) -> bool {
         // No batch or no channels, of which there may be endlessly many.
         if grad_input.is_empty() {
             return true;
         }
-        let Some(plan) = Plan::new(self) else { return false };
-        let [_, _, width] = &self.axes;
-        let split = self.split();
+        averages.fill(&mut Tensors { grad_output, grad_input })
+    }
+}
+
+impl Averages<'_> {
+    fn fill<A: Sum>(&self, gradients: &mut dyn Gradients<A>) -> bool {
+        let Some(plan) = Plan::new(self.layer) else { return false };
+        let [_, _, width] = &self.layer.axes;
+        let split = self.layer.split();
         let step = plan.columns.saturating_mul(plan.stride).max(1);
-        let mut scratch = Scratch { sums: [T::Acc::ZERO; TILE], kept: [T::Acc::ZERO; KEPT] };
+        let mut scratch = Scratch { sums: [A::ZERO; TILE], kept: [A::ZERO; KEPT] };
         for block in (0..split.outer).step_by(plan.blocks.max(1)) {
             let blocks = plan.blocks.min(split.outer.saturating_sub(block));
             for column in (0..width.input()).step_by(step) {
@@ -170,16 +208,14 @@ impl Adjoint {
                 for channel in (0..split.inner).step_by(plan.channels.max(1)) {
                     let channels = plan.channels.min(split.inner.saturating_sub(channel));
                     let tile = Tile { block, blocks, column, columns, channel, channels, first, windows };
-                    averages.tile(&plan, &tile, &mut scratch, grad_input);
+                    self.tile(&plan, &tile, &mut scratch, gradients);
                 }
             }
         }
         true
     }
-}
 
-impl<T: Float> Averages<'_, T> {
-    fn tile(&self, plan: &Plan, tile: &Tile, scratch: &mut Scratch<T::Acc>, grad_input: &mut [T]) {
+    fn tile<A: Sum>(&self, plan: &Plan, tile: &Tile, scratch: &mut Scratch<A>, gradients: &mut dyn Gradients<A>) {
         let [depth, height, _] = &self.layer.axes;
         let Scratch { sums, kept } = scratch;
         let mut rows = [[usize::MAX; 2]; MOST_ROWS];
@@ -189,7 +225,7 @@ impl<T: Float> Averages<'_, T> {
             let over_z = depth.covering(z);
             for y in 0..height.input() {
                 let over_y = height.covering(y);
-                sums.fill(T::Acc::ZERO);
+                sums.fill(A::ZERO);
                 for oz in over_z.outputs() {
                     for oy in over_y.outputs() {
                         let slot = oz.checked_rem(slabs).unwrap_or(0).saturating_mul(each);
@@ -197,19 +233,26 @@ impl<T: Float> Averages<'_, T> {
                         let shares = part_mut(kept, slot.saturating_mul(plan.phase), plan.phase);
                         if let Some(row) = rows.get_mut(slot).filter(|row| **row != [oz, oy]) {
                             *row = [oz, oy];
-                            self.divide([oz, oy], plan, tile, shares);
+                            self.divide([oz, oy], plan, tile, gradients, shares);
                         }
                         self.add(plan, tile, shares, sums);
                     }
                 }
-                self.store([z, y], plan, tile, sums, grad_input);
+                self.store([z, y], plan, tile, sums, gradients);
             }
         }
     }
 
     /// What a row of windows gives: 0 where there is no window.
     #[inline(never)]
-    fn divide(&self, [oz, oy]: [usize; 2], plan: &Plan, tile: &Tile, shares: &mut [T::Acc]) {
+    fn divide<A: Sum>(
+        &self,
+        [oz, oy]: [usize; 2],
+        plan: &Plan,
+        tile: &Tile,
+        gradients: &dyn Gradients<A>,
+        shares: &mut [A],
+    ) {
         let [depth, height, width] = &self.layer.axes;
         let [first, end] = tile.windows;
         let rows = depth.count(oz, self.count).saturating_mul(height.count(oy, self.count));
@@ -217,9 +260,17 @@ impl<T: Float> Averages<'_, T> {
         // Windows in the middle of a row have the same count.
         let middle = if self.equal.is_some() { first..end } else { width.whole() };
         let [from, to] = [middle.start, middle.end].map(|at| at.clamp(first, end.max(first)));
-        shares.fill(T::Acc::ZERO);
+        shares.fill(A::ZERO);
         let mut over = |from: usize, to: usize| {
-            self.over([oz, oy], plan, tile, [from, to], T::Acc::of(each(from)), shares);
+            let shares = &mut *shares;
+            self.over(
+                [oz, oy],
+                plan,
+                tile,
+                [from, to],
+                &mut |at, to| gradients.over(at, A::of(each(from)), to),
+                shares,
+            );
         };
         (first..from).for_each(|ox| over(ox, ox.saturating_add(1)));
         if from < to {
@@ -229,14 +280,14 @@ impl<T: Float> Averages<'_, T> {
     }
 
     /// The gradients of neighbouring windows over a divisor, in every block.
-    fn over(
+    fn over<A>(
         &self,
         [oz, oy]: [usize; 2],
         plan: &Plan,
         tile: &Tile,
         [from, to]: [usize; 2],
-        divisor: T::Acc,
-        shares: &mut [T::Acc],
+        over: &mut dyn FnMut(usize, &mut [A]),
+        shares: &mut [A],
     ) {
         let output = &self.layer.output;
         let (step, n) = (output.pixel_step(), tile.channels);
@@ -247,10 +298,10 @@ impl<T: Float> Averages<'_, T> {
             let shares = part_mut(shares, place.saturating_mul(n), lanes);
             let mut at = output.block(tile.block.saturating_add(block)).saturating_add(in_block);
             if step == n {
-                T::over_all(part(self.grad_output, at, lanes), divisor, shares);
+                over(at, shares);
             } else {
                 for shares in shares.chunks_exact_mut(n.max(1)) {
-                    T::over_all(part(self.grad_output, at, n), divisor, shares);
+                    over(at, shares);
                     at = at.saturating_add(step);
                 }
             }
@@ -259,7 +310,7 @@ impl<T: Float> Averages<'_, T> {
 
     /// Adds what a row of windows gives to the columns of a tile.
     #[inline(never)]
-    fn add(&self, plan: &Plan, tile: &Tile, shares: &[T::Acc], sums: &mut [T::Acc]) {
+    fn add<A: Sum>(&self, plan: &Plan, tile: &Tile, shares: &[A], sums: &mut [A]) {
         let [_, _, width] = &self.layer.axes;
         match width {
             Windows::Sliding { axis, .. } => {
@@ -296,7 +347,14 @@ impl<T: Float> Averages<'_, T> {
 
     /// The sums of a tile's columns, rounded, to rows of the input's gradient.
     #[inline(never)]
-    fn store(&self, [z, y]: [usize; 2], plan: &Plan, tile: &Tile, sums: &[T::Acc], grad_input: &mut [T]) {
+    fn store<A: Sum>(
+        &self,
+        [z, y]: [usize; 2],
+        plan: &Plan,
+        tile: &Tile,
+        sums: &[A],
+        gradients: &mut dyn Gradients<A>,
+    ) {
         let input = &self.layer.input;
         let in_block = input.pixel([z, y, tile.column]).saturating_add(tile.channel);
         let (step, n) = (input.pixel_step(), tile.channels);
@@ -306,21 +364,16 @@ impl<T: Float> Averages<'_, T> {
             let of_block = block.saturating_mul(plan.pitch);
             let mut phases = sums.chunks_exact(plan.phase.max(1)).map(|sums| sums.get(of_block..).unwrap_or_default());
             if step == n && plan.stride == 1 {
-                let row = part_mut(grad_input, start, columns.saturating_mul(n));
-                T::narrowed_all(phases.next().unwrap_or_default(), row);
+                gradients.store(start, part(phases.next().unwrap_or_default(), 0, columns.saturating_mul(n)));
             } else if step == 1 && n == 1 && plan.stride == 2 {
                 let (even, odd) = (phases.next().unwrap_or_default(), phases.next().unwrap_or_default());
-                let row = part_mut(grad_input, start, columns);
-                T::interleaved(even, odd, row);
-                if let (Some(last), Some(sum)) = (row.get_mut(columns & !1), even.get(columns / 2)) {
-                    *last = T::narrowed(*sum);
-                }
+                gradients.store_in_turn(start, columns, even, odd);
             } else {
                 for (phase, sums) in phases.enumerate() {
                     let columns = (phase..columns).step_by(plan.stride.max(1));
                     for (column, sums) in columns.zip(sums.chunks_exact(n.max(1))) {
                         let at = start.saturating_add(column.saturating_mul(step));
-                        T::narrowed_all(sums, part_mut(grad_input, at, n));
+                        gradients.store(at, sums);
                     }
                 }
             }
