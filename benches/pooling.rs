@@ -7,7 +7,10 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use lanepool::{AvgPool, Element, Layout, MaxPool, Plan, Pool, PoolOperation, Result, Tier};
+use lanepool::{
+    AvgPool, DType, Element, Layout, LpPool, MaxPool, MinPool, Plan, Pool, PoolOperation, QuantizedAvgPool,
+    QuantizedMaxPool, Result, SumPool, Tier,
+};
 use serde_json::Value;
 
 /// A value as a network holds it, from 16 random bits.
@@ -46,6 +49,18 @@ elements! {
     u64: |bits| u64::from(bits);
 }
 
+/// Operations whose plan is of another kind: `lanepool bench` times them.
+const TIMED_ELSEWHERE: [&str; 8] = [
+    "max_indices",
+    "unpool",
+    "adaptive_max",
+    "adaptive_avg",
+    "fractional_max",
+    "max_backward",
+    "avg_backward",
+    "lp_backward",
+];
+
 /// A layer of the list.
 struct Layer {
     name: String,
@@ -55,6 +70,8 @@ struct Layer {
     kernel: Option<Vec<usize>>,
     stride: Option<Vec<usize>>,
     padding: Option<Vec<usize>>,
+    /// Of norms.
+    p: Option<f64>,
 }
 
 impl Layer {
@@ -72,14 +89,30 @@ impl Layer {
             kernel: numbers(row, "kernel"),
             stride: numbers(row, "stride"),
             padding: numbers(row, "padding"),
+            p: row["p"].as_f64(),
         };
-        rows.iter().map(layer).collect()
+        rows.iter().map(layer).filter(|layer| !TIMED_ELSEWHERE.contains(&layer.op.as_str())).collect()
+    }
+
+    /// Whether elements of this type have the operation.
+    fn takes(&self, element: DType) -> bool {
+        match self.op.as_str() {
+            "avg" | "sum" => element.has_sums(),
+            "lp" => !element.is_integer(),
+            "quantized_avg" | "quantized_max" => matches!(element, DType::U8 | DType::I8 | DType::I16),
+            _ => true,
+        }
     }
 
     fn plan<T: Element>(&self, layout: Layout, tier: Tier) -> Result<Plan<T>> {
         match self.op.as_str() {
             "max" => MaxPool::<T>::plan(&self.pool(tier), layout, &self.shape),
+            "min" => MinPool::<T>::plan(&self.pool(tier), layout, &self.shape),
             "avg" => AvgPool::<T>::plan(&self.pool(tier), layout, &self.shape),
+            "sum" => SumPool::<T>::plan(&self.pool(tier), layout, &self.shape),
+            "lp" => LpPool::<T>::p(self.pool(tier), self.p.unwrap_or(2.0)).plan(layout, &self.shape),
+            "quantized_avg" => QuantizedAvgPool::<T>::plan(&self.pool(tier), layout, &self.shape),
+            "quantized_max" => QuantizedMaxPool::<T>::plan(&self.pool(tier), layout, &self.shape),
             op => panic!("no operation {op} is timed here"),
         }
     }
@@ -92,8 +125,7 @@ impl Layer {
 }
 
 fn layers<T: Sample>(criterion: &mut Criterion) {
-    // Integers of 64 bits have no averages.
-    for layer in Layer::list().into_iter().filter(|layer| layer.op != "avg" || T::DTYPE.has_sums()) {
+    for layer in Layer::list().into_iter().filter(|layer| layer.takes(T::DTYPE)) {
         for layout in [Layout::Nchw, Layout::Nhwc] {
             time::<T>(criterion, &layer, layout);
         }

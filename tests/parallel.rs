@@ -194,7 +194,9 @@ fn large_layers_fill_64_threads() {
         values.map(|value| value.as_u64().map(|value| value as usize)).collect()
     };
     println!("{:28} {:>5} {:>8} {:>5} {:>6} {:>5}", "layer", "", "bytes", "tasks", "filled", "used");
-    for case in &list {
+    // Whatever a plain window computes is cut as a maximum is.
+    let is_plain = |case: &&serde_json::Value| ["max", "min", "avg", "sum"].iter().any(|op| case["op"] == *op);
+    for case in list.iter().filter(is_plain) {
         let name = case["name"].as_str().expect("a name");
         let pool = numbers(case, "kernel").map_or_else(MaxPool::<f32>::global, MaxPool::new);
         let pool = numbers(case, "stride").iter().fold(pool, |pool, stride| pool.stride(stride));

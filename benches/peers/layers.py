@@ -1,4 +1,4 @@
-"""The layers of `layers.json`: pooling layers of published networks, and two of image processing, in every element and layout."""
+"""The maxima and averages of `layers.json`: pooling layers of published networks, and two of image processing, in every element and layout."""
 
 import json
 from dataclasses import dataclass, replace
@@ -8,6 +8,8 @@ import ml_dtypes
 import numpy as np
 
 ELEMENTS = {"f32": np.float32, "f16": np.float16, "bf16": ml_dtypes.bfloat16, "u8": np.uint8, "i8": np.int8}
+# What every engine has an operator for; the list has other operations too.
+OPERATIONS = {"max", "avg"}
 # Too large, or too far from their bound, to be worth it in every element.
 F32_ALONE = {"resnet50_stem_b32", "boxblur_avg31s1", "morph_max31s1"}
 
@@ -94,7 +96,8 @@ def of_row(row):
 
 
 def layers():
-    published = [of_row(row) for row in json.loads((Path(__file__).parents[1] / "layers.json").read_text())]
+    rows = json.loads((Path(__file__).parents[1] / "layers.json").read_text())
+    published = [of_row(row) for row in rows if row["op"] in OPERATIONS]
     for element in ELEMENTS:
         for layout in ("nchw", "nhwc"):
             for layer in published:
