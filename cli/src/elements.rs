@@ -134,10 +134,25 @@ pub fn sample<T: Element>(rng: &mut fastrand::Rng) -> T {
         DType::Bf16 => half::bf16::from_f32(rng.f32() * 2.0 - 1.0).to_bits().into(),
         _ => rng.u64(..),
     };
-    // The low bytes, in the machine's order.
+    from_bits(bits)
+}
+
+/// A random sample of fractional pooling, from 0 up to but not 1: of 256ths, which samples of every type hold exactly.
+pub fn fraction<T: Element>(rng: &mut fastrand::Rng) -> T::Sample {
+    let fraction = f32::from(rng.u8(..)) / 256.0;
+    from_bits(match T::DTYPE {
+        DType::F64 => f64::from(fraction).to_bits(),
+        DType::F16 => half::f16::from_f32(fraction).to_bits().into(),
+        DType::Bf16 => half::bf16::from_f32(fraction).to_bits().into(),
+        _ => fraction.to_bits().into(),
+    })
+}
+
+/// The number whose bits are the low ones.
+fn from_bits<P: bytemuck::Pod>(bits: u64) -> P {
     let bytes = bits.to_ne_bytes();
-    let from = if cfg!(target_endian = "big") { bytes.len() - size_of::<T>() } else { 0 };
-    bytemuck::pod_read_unaligned(&bytes[from..][..size_of::<T>()])
+    let from = if cfg!(target_endian = "big") { bytes.len() - size_of::<P>() } else { 0 };
+    bytemuck::pod_read_unaligned(&bytes[from..][..size_of::<P>()])
 }
 
 #[cfg(test)]
@@ -215,6 +230,10 @@ mod tests {
             assert!(sample::<f64>(&mut rng).abs() <= 1.0);
             assert!(sample::<half::f16>(&mut rng).to_f32().abs() <= 1.0);
             assert!(sample::<half::bf16>(&mut rng).to_f32().abs() <= 1.0);
+            assert!((0.0..1.0).contains(&fraction::<u8>(&mut rng)));
+            assert!((0.0..1.0).contains(&fraction::<f64>(&mut rng)));
+            assert!((0.0..1.0).contains(&fraction::<half::f16>(&mut rng).to_f32()));
+            assert!((0.0..1.0).contains(&fraction::<half::bf16>(&mut rng).to_f32()));
         }
     }
 }

@@ -71,6 +71,86 @@ fn records_are_what_the_tool_promises() {
     }
 }
 
+/// Every operation, in both layouts: one record a tier, or one in all where the code has no tiers.
+#[test]
+fn every_operation_is_timed() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("cases.json");
+    let tiers = lanepool::Tier::available();
+    let mut cases = Vec::new();
+    let mut expected = Vec::new();
+    for (op, element, has_tiers, more) in [
+        ("max", "f16", true, json!({"kernel": 3, "stride": 2, "padding": 1})),
+        ("min", "bf16", true, json!({"kernel": 2})),
+        ("sum", "i8", true, json!({"kernel": "global"})),
+        ("lp", "f32", true, json!({"kernel": 2, "p": 3})),
+        ("lp", "f64", true, json!({"kernel": 2, "p": "inf"})),
+        ("quantized_avg", "u8", true, json!({"kernel": 2, "scale": 0.5, "zero_point": 128, "output_scale": 0.25})),
+        ("quantized_max", "i8", true, json!({"kernel": 2, "output_zero_point": -3})),
+        ("max_indices", "f32", true, json!({"kernel": 2, "stride": 2, "index": "i32"})),
+        ("max_indices", "u16", true, json!({"kernel": 3, "padding": 1, "index": "i64"})),
+        ("adaptive_max", "i32", true, json!({"output": [2, 3]})),
+        ("adaptive_avg", "f32", true, json!({"output": 3})),
+        ("fractional_max", "f16", false, json!({"kernel": 2, "output": [4, 5]})),
+        ("fractional_max", "u8", false, json!({"kernel": 3, "output": 2})),
+        ("unpool", "f32", false, json!({"kernel": 2, "stride": 2})),
+        ("unpool", "i16", false, json!({"kernel": 3, "stride": 2, "padding": 1, "index": "i32"})),
+        ("max_backward", "f32", false, json!({"kernel": 3, "stride": 2, "padding": 1})),
+        ("max_backward", "bf16", false, json!({"kernel": 2, "index": "i32"})),
+        ("avg_backward", "f64", false, json!({"kernel": 2, "stride": 2})),
+        ("lp_backward", "f16", false, json!({"kernel": 2, "p": 2})),
+    ] {
+        for layout in ["nchw", "nhwc"] {
+            let name = format!("{op} {element} {layout}");
+            let mut case = json!({"name": name, "op": op, "element": element, "layout": layout, "shape": [2, 5, 7, 9]});
+            case.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            cases.push(case);
+            let of = if has_tiers { tiers.as_slice() } else { &tiers[tiers.len() - 1..] };
+            expected.extend(of.iter().map(|tier| (name.clone(), tier.name())));
+        }
+    }
+    fs::write(&file, Value::from(cases).to_string()).unwrap();
+    let run = lanepool().args(["bench", "--json", "--rounds", "1", "--cases"]).arg(&file).output().unwrap();
+    assert!(run.status.success() && stderr(&run).is_empty(), "{}", stderr(&run));
+    let records: Vec<Value> = serde_json::from_str(&stdout(&run)).unwrap();
+    let found: Vec<_> = records.iter().map(|record| (&record["name"], &record["tier"])).collect();
+    assert_eq!(json!(found), json!(expected));
+    for record in &records {
+        assert!(record["same_bits"] == true && record["kernel_ns"].as_f64() > Some(0.0), "{record}");
+    }
+    let run = lanepool().args(["bench", "--once", "--cases"]).arg(&file).output().unwrap();
+    assert!(run.status.success() && run.stdout.is_empty() && run.stderr.is_empty(), "{}", stderr(&run));
+    // Of two threads, what has none is timed on one.
+    let run = lanepool()
+        .args([
+            "bench",
+            "--json",
+            "--rounds",
+            "1",
+            "--threads",
+            "2",
+            "--tier",
+            "portable",
+            "--only",
+            "f32 nhwc",
+            "--cases",
+        ])
+        .arg(&file)
+        .output()
+        .unwrap();
+    let records: Vec<Value> = serde_json::from_str(&stdout(&run)).unwrap();
+    let threads: Vec<_> = records.iter().map(|record| (&record["name"], &record["threads"])).collect();
+    let expected = json!([
+        ["lp f32 nhwc", 2],
+        ["max_indices f32 nhwc", 2],
+        ["adaptive_avg f32 nhwc", 1],
+        ["unpool f32 nhwc", 1],
+        ["max_backward f32 nhwc", 1],
+    ]);
+    assert_eq!(json!(threads), expected);
+    assert!(records.iter().all(|record| record["tier"] == "portable"), "{records:?}");
+}
+
 /// The built-in layers are those of the one list that the benchmarks read, in every layout and element.
 #[test]
 fn the_list_of_layers_is_a_file_of_cases() {
@@ -218,6 +298,18 @@ fn bad_cases_are_named() {
         (r#"[{"name": "a", "op": "avg", "shape": [1, 1, 4], "kernel": [2], "element": "i64"}]"#, "no sums or averages"),
         (r#"[{"name": "a", "op": "max", "shape": [1, 1, 4], "kernel": [2], "layout": "hcwn"}]"#, "\"hcwn\""),
         (r#"[{"name": "a", "op": "max", "shape": [1, 1, -4], "kernel": [2]}]"#, "-4"),
+        (r#"[{"name": "a", "op": "adaptive_max", "shape": [1, 1, 4]}]"#, "\"a\": missing field `output`"),
+        (r#"[{"name": "a", "op": "max", "shape": [1, 1, 4], "kernel": 2, "p": 2}]"#, "has no `p`"),
+        (
+            r#"[{"name": "a", "op": "max_indices", "shape": [1, 1, 4], "kernel": 2, "index": "f32"}]"#,
+            "the index is \"f32\"",
+        ),
+        (
+            r#"[{"name": "a", "op": "avg_backward", "shape": [1, 1, 4], "kernel": 2, "element": "u8"}]"#,
+            "\"a\": gradients are of floats",
+        ),
+        (r#"[{"name": "a", "op": "lp", "shape": [1, 1, 4], "kernel": 2, "element": "u8"}]"#, "\"a\""),
+        (r#"[{"name": "a", "op": "quantized_max", "shape": [1, 1, 4], "kernel": 2}]"#, "quantised pooling is of u8"),
     ] {
         fs::write(&file, text).unwrap();
         assert_refused(lanepool().args(["bench", "--cases"]).arg(&file), &file, why, &nothing);

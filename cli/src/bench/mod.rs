@@ -25,7 +25,8 @@ pub struct Args {
     /// A tier to time; may be repeated. Default: every tier of this machine
     #[arg(long)]
     tier: Vec<Tier>,
-    /// Threads the kernel runs on, against the bound of one; may be repeated. Default: 1
+    /// Threads the kernel runs on, against the bound of one; may be repeated. Default: 1. Adaptive and fractional pooling,
+    /// unpooling and gradients know none, and run on 1
     #[arg(long, value_name = "N", value_parser = threads)]
     threads: Vec<usize>,
     /// Only this element type; may be repeated
@@ -43,8 +44,17 @@ pub struct Args {
     /// Print a JSON list of the results instead of a table
     #[arg(long)]
     json: bool,
-    /// Layers to time instead of the built-in ones: a JSON list of objects with name, op, layout, element, shape (N, C,
-    /// spatial…), kernel (numbers or "global"), stride, padding, dilation
+    /// Layers to time instead of the built-in ones: a JSON list of objects with name, op, shape and more
+    ///
+    /// Each has name, op, shape (N, C, spatial…, of the forward pass's input), and if need be layout (nchw) and element (f32).
+    ///
+    /// op is max, min, avg, sum, lp (with p: 2, or "inf"), quantized_avg or quantized_max (with scale: 1, zero_point: 0,
+    /// output_scale, output_zero_point: the input's), max_indices, unpool or max_backward (with index: i64 or i32), avg_backward or
+    /// lp_backward (with p): these have kernel (numbers or "global"), stride, padding, dilation.
+    ///
+    /// adaptive_max and adaptive_avg have output (numbers) instead of a kernel; fractional_max has output and kernel.
+    ///
+    /// Of fractional_max, unpool and gradients, whose code has no tiers, there is one result, under the best of the tiers.
     #[arg(long, value_name = "FILE.json")]
     cases: Option<PathBuf>,
     /// Also draw the results: bars against the bound and a roofline; of a sweep, its curves
@@ -113,7 +123,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
     }
     let threads = if args.threads.is_empty() { vec![1] } else { args.threads };
 
-    let bar = report::progress(layers.len() * tiers.len() * threads.len());
+    let steps = layers.iter().map(|layer| timing::measurements(layer, &tiers, &threads)).sum();
+    let bar = report::progress(steps);
     let mut results: Vec<(Layer, Vec<Measurement>)> = Vec::new();
     for layer in layers {
         let mut begun = |tier| {
@@ -145,7 +156,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
     }
     let same = results.iter().flat_map(|(_, measured)| measured).all(|measured| measured.same_bits);
     if !same {
-        eprintln!("lanepool: a tier's bytes differ from the scalar tier's");
+        eprintln!(
+            "lanepool: bytes differ from the scalar tier's, or those of an operation without tiers from run to run"
+        );
     }
     Ok(if same { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -17,7 +17,7 @@ use self::features::{Planes, square};
 use crate::bench::cases;
 use crate::layer::{Operation, joined};
 use crate::report::{self, say};
-use crate::timing::{self, Input, Layer, Measurement};
+use crate::timing::{self, Input, Layer, Measurement, Work};
 
 /// Arguments of `lanepool demo`.
 #[derive(clap::Args)]
@@ -127,6 +127,7 @@ fn time(photograph: &RgbImage, maps: &Planes, head: &Planes, rounds: usize) -> R
     let shape = vec![1, 3, photograph.height() as usize, photograph.width() as usize];
     let photo_layer = |operation: Operation, element: DType| Layer {
         name: format!("photograph_{operation}2s2/nhwc/{element}"),
+        work: Work::Values,
         window: square(operation, 2, 2, 0),
         layout: Layout::Nhwc,
         element,
