@@ -12,7 +12,7 @@ mod control;
 
 use common::check::compare;
 use common::layer::{LAYOUTS, ops};
-use common::{Fill, Layer, Op, Rng, Sample, tiers};
+use common::{Fill, Layer, Op, Rng, Sample, share, tiers};
 use lanepool::{Layout, MaxPool, SumPool, selftest};
 
 /// Layers for every driver.
@@ -45,7 +45,7 @@ fn is_tiny<T: Sample>(value: T) -> bool {
 fn extremes_are_the_same<T: Sample>() {
     let mut rng = Rng::named("host state");
     for (_, op) in ops::<T>().into_iter().filter(|(_, op)| matches!(op, Op::Max(_) | Op::Min(_))) {
-        for layer in layers(op) {
+        for layer in layers(op).into_iter().filter(|layer| share::holds(format_args!("{} {layer}", T::NAME))) {
             for fill in [Fill::Pattern, Fill::Bits, Fill::Edges, Fill::Nans] {
                 let src = fill.tensor::<T>(layer.input_len(), &mut rng);
                 for tier in tiers::available() {
@@ -77,7 +77,7 @@ fn averages_agree_in_every_state<T: Sample>() {
     let mut rng = Rng::named("host state");
     let one = T::seven()[5].bits();
     for (_, op) in ops::<T>().into_iter().filter(|(_, op)| !matches!(op, Op::Max(_) | Op::Min(_))) {
-        for layer in layers(op) {
+        for layer in layers(op).into_iter().filter(|layer| share::holds(format_args!("{} {layer}", T::NAME))) {
             let element = |rng: &mut Rng| T::from_bits(if T::FLOAT { one | rng.bits() & 0x3f } else { rng.bits() });
             let src: Vec<T> = (0..layer.input_len()).map(|_| element(&mut rng)).collect();
             let rounds_otherwise = cfg!(target_arch = "aarch64") && T::NAME == "f16";
