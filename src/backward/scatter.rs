@@ -9,7 +9,6 @@ use super::max::Maxima;
 use super::sealed::Sum;
 use super::{Float, part};
 use crate::Index;
-use crate::geometry::MAX_RANK;
 use crate::index::Weights;
 use crate::order::LONGEST_CHAIN;
 use crate::strides::Split;
@@ -77,7 +76,7 @@ impl<'a> Numbers<'a> {
                         let mut base = self.weights.of_plane(block.saturating_mul(inner));
                         let mut all = in_z.count > 0 && in_y.count > 0 && in_x.count > 0;
                         for index in indices {
-                            let number = (index.to_i64() as usize).wrapping_sub(base);
+                            let number = self.number(*index, base);
                             base = base.wrapping_add(self.weights.channel);
                             let (row, x) = columns.of(number);
                             let (z, y) = if is_flat { (0, row) } else { rows.of(row) };
@@ -94,7 +93,7 @@ impl<'a> Numbers<'a> {
                         let base = self.weights.of_plane(block);
                         let mut first = first_of_middle.start;
                         for index in middle {
-                            let number = (index.to_i64() as usize).wrapping_sub(base);
+                            let number = self.number(*index, base);
                             let (row, x) = columns.of(number);
                             let (z, y) = if is_flat { (0, row) } else { rows.of(row) };
                             let in_x = x.wrapping_sub(first) < first_of_middle.count;
@@ -119,6 +118,13 @@ impl<'a> Numbers<'a> {
             }
         }
         all
+    }
+
+    /// The pixel that an index names, counted from `base`; of one beyond the plane any number beyond it. An index may be longer
+    /// than an address.
+    #[inline(always)]
+    fn number<I: Index>(&self, index: I, base: usize) -> usize {
+        usize::try_from((index.to_i64() as u64).wrapping_sub(base as u64)).unwrap_or(usize::MAX)
     }
 
     /// Fills the gradient of the input, whose planes are packed.
@@ -211,8 +217,6 @@ impl Maxima<'_> {
         true
     }
 }
-
-const _: () = assert!(MAX_RANK == 3);
 
 #[cfg(test)]
 mod tests {
