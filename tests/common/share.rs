@@ -1,7 +1,7 @@
 //! A part of the tests' layers, where all of them would take too long: in an emulator, under a sanitizer.
 //!
-//! `LANEPOOL_TEST_SHARE=n` runs about one layer in n of each long list; 1 also runs all of the lists that take minutes, of which it
-//! is otherwise a part. Every test still runs, for every element, operation, layout and tier; which layers it keeps depends on how
+//! `LANEPOOL_TEST_SHARE=n` runs about one layer in n of each long list, two if nobody says; 1 also runs all of the lists that take
+//! minutes, of which it is otherwise a part. Every test still runs, for every element, operation, layout and tier; which layers it keeps depends on how
 //! they print themselves and on `LANEPOOL_TEST_SEED`, a number: another seed keeps other layers, and draws other ones where they are
 //! random. Without it they are the same every time. The gate takes the seed from the commit, so that what a change is tested on was
 //! chosen by nobody, and comes back with the commit.
@@ -10,9 +10,17 @@ use std::fmt::Display;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::OnceLock;
 
+/// What is run unless the variable says otherwise: all tests of a compiled tree in less than three minutes on two cores.
+const USUAL: u64 = 2;
+
 /// How many layers one is run of.
 pub fn one_in() -> u64 {
-    asked().unwrap_or(1)
+    asked().unwrap_or(USUAL)
+}
+
+/// Whether there is less time than usual: in an emulator, under a sanitizer.
+pub fn is_small() -> bool {
+    one_in() > USUAL
 }
 
 /// What the variable says.
