@@ -212,8 +212,8 @@ fn every_driver_on_every_tier() {
             println!("{driver:10} {tier:10} {count}");
             // A driver may be no gain without vectors, and say so.
             let has_vectors = !matches!(tier, Tier::Scalar | Tier::Portable);
-            // Of a small share of the layers, which another seed draws anew, one is proof enough.
-            let least = (LEAST as u64 / share::one_in()).max(1) as usize;
+            // A small share of the layers may have none that a rare driver takes.
+            let least = LEAST / share::one_in() as usize;
             assert!(!has_vectors || count >= least, "{driver} took {count} layers on {tier}, not {least}");
         }
     }
