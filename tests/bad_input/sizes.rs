@@ -3,7 +3,7 @@
 use lanepool::{AnyPlan, AvgPool, Error, IndexKind, Layout, MaxPool};
 
 use crate::common::layer::{LAYOUTS, OPS};
-use crate::common::{Fill, Layer, Rng, check};
+use crate::common::{Fill, Layer, Rng, check, tiers};
 use crate::{layer, refused, refused_run, says, working};
 
 /// Batch 0 runs and writes nothing (CVE-2021-29573 divided by it).
@@ -99,6 +99,29 @@ fn s04_zero_does_not_hide_an_overflow() {
     assert!(matches!(error, Error::Rank { .. }), "{error:?}");
     let error = refused(&layer(&[2, 2, 2, 0, huge], &[2; 3]));
     assert!(matches!(error, Error::EmptyInput { .. } | Error::SizeOverflow { .. }), "{error:?}");
+}
+
+/// A row of windows that no memory holds, nearly all of them padding: planned without an overflow on every tier.
+#[cfg(target_pointer_width = "64")]
+#[test]
+fn rows_of_padding_do_not_overflow() {
+    for (_, op) in OPS {
+        for tier in tiers::available() {
+            for bits in [40, 55, 60, 61, 62] {
+                for inner in [1, 2, 7] {
+                    let layer = Layer::new(op, Layout::Blocked(inner), &[2, inner, 100, 2, 2], &[208, 146, 80])
+                        .stride(&[40, 2, 212])
+                        .padding_unequal(&[208, 146, 40], &[2, 2, 1 << bits])
+                        .ceil(true)
+                        .allow_empty();
+                    match layer.plan::<f32>(Some(tier)) {
+                        Ok(plan) => assert_eq!(plan.output_shape()[..2], [2, inner], "{layer}"),
+                        Err(error) => assert!(matches!(error, Error::SizeOverflow { .. }), "{layer}: {error:?}"),
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// A product of sizes that wraps, in elements or in bytes: 2⁶² + 1 elements of 4 bytes wrap to 4.

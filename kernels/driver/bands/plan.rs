@@ -58,7 +58,7 @@ impl Bands {
         // A register may be read behind the last lane, and doubling goes over two more.
         let pitch = |inner: usize, outputs: usize| {
             let lanes = span(inner, outputs).saturating_mul(inner).saturating_add(3 * facts.lanes);
-            lanes.checked_mul(facts.lane).map(|bytes| bytes.next_multiple_of(64))
+            lanes.checked_mul(facts.lane)?.checked_next_multiple_of(64)
         };
         let areas = |inner: usize| match combed(inner) {
             _ if facts.idempotent || !long[1] => 1,
@@ -78,7 +78,7 @@ impl Bands {
         let gathered = |outputs: usize| {
             let bytes =
                 outputs.saturating_mul(geometry.inner).saturating_add(2 * facts.lanes).checked_mul(facts.lane)?;
-            Some(if gathers { bytes.next_multiple_of(64) } else { 0 })
+            if gathers { bytes.checked_next_multiple_of(64) } else { Some(0) }
         };
         let fits = |rows: usize, inner: usize, outputs: usize, room: usize| {
             let scratch = pitch(inner, outputs).and_then(|p| p.checked_mul(rows.checked_mul(spread * areas(inner))?));
