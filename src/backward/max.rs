@@ -184,10 +184,8 @@ impl<T: Float, I: Index> MaxBackward<T, I> {
     }
 
     fn new(layer: Adjoint, kind: IndexKind, wins: Ordering, nan: NanPolicy) -> Result<Self> {
-        let weights = kind.weights(layer.split().channels, layer.input.lengths);
-        let rule = Rule { kind, weights, wins, nan };
-        Maxima { layer: &layer, rule }.check(IndexType::of::<I>())?;
-        Ok(Self { layer: Arc::new(layer), rule, finder: None, types: PhantomData })
+        let (layer, rule) = ruled(layer, kind, wins, nan, IndexType::of::<I>())?;
+        Ok(Self { layer, rule, finder: None, types: PhantomData })
     }
 
     /// With the forward pass that finds the indices again, where there is one.
@@ -303,6 +301,20 @@ impl<T: Float, I: Index> MaxBackward<T, I> {
             self.layer.gather(grad_input, Winners { maxima, grad_output, indices });
         }
     }
+}
+
+/// A layer and its rule, whose indices fit this type.
+fn ruled(
+    layer: Adjoint,
+    kind: IndexKind,
+    wins: Ordering,
+    nan: NanPolicy,
+    index: IndexType,
+) -> Result<(Arc<Adjoint>, Rule)> {
+    let weights = kind.weights(layer.split().channels, layer.input.lengths);
+    let rule = Rule { kind, weights, wins, nan };
+    Maxima { layer: &layer, rule }.check(index)?;
+    Ok((Arc::new(layer), rule))
 }
 
 impl Maxima<'_> {

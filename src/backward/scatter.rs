@@ -1,8 +1,9 @@
 //! The gradient of maxima: each window's gradient is added where its index points, in the windows' row-major order.
 //!
 //! An element's windows come in the order in which it would add them alone, and those that name another element add
-//! nothing: so the bits are those of a gather. Elements are sums here, so it takes `f32` and `f64`; and an element must not
-//! have so many windows that they are added in blocks.
+//! nothing: so the bits are those of a gather. Elements are sums here, so it takes `f32` and `f64`, and 16-bit floats where windows
+//! lie apart, so that nothing is added to a gradient but zero; and an element must not have so many windows that they are added in
+//! blocks.
 
 use super::axes::{Adjoint, Taps, Windows};
 use super::max::Maxima;
@@ -208,7 +209,7 @@ impl Maxima<'_> {
             return true;
         }
         let cover = self.layer.axes.iter().map(Windows::most_covering).fold(1, usize::saturating_mul);
-        let sums_are_elements = size_of::<T>() == size_of::<T::Acc>();
+        let sums_are_elements = cover <= 1 || size_of::<T>() == size_of::<T::Acc>();
         if cover > LONGEST_CHAIN || !sums_are_elements || !self.layer.input.has_packed_planes() {
             return false;
         }
