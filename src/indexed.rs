@@ -149,11 +149,6 @@ impl<T: Element, I: Index> IndexPlan<T, I> {
         Ok(Self::of(Shared::new(known, parts, kind, layout, shape, strides, IndexType::of::<I>())?))
     }
 
-    /// What the plan is but for its types.
-    pub(crate) fn shared(&self) -> Arc<Shared> {
-        self.shared.clone()
-    }
-
     /// Pools `src` into `dst` and writes where each value was found into `indices`, which lie as the values do. Allocates nothing.
     ///
     /// # Errors

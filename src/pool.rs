@@ -306,11 +306,6 @@ impl<O: PoolOperation, T> Pool<O, T> {
         &self.window
     }
 
-    /// The operation with its own attributes.
-    pub(crate) fn operation(&self) -> &O {
-        &self.operation
-    }
-
     /// The same window and operation, and nothing else of it.
     pub(crate) fn on_any_tier(&self) -> Self {
         Self { tier: None, bounds: None, driver: None, ..*self }

@@ -10,11 +10,14 @@ use super::axes::{Adjoint, Strides, Taps, Windows, offset};
 use super::scatter::Numbers;
 use super::sealed::Sum;
 use super::{Float, Gives, LANES, Tap, part};
-use crate::geometry::{MAX_RANK, Window};
+use crate::geometry::MAX_RANK;
 use crate::index::{IndexType, IndicesMut, Weights};
-use crate::indexed::Shared;
+use crate::indexed::{BindFind, Shared};
+use crate::kernels::Operation;
+use crate::plan::Facts;
+use crate::pool::Parts;
 use crate::strides::Split;
-use crate::{Error, Index, IndexKind, IndexPlan, Layout, MaxPool, MinPool, NanPolicy, Result};
+use crate::{Error, Index, IndexKind, Layout, MaxPool, MinPool, NanPolicy, Result};
 
 /// The backward pass of [`MaxPool`], [`MinPool`] and adaptive max pooling.
 ///
@@ -90,9 +93,7 @@ impl<T: Float> MaxPool<T> {
         layout: Layout,
         shape: impl AsRef<[usize]>,
     ) -> Result<MaxBackward<T, I>> {
-        let (window, shape) = (self.window(), shape.as_ref());
-        let backward = MaxBackward::of(window, Ordering::Greater, self.operation().nan, kind, layout, shape, None)?;
-        Ok(backward.found_by(self.on_any_tier().plan_indexed(kind, layout, shape)))
+        MaxBackward::of(&self.on_any_tier().parts(T::DTYPE)?, kind, layout, shape.as_ref(), None)
     }
 
     /// [`MaxPool::backward`] for tensors that are parts of larger ones, by the rules of
@@ -122,11 +123,13 @@ impl<T: Float> MaxPool<T> {
         input: impl AsRef<[usize]>,
         output: impl AsRef<[usize]>,
     ) -> Result<MaxBackward<T, I>> {
-        let (window, shape) = (self.window(), shape.as_ref());
-        let [input, output] = [input.as_ref(), output.as_ref()];
-        let both = Some([input, output]);
-        let backward = MaxBackward::of(window, Ordering::Greater, self.operation().nan, kind, layout, shape, both)?;
-        Ok(backward.found_by(self.on_any_tier().plan_indexed_strided(kind, layout, shape, input, output)))
+        MaxBackward::of(
+            &self.on_any_tier().parts(T::DTYPE)?,
+            kind,
+            layout,
+            shape.as_ref(),
+            Some([input.as_ref(), output.as_ref()]),
+        )
     }
 }
 
@@ -141,9 +144,7 @@ impl<T: Float> MinPool<T> {
         layout: Layout,
         shape: impl AsRef<[usize]>,
     ) -> Result<MaxBackward<T, I>> {
-        let (window, shape) = (self.window(), shape.as_ref());
-        let backward = MaxBackward::of(window, Ordering::Less, self.operation().nan, kind, layout, shape, None)?;
-        Ok(backward.found_by(self.on_any_tier().plan_indexed(kind, layout, shape)))
+        MaxBackward::of(&self.on_any_tier().parts(T::DTYPE)?, kind, layout, shape.as_ref(), None)
     }
 
     /// As [`MaxPool::backward_strided`], for minima.
@@ -158,39 +159,28 @@ impl<T: Float> MinPool<T> {
         input: impl AsRef<[usize]>,
         output: impl AsRef<[usize]>,
     ) -> Result<MaxBackward<T, I>> {
-        let (window, shape) = (self.window(), shape.as_ref());
-        let [input, output] = [input.as_ref(), output.as_ref()];
-        let both = Some([input, output]);
-        let backward = MaxBackward::of(window, Ordering::Less, self.operation().nan, kind, layout, shape, both)?;
-        Ok(backward.found_by(self.on_any_tier().plan_indexed_strided(kind, layout, shape, input, output)))
+        MaxBackward::of(
+            &self.on_any_tier().parts(T::DTYPE)?,
+            kind,
+            layout,
+            shape.as_ref(),
+            Some([input.as_ref(), output.as_ref()]),
+        )
     }
 }
 
 impl<T: Float, I: Index> MaxBackward<T, I> {
-    /// The longest element of any of its slices.
-    const BYTES: usize = if size_of::<T>() > size_of::<I>() { size_of::<T>() } else { size_of::<I>() };
-
+    /// Of windows that slide.
     fn of(
-        window: &Window,
-        wins: Ordering,
-        nan: NanPolicy,
+        parts: &Parts<'_>,
         kind: IndexKind,
         layout: Layout,
         shape: &[usize],
         both: Option<[&[usize]; 2]>,
     ) -> Result<Self> {
-        let strides = Strides { both, writes_indices: true };
-        Self::new(Adjoint::of_window(window, layout, shape, strides, Self::BYTES)?, kind, wins, nan)
-    }
-
-    fn new(layer: Adjoint, kind: IndexKind, wins: Ordering, nan: NanPolicy) -> Result<Self> {
-        let (layer, rule) = ruled(layer, kind, wins, nan, IndexType::of::<I>())?;
-        Ok(Self { layer, rule, finder: None, types: PhantomData })
-    }
-
-    /// With the forward pass that finds the indices again, where there is one.
-    fn found_by(self, finder: Result<IndexPlan<T, I>>) -> Self {
-        Self { finder: finder.ok().map(|plan| Finder(plan.shared())), ..self }
+        let known = (T::FACTS, T::bind_find as BindFind);
+        let (layer, rule, finder) = sliding(parts, known, IndexType::of::<I>(), kind, layout, shape, both)?;
+        Ok(Self { layer, rule, finder, types: PhantomData })
     }
 
     /// The backward pass of adaptive max pooling to `output` lengths, for an input of shape `N, C, spatial…`: output `o` of `m`
@@ -241,8 +231,10 @@ impl<T: Float, I: Index> MaxBackward<T, I> {
         both: Option<[&[usize]; 2]>,
     ) -> Result<Self> {
         let strides = Strides { both, writes_indices: true };
-        let layer = Adjoint::adaptive(lengths, layout, shape, strides, Self::BYTES)?;
-        Self::new(layer, kind, Ordering::Greater, NanPolicy::Propagate)
+        let bytes = size_of::<T>().max(size_of::<I>());
+        let layer = Adjoint::adaptive(lengths, layout, shape, strides, bytes)?;
+        let (layer, rule) = ruled(layer, kind, (Ordering::Greater, NanPolicy::Propagate), IndexType::of::<I>())?;
+        Ok(Self { layer, rule, finder: None, types: PhantomData })
     }
 
     /// Computes the gradient of the input from that of the output and the indices of the forward pass, which lie in memory as
@@ -303,12 +295,36 @@ impl<T: Float, I: Index> MaxBackward<T, I> {
     }
 }
 
+/// A layer of windows that slide, its rule, and the forward pass that finds its indices, where there is one. Knows no types, and is
+/// compiled once.
+fn sliding(
+    parts: &Parts<'_>,
+    known: (&Facts, BindFind),
+    index: IndexType,
+    kind: IndexKind,
+    layout: Layout,
+    shape: &[usize],
+    both: Option<[&[usize]; 2]>,
+) -> Result<(Arc<Adjoint>, Rule, Option<Finder>)> {
+    let by = match parts.operation {
+        Operation::Min => (Ordering::Less, NanPolicy::Propagate),
+        Operation::MinNumber => (Ordering::Less, NanPolicy::Ignore),
+        Operation::MaxNumber => (Ordering::Greater, NanPolicy::Ignore),
+        _ => (Ordering::Greater, NanPolicy::Propagate),
+    };
+    let bytes = known.0.dtype.bytes().max(index.bytes());
+    let strides = Strides { both, writes_indices: true };
+    let layer = Adjoint::of_window(parts.window, layout, shape, strides, bytes)?;
+    let (layer, rule) = ruled(layer, kind, by, index)?;
+    let forward = Shared::new(known, parts, kind, layout, shape, both, index);
+    Ok((layer, rule, forward.ok().map(Finder)))
+}
+
 /// A layer and its rule, whose indices fit this type.
 fn ruled(
     layer: Adjoint,
     kind: IndexKind,
-    wins: Ordering,
-    nan: NanPolicy,
+    (wins, nan): (Ordering, NanPolicy),
     index: IndexType,
 ) -> Result<(Arc<Adjoint>, Rule)> {
     let weights = kind.weights(layer.split().channels, layer.input.lengths);
