@@ -1,18 +1,17 @@
-//! A loop nest over windows of any lengths. It folds each column of a window in scan order and then the columns from
-//! left to right, which is the order of the contract.
+//! A loop nest over windows of any lengths, for folds that may be done in any order.
 //!
 //! ```text
-//! for each row of outputs:
-//!     for each window:
-//!         fold the columns that are not held yet, as many as there is room for     the inner loop runs along the row
-//!         fold the window's columns
+//! for each strip: neighbouring windows of a row, all as long, that share some columns     where they lie is computed once
+//!     for each row of outputs:
+//!         fold each column of the rows that its windows have                               the inner loop runs along the row
+//!         for each tap across: fold the taps of all windows of the strip                   the inner loop runs along the outputs
 //! ```
 
 use core::ops::Range;
 
 use bytemuck::Pod;
 
-use super::{Axes, Block, Ranges, for_each_row};
+use super::{Axes, Block, for_each_row};
 use crate::strides::Tensor;
 
 /// What is done with the taps of a window, which has at least one.
@@ -26,37 +25,75 @@ pub(crate) trait Fold<T>: Copy {
     fn finish(self, sum: Self::Sum) -> T;
 }
 
-/// Columns that are folded at a time, on the stack.
+/// Columns that are folded at a time, on the stack: as many as a byte can number, so that a number of a column is one of the array's.
 const COLUMNS: usize = 256;
 
-/// The columns of the rows that a window touches, each folded: a part of them, from where windows need them on.
-struct Columns<'a, T, F: Fold<T>> {
+/// Neighbouring windows of a row, all of one length, whose columns are folded together; or one window that is longer.
+struct Strip {
+    /// Where each window starts, counted from the first.
+    starts: [u8; COLUMNS],
+    windows: usize,
+    /// The first window's first column, and how many columns each has.
+    first: usize,
+    length: usize,
+    /// The number of the first window in its row.
+    number: usize,
+}
+
+impl Strip {
+    /// Of no window, before the one with this number.
+    fn new(number: usize) -> Self {
+        Self { starts: [0; COLUMNS], windows: 0, first: 0, length: 0, number }
+    }
+
+    /// Takes the next window, if it fits.
+    fn takes(&mut self, across: &Range<usize>) -> bool {
+        if self.windows == 0 {
+            (self.first, self.length) = (across.start, across.len());
+        }
+        let start = across.start.wrapping_sub(self.first);
+        let is_near = start.saturating_add(across.len()) <= COLUMNS || self.windows == 0;
+        let (Ok(near), Some(to)) = (u8::try_from(start), self.starts.get_mut(self.windows)) else { return false };
+        if !is_near || across.len() != self.length {
+            return false;
+        }
+        *to = near;
+        self.windows = self.windows.saturating_add(1);
+        true
+    }
+
+    /// The columns that the windows have.
+    fn columns(&self) -> Range<usize> {
+        let last = self.starts.get(self.windows.saturating_sub(1)).copied().unwrap_or(0);
+        let end = self.first.saturating_add(last.into()).saturating_add(self.length);
+        self.first..end
+    }
+}
+
+/// A plane of the input, and how it is folded.
+struct Pooling<'a, T, F> {
     fold: F,
     block: Block<'a, T>,
     /// The plane of the block.
     channel: usize,
-    sums: [F::Sum; COLUMNS],
-    held: Range<usize>,
 }
 
-impl<T: Pod, F: Fold<T>> Columns<'_, T, F> {
-    /// Folds the columns from `from` on, as many as there is room for.
-    #[inline(never)]
-    fn fill(&mut self, [slabs, rows, _]: &Ranges, from: usize) {
-        let Self { fold, block, channel, ref mut sums, .. } = *self;
-        let [_, _, width] = block.tensor.lengths;
-        let end = width.min(from.saturating_add(COLUMNS));
+impl<T: Pod, F: Fold<T>> Pooling<'_, T, F> {
+    /// Folds some columns of these slabs and rows, at most [`COLUMNS`].
+    #[inline(always)]
+    fn fill(&self, slabs: &Range<usize>, rows: &Range<usize>, columns: Range<usize>, sums: &mut [F::Sum; COLUMNS]) {
+        let Self { fold, block, channel } = *self;
         let mut is_first = true;
         let mut side_by_side = [T::zeroed(); COLUMNS];
         for slab in slabs.clone() {
             for row in rows.clone() {
                 let row = block.row(slab, row);
                 let taps = if block.has_whole_rows() {
-                    row.get(from..end).unwrap_or(&[])
+                    row.get(columns.clone()).unwrap_or(&[])
                 } else {
-                    let taps = (from..end).filter_map(|x| block.tap(row, x, channel));
+                    let taps = columns.clone().filter_map(|x| block.tap(row, x, channel));
                     side_by_side.iter_mut().zip(taps).for_each(|(to, tap)| *to = *tap);
-                    side_by_side.get(..end.saturating_sub(from)).unwrap_or(&[])
+                    side_by_side.get(..columns.len()).unwrap_or(&[])
                 };
                 if is_first {
                     sums.iter_mut().zip(taps).for_each(|(sum, tap)| *sum = fold.first(*tap));
@@ -66,29 +103,42 @@ impl<T: Pod, F: Fold<T>> Columns<'_, T, F> {
                 is_first = false;
             }
         }
-        self.held = from..end;
     }
 
-    /// The output of a window, which has at least one column.
+    /// Pools a strip of one row of outputs, to `dst`, which begins with the strip's first.
     #[inline(never)]
-    fn window(&mut self, window: &Ranges) -> Option<T> {
-        let [_, _, across] = window;
-        let mut sum = None;
-        let mut at = across.start;
-        while at < across.end {
-            if !self.held.contains(&at) {
-                self.fill(window, at);
+    fn row(&self, strip: &Strip, slabs: &Range<usize>, rows: &Range<usize>, step: usize, dst: &mut [T]) {
+        let fold = self.fold;
+        let mut sums = [fold.first(T::zeroed()); COLUMNS];
+        let columns = strip.columns();
+        if strip.length > COLUMNS {
+            // One window, piece by piece.
+            let mut sum = None;
+            for from in columns.clone().step_by(COLUMNS) {
+                let piece = from..columns.end.min(from.saturating_add(COLUMNS));
+                let len = piece.len();
+                self.fill(slabs, rows, piece, &mut sums);
+                for column in sums.iter().take(len) {
+                    sum = Some(sum.map_or(*column, |sum| fold.join(sum, *column)));
+                }
             }
-            let Range { start, end } = self.held;
-            let part = at.saturating_sub(start)..across.end.min(end).saturating_sub(start);
-            let part = self.sums.get(part).unwrap_or(&[]);
-            for column in part {
-                sum = Some(sum.map_or(*column, |sum| self.fold.join(sum, *column)));
+            if let (Some(to), Some(sum)) = (dst.first_mut(), sum) {
+                *to = fold.finish(sum);
             }
-            // At least one, since the columns held contain `at`; but a loop must end whatever happens.
-            at = at.saturating_add(part.len().max(1));
+            return;
         }
-        sum.map(|sum| self.fold.finish(sum))
+        self.fill(slabs, rows, columns, &mut sums);
+        let column = |number: u8| sums.get(usize::from(number)).copied();
+        let outputs = dst.iter_mut().step_by(step.max(1));
+        for (to, start) in outputs.zip(&strip.starts).take(strip.windows) {
+            let mut number = *start;
+            let Some(mut sum) = column(number) else { continue };
+            for _ in 1..strip.length {
+                number = number.wrapping_add(1);
+                sum = column(number).map_or(sum, |column| fold.join(sum, column));
+            }
+            *to = fold.finish(sum);
+        }
     }
 }
 
@@ -101,32 +151,27 @@ pub(crate) fn plane<T: Pod, F: Fold<T>>(
     output: &Tensor,
     dst: &mut [T],
 ) {
-    let sums = [fold.first(T::zeroed()); COLUMNS];
-    let mut columns = Columns { fold, block, channel, sums, held: 0..0 };
-    each_window(axes, output, &mut |window, is_new_row, to| {
-        if is_new_row {
-            columns.held = 0..0;
-        }
-        let pooled = columns.window(window);
-        if let (Some(pooled), Some(to)) = (pooled, dst.get_mut(to.saturating_add(channel))) {
-            *to = pooled;
-        }
+    let pooling = Pooling { fold, block, channel };
+    let step = output.pixel_step();
+    each_strip(axes, &mut |strip| {
+        let before = strip.number.saturating_mul(step).saturating_add(channel);
+        for_each_row(axes, output, &mut |slabs, rows, place: Range<usize>| {
+            let dst = dst.get_mut(place.start.saturating_add(before)..).unwrap_or_default();
+            pooling.row(strip, slabs, rows, step, dst);
+        });
     });
 }
 
-/// Hands on each window, whether it is the first of its row, and where its output's pixel lies in the block: compiled
-/// once.
-fn each_window(axes: Axes<'_>, output: &Tensor, work: &mut dyn FnMut(&Ranges, bool, usize)) {
-    let [_, _, width] = axes;
-    for_each_row(axes, output, &mut |slabs, rows, place: Range<usize>| {
-        let mut window = [slabs.clone(), rows.clone(), 0..0];
-        let (mut is_new_row, mut to) = (true, place.start);
-        width.each(&mut |across| {
-            let [_, _, last] = &mut window;
-            *last = across;
-            work(&window, is_new_row, to);
-            is_new_row = false;
-            to = to.saturating_add(output.pixel_step());
-        });
+/// Hands on the strips of a row, which are those of every row: compiled once.
+fn each_strip([_, _, width]: Axes<'_>, work: &mut dyn FnMut(&Strip)) {
+    let mut strip = Strip::new(0);
+    width.each(&mut |across| {
+        if strip.takes(&across) {
+            return;
+        }
+        work(&strip);
+        strip = Strip::new(strip.number.saturating_add(strip.windows));
+        strip.takes(&across);
     });
+    work(&strip);
 }
