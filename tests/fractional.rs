@@ -95,6 +95,10 @@ type Case = (usize, &'static [usize], &'static [usize], &'static [usize]);
 const CASES: &[Case] = &[
     (2, &[11], &[3], &[5]),
     (1, &[700], &[300], &[9]),
+    // Rows of several strips of windows, with as many outputs as there can be and as long as a strip.
+    (1, &[600], &[2], &[599]),
+    (1, &[530], &[256], &[40]),
+    (1, &[3, 700], &[2, 3], &[2, 450]),
     (3, &[9, 13], &[2, 3], &[4, 7]),
     (5, &[6, 6], &[6, 1], &[1, 6]),
     (2, &[5, 7, 6], &[2, 3, 1], &[3, 5, 2]),
