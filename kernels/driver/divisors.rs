@@ -31,7 +31,7 @@ impl Block {
 }
 
 /// The factors that an axis contributes: of each window that padding cuts, and of one of the others, which are equal.
-pub(crate) fn factors(axis: &Axis, count: Count) -> impl Iterator<Item = usize> + '_ {
+fn factors(axis: &Axis, count: Count) -> impl Iterator<Item = usize> + '_ {
     // A fixed divisor does not ask what padding cuts.
     let (head, tail) = match count {
         Count::Fixed(_) => (0, 0),
@@ -41,6 +41,32 @@ pub(crate) fn factors(axis: &Axis, count: Count) -> impl Iterator<Item = usize> 
     let first = (head + 1).min(axis.output);
     let last = axis.output.saturating_sub(tail).max(first);
     (0..first).chain(last..axis.output).map(move |o| axis.count(o, count))
+}
+
+/// Each number once; `None` where there are more than `most`.
+fn distinct(numbers: impl Iterator<Item = usize>, most: usize) -> Option<Vec<usize>> {
+    let mut distinct = Vec::new();
+    for number in numbers {
+        if !distinct.contains(&number) {
+            if distinct.len() >= most {
+                return None;
+            }
+            distinct.push(number);
+        }
+    }
+    Some(distinct)
+}
+
+/// Products of what depth and height contribute, sorted: a row of outputs has one of them. `None` where there are more than `most`.
+pub(super) fn classes(layer: &Layer, most: usize) -> Option<Vec<usize>> {
+    let [depth, height, _] = &layer.geometry.axes;
+    // Many windows contribute the same: products are of few, however long the axes.
+    let deep = distinct(factors(depth, layer.count), most)?;
+    let high = distinct(factors(height, layer.count), most)?;
+    let products = deep.iter().flat_map(|deep| high.iter().map(|high| deep.saturating_mul(*high)));
+    let mut classes = distinct(products, most)?;
+    classes.sort_unstable();
+    Some(classes)
 }
 
 /// The divisor of every window, where all have the same.

@@ -4,7 +4,7 @@
 use alloc::vec::Vec;
 
 use super::Core;
-use super::divisors::factors;
+use super::divisors::classes;
 
 /// Lanes that are tabled at most.
 const MOST: usize = 1 << 13;
@@ -32,7 +32,7 @@ impl Ends {
     /// `None` where no output is cut, nothing is divided by, or too much would be tabled.
     pub(crate) fn new(core: &Core, inner: usize) -> Option<Self> {
         let (facts, count) = (core.facts(), core.layer.count);
-        let [depth, height, width] = &core.layer.geometry.axes;
+        let [.., width] = &core.layer.geometry.axes;
         let (head, tail) = width.cut_windows();
         let cut = head.saturating_add(tail);
         if facts.words == 0 || core.divisors.are_equal() || cut == 0 || !width.slides() {
@@ -46,22 +46,8 @@ impl Ends {
             return None;
         }
         let lanes = cut.checked_mul(inner)?.checked_add(facts.lanes)?;
-        let mut classes: Vec<usize> = Vec::new();
-        for deep in factors(depth, count) {
-            for high in factors(height, count) {
-                let class = deep.saturating_mul(high);
-                if !classes.contains(&class) {
-                    if classes.len() * lanes * facts.words > MOST {
-                        return None;
-                    }
-                    classes.push(class);
-                }
-            }
-        }
-        if classes.len() * lanes * facts.words > MOST {
-            return None;
-        }
-        classes.sort_unstable();
+        let most = MOST.checked_div(lanes.saturating_mul(facts.words))?;
+        let classes = classes(&core.layer, most)?;
         let pitch = lanes * facts.lane;
         let each = facts.words * pitch;
         let mut table = alloc::vec![0; classes.len() * each];

@@ -14,7 +14,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use super::careful::Caution;
-use super::divisors::factors;
+use super::divisors::classes;
 use super::program::{RowTaps, run_from};
 use super::{Core, Driver, Io, Position, Scratch, fill};
 use crate::kernels::leaf::fold::Taps;
@@ -106,20 +106,11 @@ impl Separable {
     /// A row of divisors for each class. `None` where those would be too long.
     fn put_divisors(&mut self, core: &Core) -> Option<()> {
         let (facts, count, inner) = (core.facts(), core.layer.count, core.layer.geometry.inner);
-        let [depth, height, width] = &core.layer.geometry.axes;
-        for deep in factors(depth, count) {
-            for high in factors(height, count) {
-                let class = deep.saturating_mul(high);
-                if !self.classes.contains(&class) {
-                    self.classes.push(class);
-                }
-            }
-        }
-        self.classes.sort_unstable();
+        let [.., width] = &core.layer.geometry.axes;
         self.word_bytes = width.output.checked_mul(inner)?.checked_mul(facts.lane)?;
         let each = self.word_bytes.checked_mul(facts.words)?;
-        let all = each.checked_mul(self.classes.len()).filter(|all| *all <= MOST_DIVISORS)?;
-        self.divisors.resize(all, 0);
+        self.classes = classes(&core.layer, MOST_DIVISORS.checked_div(each)?)?;
+        self.divisors.resize(each * self.classes.len(), 0);
         for (class, rows) in self.classes.iter().zip(self.divisors.chunks_exact_mut(each)) {
             for x in 0..width.output {
                 let divisor = class.saturating_mul(width.count(x, count)).max(1);

@@ -124,6 +124,24 @@ fn rows_of_padding_do_not_overflow() {
     }
 }
 
+/// Padding makes two axes long: planning looks at each of their windows, not at each pair (that would take hours).
+#[cfg(target_pointer_width = "64")]
+#[test]
+fn two_long_axes_of_padding_are_not_multiplied() {
+    for (_, op) in OPS {
+        for tier in tiers::available() {
+            for width in [40, 400] {
+                let layer = Layer::new(op, Layout::Nchw, &[2, 3, 7, 9, width], &[91, 2, 9])
+                    .padding_unequal(&[1 << 18, 1 << 18, 4], &[2, 2, 4])
+                    .ceil(true)
+                    .allow_empty();
+                let plan = layer.plan::<f32>(Some(tier)).unwrap_or_else(|error| panic!("{layer}: {error}"));
+                assert!(plan.output_shape()[2] > 1 << 17, "{layer}");
+            }
+        }
+    }
+}
+
 /// A product of sizes that wraps, in elements or in bytes: 2⁶² + 1 elements of 4 bytes wrap to 4.
 #[cfg(target_pointer_width = "64")]
 #[test]
