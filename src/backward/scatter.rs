@@ -1,15 +1,20 @@
 //! The gradient of maxima: each window's gradient is added where its index points, in the windows' row-major order.
 //!
 //! An element's windows come in the order in which it would add them alone, and those that name another element add
-//! nothing: so the bits are those of a gather. Elements are sums here, so it takes `f32` and `f64`, and 16-bit floats where windows
-//! lie apart, so that nothing is added to a gradient but zero; and an element must not have so many windows that they are added in
-//! blocks.
+//! nothing: so the bits are those of a gather. An element must not have so many windows that they are added in blocks.
+//!
+//! `f32` and `f64` are their own sums, and so is what is added to nothing but zero, where windows lie apart. Other 16-bit floats have
+//! sums of `f32` on the stack, of a part of a plane at a time: every window that reaches the part adds what it names there. Channels
+//! last, their gather is as fast.
+
+use core::ops::Range;
 
 use super::axes::{Adjoint, Taps, Windows};
 use super::max::Maxima;
 use super::sealed::Sum;
-use super::{Float, part};
+use super::{Float, narrow, part, part_mut};
 use crate::Index;
+use crate::geometry::MAX_RANK;
 use crate::index::Weights;
 use crate::order::LONGEST_CHAIN;
 use crate::strides::Split;
@@ -36,6 +41,17 @@ impl Divisor {
         let quotient = if self.by == 1 { number } else { (product >> 64) as usize };
         (quotient, number.wrapping_sub(quotient.wrapping_mul(self.by)))
     }
+}
+
+/// Sums that lie on the stack.
+const SUMS: usize = 2048;
+
+/// Pixels of a plane that follow each other: whole rows, or a part of one.
+struct Part {
+    plane: usize,
+    pixels: [Range<usize>; MAX_RANK],
+    /// The number of the first.
+    first: usize,
 }
 
 /// Indices that count pixels row by row, and so are places in the memory of a packed plane.
@@ -182,6 +198,54 @@ impl<'a> Numbers<'a> {
         }
     }
 
+    /// The same of planar layers whose sums are longer than elements.
+    fn scatter_in_parts<T: Float, I: Index>(&self, grad_output: &[T], indices: &[I], grad_input: &mut [T]) {
+        let [depth, height, width] = self.layer.input.lengths;
+        // Whole rows, or a part of one.
+        let (rows, columns) = (SUMS.checked_div(width).unwrap_or(1).max(1), SUMS.min(width));
+        let mut sums = [T::Acc::ZERO; SUMS];
+        for plane in 0..self.layer.split().outer {
+            let (mut first, start) = (0_usize, self.layer.input.block(plane));
+            for z in 0..depth {
+                for y in (0..height).step_by(rows) {
+                    let y = y..height.min(y.saturating_add(rows));
+                    for x in (0..width).step_by(columns) {
+                        let x = x..width.min(x.saturating_add(columns));
+                        let sums = sums.get_mut(..y.len().saturating_mul(x.len())).unwrap_or_default();
+                        sums.fill(T::Acc::ZERO);
+                        let part = Part { plane, pixels: [z..z.saturating_add(1), y.clone(), x], first };
+                        self.add_part(&part, grad_output, indices, sums);
+                        narrow(sums, part_mut(grad_input, start.saturating_add(first), sums.len()));
+                        first = first.saturating_add(sums.len());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Adds to the sums of a part what the windows that reach it give.
+    fn add_part<T: Float, I: Index>(&self, part_of: &Part, grad_output: &[T], indices: &[I], sums: &mut [T::Acc]) {
+        let [depth, height, width] = &self.layer.axes;
+        let [z, y, x] = &part_of.pixels;
+        let (output, across) = (&self.layer.output, width.reaching(x.clone()));
+        // Indices count from the part's first pixel on: what lies before it is beyond every sum.
+        let base = self.weights.of_plane(part_of.plane).wrapping_add(part_of.first);
+        for oz in depth.reaching(z.clone()) {
+            for oy in height.reaching(y.clone()) {
+                let from = output.block(part_of.plane).saturating_add(output.pixel([oz, oy, across.start]));
+                for at in 0..across.len() {
+                    let at = from.saturating_add(at.saturating_mul(output.pixel_step()));
+                    if let (Some(index), Some(gradient)) = (indices.get(at), grad_output.get(at)) {
+                        let number = (index.to_i64() as usize).wrapping_sub(base);
+                        if let Some(sum) = sums.get_mut(number) {
+                            *sum = sum.plus(gradient.widened());
+                        }
+                    }
+                }
+            }
+        }
+    }
+
     /// Behind the last pixel of the last row that windows with these taps hold.
     fn end(&self, [in_z, in_y]: [Taps; 2]) -> usize {
         let [_, height, width] = self.layer.input.lengths;
@@ -209,12 +273,18 @@ impl Maxima<'_> {
             return true;
         }
         let cover = self.layer.axes.iter().map(Windows::most_covering).fold(1, usize::saturating_mul);
-        let sums_are_elements = cover <= 1 || size_of::<T>() == size_of::<T::Acc>();
-        if cover > LONGEST_CHAIN || !sums_are_elements || !self.layer.input.has_packed_planes() {
+        if cover > LONGEST_CHAIN || !self.layer.input.has_packed_planes() {
             return false;
         }
         let Some(numbers) = Numbers::new(self) else { return false };
-        numbers.scatter(grad_output, indices, grad_input);
+        // Windows that lie apart add to nothing but zero.
+        if cover <= 1 || size_of::<T>() == size_of::<T::Acc>() {
+            numbers.scatter(grad_output, indices, grad_input);
+        } else if self.layer.split().inner == 1 {
+            numbers.scatter_in_parts(grad_output, indices, grad_input);
+        } else {
+            return false;
+        }
         true
     }
 }
