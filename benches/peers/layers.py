@@ -60,7 +60,11 @@ class Layer:
         spatial = (max(1, kernel - 2 * pad) for kernel, pad in zip(self.kernel, self.pad))
         return replace(self, shape=(1, 1, *spatial))
 
-    def input(self):
+    def on(self, engine, inputs):
+        """The layer made ready on an engine; None where that has no such layer."""
+        return engine.prepare(self, *inputs) if hasattr(engine, "prepare") else None
+
+    def inputs(self):
         """Random values, the same every time."""
         rng = np.random.default_rng(7)
         x = aligned(self.input_shape, self.dtype)
@@ -69,7 +73,10 @@ class Layer:
             x[...] = rng.integers(info.min, info.max + 1, x.shape)
         else:
             x[...] = rng.standard_normal(x.shape, np.float32)
-        return x
+        return [x]
+
+    def outputs(self):
+        return [self.output()]
 
     def output(self):
         return aligned(self.output_shape, self.dtype)

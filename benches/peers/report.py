@@ -103,6 +103,8 @@ def plot(results, file):
             panels.setdefault((row["element"], row["layout"]), []).append(row)
     # Where lanepool is alone there is nothing to compare.
     panels = {kind: rows for kind, rows in panels.items() if {row["engine"] for row in rows} != {"lanepool"}}
+    if not panels:
+        return
     names = ["lanepool", *peers_of(results)]
     colors = dict(zip(names, pyplot.get_cmap("tab10").colors))
     shapes = dict(zip(names, "os^vDPXd<>"))

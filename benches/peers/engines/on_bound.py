@@ -6,6 +6,9 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+import numpy as np
+from layers import aligned
+
 from . import Ready
 
 SOURCE = Path(__file__).parent.parent / "bound.c"
@@ -24,7 +27,12 @@ class Engine:
         self.bound.restype = ctypes.c_uint64
 
     def prepare(self, layer, x):
-        y = layer.output()
+        return self.operation(layer, [x])
+
+    def operation(self, layer, inputs):
+        """Over all inputs as if they were one, and all outputs."""
+        x, y = (aligned((sum(each.nbytes for each in tensors),), np.dtype(np.uint8)) for tensors in (inputs, layer.outputs()))
+        x[...] = np.concatenate([each.reshape(-1).view(np.uint8) for each in inputs])
         arguments = (x.ctypes.data, x.nbytes, y.ctypes.data, y.nbytes)
         bound = self.bound
         return Ready(lambda keep=(x, y): bound(*arguments))

@@ -52,6 +52,8 @@ impl Engine {
         match self {
             Self::Bound => "every byte once",
             Self::Lanepool => "0.1.0",
+            // A knob of tract's own, which it reads from the environment.
+            Self::Tract if std::env::var_os("TRACT_AVGPOOL_SEPARABLE").is_some() => "0.23.9 (averages axis by axis)",
             Self::Tract => "0.23.9",
             Self::Candle => "0.11.1",
             Self::Rten => "0.27.0",
