@@ -12,7 +12,7 @@ use crate::plan::Bind;
 use crate::quantized::{self, Quantizations};
 use crate::variable::bounded;
 use crate::variable::find::{self, Numbering};
-use crate::{Any, Element, Error, Index, IndexKind, Layout, NanPolicy, Quantization, Result, Rounding, Tier};
+use crate::{Any, Element, Error, Index, IndexKind, Layout, NanPolicy, Quantization, Result, Rounding, Tasks, Tier};
 
 mod shared;
 
@@ -279,14 +279,14 @@ pub struct AdaptivePlan<T> {
 
 impl<T> Clone for AdaptivePlan<T> {
     fn clone(&self) -> Self {
-        Self::of(Arc::clone(&self.shared))
+        Self { shared: Arc::clone(&self.shared), element: PhantomData }
     }
 }
 
 impl<T> AdaptivePlan<T> {
     /// `shared` is a plan of elements `T`: of others, it runs on none.
-    fn of(shared: Arc<Shared>) -> Self {
-        Self { shared, element: PhantomData }
+    fn of(shared: Shared) -> Self {
+        Self { shared: Arc::new(shared), element: PhantomData }
     }
 }
 
@@ -297,7 +297,50 @@ impl<T: Element> AdaptivePlan<T> {
     /// [`Error::SrcLen`] or [`Error::DstLen`] where a slice is not exactly as long as the plan needs; nothing is written
     /// then.
     pub fn run(&self, src: &[T], dst: &mut [T]) -> Result<()> {
-        self.shared.run(bytemuck::cast_slice(src), bytemuck::cast_slice_mut(dst))
+        self.shared.values().run(bytemuck::cast_slice(src), bytemuck::cast_slice_mut(dst))
+    }
+
+    /// Pools on the rayon pool of the calling thread, as [`Plan::run_parallel`](crate::Plan::run_parallel).
+    ///
+    /// # Errors
+    /// As for [`AdaptivePlan::run`].
+    #[cfg(feature = "rayon")]
+    pub fn run_parallel(&self, src: &[T], dst: &mut [T]) -> Result<()> {
+        let bytes = src.len().saturating_add(dst.len()).saturating_mul(size_of::<T>());
+        self.run_parallel_in(crate::tasks::worth(bytes), src, dst)
+    }
+
+    /// [`AdaptivePlan::run_parallel`] in at most about this many tasks, for tests: any number gives the same bytes.
+    #[cfg(feature = "rayon")]
+    #[doc(hidden)]
+    pub fn run_parallel_in(&self, most: usize, src: &[T], dst: &mut [T]) -> Result<()> {
+        self.shared.values().run_parallel(most, bytemuck::cast_slice(src), bytemuck::cast_slice_mut(dst))
+    }
+
+    /// Cuts the output into at most `most` parts that can be computed apart, as [`Plan::tasks`](crate::Plan::tasks).
+    pub fn tasks(&self, most: usize) -> Tasks {
+        self.shared.values().tasks(most)
+    }
+
+    /// Computes one part of the output from the whole input, as [`Plan::run_task`](crate::Plan::run_task).
+    ///
+    /// ```
+    /// use lanepool::{AdaptiveAvgPool, Layout};
+    /// let plan = AdaptiveAvgPool::<f32>::new([2]).plan(Layout::Nchw, [1, 2, 3])?;
+    /// let x = [1.0, 2.0, 6.0, 3.0, 5.0, 7.0];
+    /// let mut y = [0.0; 4];
+    /// let tasks = plan.tasks(2);
+    /// for task in 0..tasks.len() {
+    ///     plan.run_task(&tasks, task, &x, &mut y[tasks.range(task)])?;
+    /// }
+    /// assert_eq!(y, [1.5, 4.0, 4.0, 6.0]);
+    /// # Ok::<(), lanepool::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`Plan::run_task`](crate::Plan::run_task).
+    pub fn run_task(&self, tasks: &Tasks, task: usize, src: &[T], part: &mut [T]) -> Result<()> {
+        self.shared.values().run_task(tasks, task, bytemuck::cast_slice(src), bytemuck::cast_slice_mut(part))
     }
 
     /// Pools `src` into a new vector.

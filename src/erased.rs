@@ -143,29 +143,41 @@ impl Adaptive {
         let Known { facts, bind_max, search, .. } = Known::of(dtype)?;
         let known = (facts, bind_max);
         let Some((kind, index)) = indices.map(Indices::types) else {
-            return Ok(Self { plan: pool.plan_of(known, layout, shape, strides)?, found: None });
+            return Ok(Self { plan: Arc::new(pool.plan_of(known, layout, shape, strides)?), found: None });
         };
         let (plan, numbering) = pool.plan_numbered(known, (kind, index), layout, shape, strides)?;
-        Ok(Self { plan, found: Some((numbering, index, search)) })
+        Ok(Self { plan: Arc::new(plan), found: Some((numbering, index, search)) })
     }
 
     pub fn avg(pool: &AdaptiveAvgPool<Any>, tensor: Tensor<'_>) -> Result<Self> {
         let Tensor { dtype, layout, shape, strides } = tensor;
         let Known { facts, bind_means, .. } = Known::of(dtype)?;
-        Ok(Self { plan: pool.plan_of((facts, bind_means), layout, shape, strides)?, found: None })
+        Ok(Self { plan: Arc::new(pool.plan_of((facts, bind_means), layout, shape, strides)?), found: None })
     }
 
     pub fn about(&self) -> About {
         self.plan.about()
     }
 
-    /// Runs a plan of values alone where no indices are given, or one of values and indices where they are.
-    pub fn run(&self, src: &[u8], dst: &mut [u8], indices: Option<&mut [u8]>) -> Result<()> {
-        match (self.found, indices) {
-            (Some((numbering, index, search)), Some(indices)) => {
+    /// `None` with indices: they are found in one go.
+    pub fn tasks(&self, most: usize) -> Option<Tasks> {
+        self.found.is_none().then(|| self.plan.values().tasks(most))
+    }
+
+    /// Runs a plan of values alone where no indices are given, the whole or one part, or one of values and indices where they are.
+    pub fn run(
+        &self,
+        part: Option<(&Tasks, usize)>,
+        src: &[u8],
+        dst: &mut [u8],
+        indices: Option<&mut [u8]>,
+    ) -> Result<()> {
+        match (self.found, indices, part) {
+            (Some((numbering, index, search)), Some(indices), _) => {
                 self.plan.run_indexed(numbering, search, src, dst, IndicesMut::cast(index, indices))
             }
-            _ => self.plan.run(src, dst),
+            (_, _, Some((tasks, task))) => self.plan.values().run_task(tasks, task, src, dst),
+            _ => self.plan.values().run(src, dst),
         }
     }
 }

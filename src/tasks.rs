@@ -9,7 +9,8 @@ use crate::strides::Output;
 use crate::{Error, Result};
 
 /// How the output of a plan is cut into tasks: plain numbers, made by [`Plan::tasks`](crate::Plan::tasks),
-/// [`AnyPlan::tasks`](crate::AnyPlan::tasks) and [`IndexPlan::tasks`](crate::IndexPlan::tasks).
+/// [`AnyPlan::tasks`](crate::AnyPlan::tasks), [`AdaptivePlan::tasks`](crate::AdaptivePlan::tasks) and
+/// [`IndexPlan::tasks`](crate::IndexPlan::tasks).
 ///
 /// ```
 /// use lanepool::{Layout, MaxPool};

@@ -9,7 +9,7 @@ mod meeting;
 use common::check::{compare, poison};
 use common::layer::ops;
 use common::{Fill, Layer, Nan, Op, Rng, Sample, share, tiers};
-use lanepool::{Error, IndexKind, Layout, MaxPool, Tasks, Tier};
+use lanepool::{AdaptiveAvgPool, AdaptiveMaxPool, Error, IndexKind, Layout, MaxPool, Tasks, Tier};
 
 /// Layers of every driver, with a prime number of rows here and there, so that parts are of unequal length.
 fn layers() -> Vec<Layer> {
@@ -118,6 +118,44 @@ fn indexed_runs_agree() {
                     Some(tasks) => plan.run_parallel_in(tasks, &src, &mut got, &mut at),
                 });
                 assert_eq!((done, bits(&got), &at), (Ok(()), bits(&want), &want_at), "{plan:?} in {tasks:?} tasks");
+            }
+        }
+    }
+}
+
+/// Adaptive windows of every kind of element's sums, with bounds and without, on every tier.
+#[test]
+fn adaptive_runs_agree() {
+    let mut rng = Rng::named("adaptive");
+    let pools = [1, 3].map(|n| rayon::ThreadPoolBuilder::new().num_threads(n).build().expect("a pool"));
+    let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+    for layout in [Layout::Nchw, Layout::Nhwc, Layout::Blocked(8)] {
+        for (shape, output) in [([2, 16, 23, 29], [6, 7]), ([1, 8, 60, 40], [3, 2]), ([3, 8, 13, 5], [1, 1])] {
+            for tier in tiers::available() {
+                let max = AdaptiveMaxPool::<f32>::new(output).tier(tier);
+                let avg = AdaptiveAvgPool::<f32>::new(output).tier(tier);
+                let plans = [
+                    max.plan(layout, shape),
+                    max.clamp(-0.5, 0.25).plan(layout, shape),
+                    avg.plan(layout, shape),
+                    avg.clamp(-0.125, 0.0).plan(layout, shape),
+                ];
+                for plan in plans.map(|plan| plan.expect("a valid layer")) {
+                    let src = Fill::Pattern.tensor::<f32>(plan.input_len(), &mut rng);
+                    let want = bits(&plan.run_vec(&src).expect("a valid run"));
+                    for most in [0, 2, 7, usize::MAX] {
+                        for pool in &pools {
+                            let mut got = vec![poison::<f32>(); want.len()];
+                            let done = pool.install(|| plan.run_parallel_in(most, &src, &mut got));
+                            assert_eq!((done, bits(&got)), (Ok(()), want.clone()), "{plan} in {most} tasks");
+                        }
+                        let (mut got, tasks) = (vec![poison::<f32>(); want.len()], plan.tasks(most));
+                        for task in (0..tasks.len()).rev() {
+                            plan.run_task(&tasks, task, &src, &mut got[tasks.range(task)]).expect("a valid task");
+                        }
+                        assert_eq!(bits(&got), want, "{plan}, {tasks:?}");
+                    }
+                }
             }
         }
     }

@@ -79,7 +79,7 @@ pub(crate) struct Part {
 #[derive(Clone, Copy)]
 pub(crate) enum Cut {
     Tasks(Tasks),
-    /// One task, the whole: adaptive pooling.
+    /// One task, the whole: adaptive pooling with indices.
     Whole,
 }
 

@@ -92,14 +92,18 @@ impl Layer for Indexing<Adaptive> {
         facts_of(kind, &self.plan.about(), self.index, &self.plan)
     }
 
-    fn cut(&self, _most: usize) -> Option<Cut> {
-        Some(Cut::Whole)
+    fn cut(&self, most: usize) -> Option<Cut> {
+        Some(self.plan.tasks(most).map_or(Cut::Whole, Cut::Tasks))
     }
 
     fn run(&self, call: Call<'_>) -> Result<(), Error> {
         match (self.index, call) {
-            (None, Call::Values { src, dst, .. }) => self.plan.run(src, dst, None),
-            (Some(_), Call::Indexed { src, dst: Some(dst), indices, .. }) => self.plan.run(src, dst, Some(indices)),
+            (None, Call::Values { part, src, dst }) => {
+                self.plan.run(part.as_ref().map(|part| (&part.tasks, part.task)), src, dst, None)
+            }
+            (Some(_), Call::Indexed { src, dst: Some(dst), indices, .. }) => {
+                self.plan.run(None, src, dst, Some(indices))
+            }
             _ => unchecked(),
         }
     }

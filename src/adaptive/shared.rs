@@ -61,7 +61,7 @@ impl AdaptiveMaxPool<Any> {
         layout: Layout,
         shape: &[usize],
         strides: Option<[&[usize]; 2]>,
-    ) -> Result<Arc<Shared>> {
+    ) -> Result<Shared> {
         let extent = Extent::new(layout, shape, &self.output, strides, facts.dtype.bytes())?;
         let pool = MaxPool::<Any>::new([]).nan(self.nan);
         let parts = Parts { tier: self.tier, bounds: self.bounds, ..pool.parts(facts.dtype)? };
@@ -76,12 +76,17 @@ impl AdaptiveMaxPool<Any> {
         layout: Layout,
         shape: &[usize],
         strides: Option<[&[usize]; 2]>,
-    ) -> Result<(Arc<Shared>, Numbering)> {
+    ) -> Result<(Shared, Numbering)> {
         let (facts, _) = known;
         // The slice of indices has a length in bytes too.
         let extent = Extent::new(layout, shape, &self.output, strides, facts.dtype.bytes().max(index.bytes()))?;
         let numbering = numbering(kind, &extent, index)?;
-        Ok((self.plan_of(known, layout, shape, strides)?, numbering))
+        let mut shared = self.plan_of(known, layout, shape, strides)?;
+        if let Some(clamp) = clamp_between(facts, self.bounds, shared.plan.tier())? {
+            let unbounded = Self { bounds: None, ..*self }.plan_of(known, layout, shape, strides)?;
+            shared.searched = Some((unbounded.plan, clamp));
+        }
+        Ok((shared, numbering))
     }
 }
 
@@ -94,7 +99,7 @@ impl AdaptiveAvgPool<Any> {
         layout: Layout,
         shape: &[usize],
         strides: Option<[&[usize]; 2]>,
-    ) -> Result<Arc<Shared>> {
+    ) -> Result<Shared> {
         let dtype = facts.dtype;
         let extent = Extent::new(layout, shape, &self.output, strides, dtype.bytes())?;
         check_sums(&extent, self.quantizations, dtype)?;
@@ -151,9 +156,9 @@ fn cuts(extent: &Extent) -> [Cuts; MAX_RANK] {
 pub(crate) struct Shared {
     pub(super) extent: Extent,
     name: &'static str,
-    clamp: Option<Clamp>,
-    /// The values, without the bounds: a maximum is looked for as it is.
     pub(super) plan: Arc<plan::Shared>,
+    /// The plan without its bounds, and the bounds, where it has any and gives indices: a maximum is looked for as it is.
+    searched: Option<(Arc<plan::Shared>, Clamp)>,
 }
 
 impl Shared {
@@ -165,34 +170,24 @@ impl Shared {
         shape: &[usize],
         strides: Option<[&[usize]; 2]>,
         bind: Bind,
-    ) -> Result<Arc<Self>> {
+    ) -> Result<Self> {
         let tier = parts.tier.unwrap_or_else(Tier::best).check()?;
-        let clamp = clamp_between(facts, parts.bounds, tier)?;
         let Split { rank, batch, channels, outer, inner } = extent.split;
         let geometry = Geometry::adaptive(extent.lengths(), (outer, inner), (rank, batch, channels));
-        let parts = Parts { tier: Some(tier), bounds: None, ..parts };
+        let parts = Parts { tier: Some(tier), ..parts };
         let plan = plan::Shared::new(facts, &parts, Some(geometry), layout, shape, strides, bind)?;
-        Ok(Arc::new(Self { extent, name: parts.name, clamp, plan }))
+        Ok(Self { extent, name: parts.name, plan, searched: None })
     }
 
-    /// As [`AdaptivePlan::run`](crate::AdaptivePlan::run), over the bytes of elements.
-    pub(crate) fn run(&self, src: &[u8], dst: &mut [u8]) -> Result<()> {
-        self.plan.run(src, dst)?;
-        self.bound(dst);
-        Ok(())
+    /// What gives the values alone.
+    pub(crate) fn values(&self) -> &plan::Shared {
+        &self.plan
     }
 
     pub(crate) fn about(&self) -> About {
         let plan = &self.plan;
         let about = About::new(&self.extent, plan.dtype(), plan.layout(), plan.kernel());
         About { tier: Some(plan.tier()), ..about }
-    }
-
-    /// Keeps outputs between the bounds, if there are any.
-    fn bound(&self, dst: &mut [u8]) {
-        if let Some(clamp) = &self.clamp {
-            self.extent.clamp(dst, self.plan.dtype(), &**clamp);
-        }
     }
 
     /// The run of the plan that gives indices, whatever their type.
@@ -207,11 +202,14 @@ impl Shared {
         let extent = &self.extent;
         extent.check(src, dst, self.plan.dtype())?;
         extent.check_indices(indices.len())?;
-        self.plan.run(src, dst)?;
+        let unbounded = self.searched.as_ref().map_or(&self.plan, |(plan, _)| plan);
+        unbounded.run(src, dst)?;
         let axes = cuts(extent);
         let axes = axes.each_ref().map(|axis| axis as &dyn EachWindow);
         search(src, dst, &mut |search| find::find(numbering, extent, axes, search, &mut indices));
-        self.bound(dst);
+        if let Some((plan, clamp)) = &self.searched {
+            extent.clamp(dst, plan.dtype(), &**clamp);
+        }
         Ok(())
     }
 }
