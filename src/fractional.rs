@@ -10,7 +10,7 @@ use crate::geometry::PerAxis;
 use crate::index::{IndexType, IndicesMut};
 use crate::variable::bounded;
 use crate::variable::find::{self, Numbering};
-use crate::{Any, Element, Index, IndexKind, Layout, NanPolicy, Result};
+use crate::{Any, Element, Index, IndexKind, Layout, NanPolicy, Result, Tasks};
 
 mod samples;
 mod shared;
@@ -209,6 +209,50 @@ impl<T: Element> FractionalPlan<T> {
     /// `0.0 .. 1.0`; nothing is written then.
     pub fn run(&self, src: &[T], samples: &[T::Sample], dst: &mut [T]) -> Result<()> {
         self.shared.run(bytemuck::cast_slice(src), bytemuck::cast_slice(samples), bytemuck::cast_slice_mut(dst), None)
+    }
+
+    /// Pools on the rayon pool of the calling thread, as [`Plan::run_parallel`](crate::Plan::run_parallel).
+    ///
+    /// # Errors
+    /// As for [`FractionalPlan::run`].
+    #[cfg(feature = "rayon")]
+    pub fn run_parallel(&self, src: &[T], samples: &[T::Sample], dst: &mut [T]) -> Result<()> {
+        let bytes = src.len().saturating_add(dst.len()).saturating_mul(size_of::<T>());
+        self.run_parallel_in(crate::tasks::worth(bytes), src, samples, dst)
+    }
+
+    /// [`FractionalPlan::run_parallel`] in at most so many tasks, for tests: any number gives the same bytes.
+    #[cfg(feature = "rayon")]
+    #[doc(hidden)]
+    pub fn run_parallel_in(&self, most: usize, src: &[T], samples: &[T::Sample], dst: &mut [T]) -> Result<()> {
+        let (src, samples) = (bytemuck::cast_slice(src), bytemuck::cast_slice(samples));
+        self.shared.run_parallel(most, src, samples, bytemuck::cast_slice_mut(dst))
+    }
+
+    /// Cuts the output into at most `most` parts that can be computed apart, as [`Plan::tasks`](crate::Plan::tasks).
+    pub fn tasks(&self, most: usize) -> Tasks {
+        self.shared.tasks(most)
+    }
+
+    /// Computes one part of the output from the whole input and all samples, as [`Plan::run_task`](crate::Plan::run_task).
+    ///
+    /// ```
+    /// use lanepool::{FractionalMaxPool, Layout};
+    /// let plan = FractionalMaxPool::<f32>::new([2], [3]).plan(Layout::Nchw, [1, 2, 5])?;
+    /// let (x, samples) = ([1.0, 4.0, 2.0, 3.0, 0.0, 5.0, 6.0, 7.0, 8.0, 9.0], [0.5, 0.1]);
+    /// let (mut y, tasks) = ([0.0; 6], plan.tasks(2));
+    /// for task in 0..tasks.len() {
+    ///     plan.run_task(&tasks, task, &x, &samples, &mut y[tasks.range(task)])?;
+    /// }
+    /// assert_eq!(y.to_vec(), plan.run_vec(&x, &samples)?);
+    /// # Ok::<(), lanepool::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`FractionalPlan::run`] and [`Plan::run_task`](crate::Plan::run_task).
+    pub fn run_task(&self, tasks: &Tasks, task: usize, src: &[T], samples: &[T::Sample], part: &mut [T]) -> Result<()> {
+        let (src, samples) = (bytemuck::cast_slice(src), bytemuck::cast_slice(samples));
+        self.shared.run_task((tasks, task), src, samples, bytemuck::cast_slice_mut(part))
     }
 
     /// Pools `src` into a new vector.

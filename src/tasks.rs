@@ -9,8 +9,9 @@ use crate::strides::Output;
 use crate::{Error, Result};
 
 /// How the output of a plan is cut into tasks: plain numbers, made by [`Plan::tasks`](crate::Plan::tasks),
-/// [`AnyPlan::tasks`](crate::AnyPlan::tasks), [`AdaptivePlan::tasks`](crate::AdaptivePlan::tasks) and
-/// [`IndexPlan::tasks`](crate::IndexPlan::tasks).
+/// [`AnyPlan::tasks`](crate::AnyPlan::tasks), [`IndexPlan::tasks`](crate::IndexPlan::tasks),
+/// [`AdaptivePlan::tasks`](crate::AdaptivePlan::tasks), [`FractionalPlan::tasks`](crate::FractionalPlan::tasks) and
+/// [`Unpool::tasks`](crate::Unpool::tasks).
 ///
 /// ```
 /// use lanepool::{Layout, MaxPool};
@@ -38,10 +39,21 @@ pub struct Tasks {
     each: usize,
 }
 
+/// Runs a task, by its number, into its part of the output.
+#[cfg(feature = "rayon")]
+pub(crate) type Run<'a, T> = &'a (dyn Fn(usize, &mut [T]) -> Result<()> + Sync);
+
 impl Tasks {
     /// At most `most` tasks, of which 0 are as many as 1.
     pub(crate) fn new(most: usize, output: &Output) -> Self {
         Self { output: *output, each: output.rows().div_ceil(most.max(1)).max(1) }
+    }
+
+    /// The same where a task is whole blocks of so many rows each.
+    pub(crate) fn of_blocks(most: usize, output: &Output, rows: usize) -> Self {
+        let blocks = output.rows().checked_div(rows).unwrap_or(0);
+        let each = blocks.div_ceil(most.max(1)).saturating_mul(rows).max(1);
+        Self { output: *output, each }
     }
 
     /// How many tasks a run is worth that moves so many bytes, inputs and outputs together, on so many threads: what
@@ -99,6 +111,21 @@ impl Tasks {
         let (left, right) = part.split_at_mut(place(self.range(middle).start).min(part.len()));
         let end = place(self.range(middle.saturating_sub(1)).end);
         (middle, left.get_mut(..end).unwrap_or_default(), right)
+    }
+
+    /// Runs some tasks, half of them on whatever thread is free. `part` is the output from the first's part to the last's, in units of
+    /// which an output has `size`: bytes.
+    #[cfg(feature = "rayon")]
+    pub(crate) fn fork<T: Send>(&self, some: Range<usize>, part: &mut [T], size: usize, run: Run<'_, T>) -> Result<()> {
+        if some.len() <= 1 {
+            return if some.is_empty() { Ok(()) } else { run(some.start, part) };
+        }
+        let (middle, left, right) = self.halves(&some, part, size);
+        let (left, right) = rayon::join(
+            || self.fork(some.start..middle, left, size, run),
+            || self.fork(middle..some.end, right, size, run),
+        );
+        left.and(right)
     }
 
     /// The rows of a task of a plan that has this output.

@@ -1,6 +1,7 @@
 //! Max unpooling: values go back to where the indices of maxima say they were found.
 
 use core::marker::PhantomData;
+use core::ops::Range;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -11,7 +12,7 @@ use crate::geometry::{MAX_RANK, PerAxis, check_size, split_shape};
 use crate::index::IndexType;
 use crate::kernels::vectorized;
 use crate::strides::{Split, Tensor};
-use crate::{Element, Error, Index, IndexKind, Layout, Result};
+use crate::{Element, Error, Index, IndexKind, Layout, Result, Tasks};
 
 /// Max unpooling without its tensor: the inverse of [`MaxPool`](crate::MaxPool) with indices. Each value is written where its
 /// index points; the output is zero elsewhere.
@@ -335,13 +336,74 @@ impl<T: Element, I: Index> Unpool<T, I> {
     /// [`Error::SrcLen`], [`Error::IndexLen`] or [`Error::DstLen`] where a slice is not exactly as long as the plan needs, and
     /// [`Error::IndexOutOfRange`] for the first index that names no place, −1 among them. Nothing is written then.
     pub fn run(&self, src: &[T], indices: &[I], dst: &mut [T]) -> Result<()> {
-        self.layer.check_lens([src.len(), indices.len(), dst.len()])?;
-        // Values are moved, whatever they are, and zero is zeros in every type: as integers of their length.
+        let blocks = 0..self.layer.blocks();
+        self.layer.check_lens([src.len(), indices.len(), dst.len()], &blocks)?;
+        self.layer.check_indices(indices, &blocks)?;
+        self.scatter(src, indices, dst, blocks);
+        Ok(())
+    }
+
+    /// Unpools on the rayon pool of the calling thread, as [`Plan::run_parallel`](crate::Plan::run_parallel).
+    ///
+    /// # Errors
+    /// As for [`Unpool::run`]: every index is looked at before any thread writes.
+    #[cfg(feature = "rayon")]
+    pub fn run_parallel(&self, src: &[T], indices: &[I], dst: &mut [T]) -> Result<()> {
+        let moved = size_of_val(src).saturating_add(size_of_val(indices)).saturating_add(size_of_val(dst));
+        self.run_parallel_in(crate::tasks::worth(moved), src, indices, dst)
+    }
+
+    /// [`Unpool::run_parallel`] in at most so many tasks, for tests: any number gives the same bytes.
+    #[cfg(feature = "rayon")]
+    #[doc(hidden)]
+    pub fn run_parallel_in(&self, most: usize, src: &[T], indices: &[I], dst: &mut [T]) -> Result<()> {
+        let blocks = 0..self.layer.blocks();
+        self.layer.check_lens([src.len(), indices.len(), dst.len()], &blocks)?;
+        self.layer.check_indices(indices, &blocks)?;
+        let tasks = self.tasks(most);
+        tasks.fork(0..tasks.len(), dst, 1, &|task, part| {
+            self.scatter(src, indices, part, self.layer.blocks_of(&tasks, task)?);
+            Ok(())
+        })
+    }
+
+    /// Cuts the output into at most `most` parts that can be computed apart: planes, or channels last, images; of indices that count
+    /// in the whole tensor there is one part alone. See [`Unpool::run_task`].
+    pub fn tasks(&self, most: usize) -> Tasks {
+        self.layer.tasks(most)
+    }
+
+    /// Writes one part of the output, the range [`Tasks::range`], from all values and indices; nothing else is written. All tasks, on any
+    /// threads and in any order, give the bytes of [`Unpool::run`].
+    ///
+    /// ```
+    /// use lanepool::{Layout, MaxUnpool};
+    /// let plan = MaxUnpool::<f32>::new([2]).stride([2]).plan::<i64>(Layout::Nchw, [1, 2, 2])?;
+    /// let (mut y, tasks) = ([-1.0; 8], plan.tasks(2));
+    /// for task in 0..tasks.len() {
+    ///     plan.run_task(&tasks, task, &[1.0, 2.0, 3.0, 4.0], &[0, 3, 1, 2], &mut y[tasks.range(task)])?;
+    /// }
+    /// assert_eq!(y, [1.0, 0.0, 0.0, 2.0, 0.0, 3.0, 4.0, 0.0]);
+    /// # Ok::<(), lanepool::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`Unpool::run`], of the part's own indices, and for [`Plan::run_task`](crate::Plan::run_task). Nothing is written then.
+    pub fn run_task(&self, tasks: &Tasks, task: usize, src: &[T], indices: &[I], part: &mut [T]) -> Result<()> {
+        let blocks = self.layer.blocks_of(tasks, task)?;
+        self.layer.check_lens([src.len(), indices.len(), part.len()], &blocks)?;
+        self.layer.check_indices(indices, &blocks)?;
+        self.scatter(src, indices, part, blocks);
+        Ok(())
+    }
+
+    /// Values are moved, whatever they are, and zero is zeros in every type: as integers of their length.
+    fn scatter(&self, src: &[T], indices: &[I], part: &mut [T], blocks: Range<usize>) {
         match size_of::<T>() {
-            1 => self.layer.run::<u8, I>(cast(src), indices, cast_mut(dst)),
-            2 => self.layer.run::<u16, I>(cast(src), indices, cast_mut(dst)),
-            4 => self.layer.run::<u32, I>(cast(src), indices, cast_mut(dst)),
-            _ => self.layer.run::<u64, I>(cast(src), indices, cast_mut(dst)),
+            1 => self.layer.scatter::<u8, I>(cast(src), indices, cast_mut(part), blocks),
+            2 => self.layer.scatter::<u16, I>(cast(src), indices, cast_mut(part), blocks),
+            4 => self.layer.scatter::<u32, I>(cast(src), indices, cast_mut(part), blocks),
+            _ => self.layer.scatter::<u64, I>(cast(src), indices, cast_mut(part), blocks),
         }
     }
 }
@@ -356,9 +418,9 @@ fn cast_mut<T: Pod, U: Pod>(elements: &mut [T]) -> &mut [U] {
 }
 
 impl Places {
-    /// The lengths are those of the values, the indices and the output.
-    fn check_lens(&self, [src, indices, dst]: [usize; 3]) -> Result<()> {
-        let (need, need_dst) = (self.input.extent(), self.output.extent());
+    /// The lengths are those of the values, the indices and the part of the output that these blocks are.
+    fn check_lens(&self, [src, indices, dst]: [usize; 3], blocks: &Range<usize>) -> Result<()> {
+        let (need, need_dst) = (self.input.extent(), self.output.rows().span(self.rows_of(blocks)).len());
         if src != need {
             return Err(Error::SrcLen { need, got: src });
         }
@@ -371,36 +433,62 @@ impl Places {
         Ok(())
     }
 
+    /// Blocks of channels. None without a batch or without channels, where there is no output either.
+    fn blocks(&self) -> usize {
+        if self.input.extent() == 0 { 0 } else { self.input.split.outer }
+    }
+
+    /// A value stays in its block where indices count in its plane, and a task is some blocks; otherwise it is all of them.
+    fn tasks(&self, most: usize) -> Tasks {
+        let most = if self.kind == IndexKind::Plane { most } else { 1 };
+        Tasks::of_blocks(most, &self.output.rows(), self.rows_of(&(0..1)).end)
+    }
+
+    fn blocks_of(&self, tasks: &Tasks, task: usize) -> Result<Range<usize>> {
+        let rows = tasks.check(task, &self.output.rows())?;
+        let each = self.rows_of(&(0..1)).end;
+        let block = |row: usize| row.checked_div(each).unwrap_or(0);
+        Ok(block(rows.start)..block(rows.end))
+    }
+
+    /// The rows of the output that blocks have.
+    fn rows_of(&self, blocks: &Range<usize>) -> Range<usize> {
+        let [depth, height, _] = self.output.lengths;
+        let each = depth.saturating_mul(height);
+        blocks.start.saturating_mul(each)..blocks.end.saturating_mul(each)
+    }
+
+    /// Writes some blocks, whose memory `dst` is. Their indices were looked at.
     #[inline(never)]
-    fn run<U: Pod, I: Index>(&self, src: &[U], indices: &[I], dst: &mut [U]) -> Result<()> {
-        if src.is_empty() {
-            // No batch or no channels, so that there is no output either.
-            return Ok(());
+    fn scatter<U: Pod, I: Index>(&self, src: &[U], indices: &[I], dst: &mut [U], blocks: Range<usize>) {
+        if blocks.is_empty() {
+            return;
         }
-        self.check_indices(indices)?;
         let is_packed = self.kind == IndexKind::Plane && self.keeps_order && self.output.has_packed_planes();
         if !is_packed {
             let outputs = self.output.rows();
-            outputs.for_each_run(dst, 1, 0..outputs.rows(), &mut |run: &mut [U], _| run.fill(U::zeroed()));
+            outputs.for_each_run(dst, 1, self.rows_of(&blocks), &mut |run: &mut [U], _| run.fill(U::zeroed()));
         }
         match self.kind {
-            _ if is_packed => self.scatter_in_packed_planes(src, indices, dst),
-            IndexKind::Plane => self.scatter_in_planes(src, indices, dst),
+            _ if is_packed => self.scatter_in_packed_planes(src, indices, dst, blocks),
+            IndexKind::Plane => self.scatter_in_planes(src, indices, dst, blocks),
             _ => self.scatter_in_tensor(src, indices, dst),
         }
-        Ok(())
     }
 
-    /// Whether every index names a place.
+    /// Whether every index of these blocks names a place.
     #[inline(never)]
-    fn check_indices<I: Index>(&self, indices: &[I]) -> Result<()> {
+    fn check_indices<I: Index>(&self, indices: &[I], blocks: &Range<usize>) -> Result<()> {
         let names_none = |index: &I| index.to_offset().is_none_or(|offset| offset >= self.places);
         let places = self.places as u64;
-        let rows = self.input.rows();
+        let [depth, height, _] = self.input.lengths;
+        let each = depth.saturating_mul(height);
+        let (rows, of_blocks) = (self.input.rows(), blocks.start.saturating_mul(each)..blocks.end.saturating_mul(each));
+        let before = rows.span(of_blocks.clone()).start;
         let mut wrong = None;
-        rows.each_run(0..rows.rows(), |run, _| {
-            let start = run.start;
-            let run = indices.get(run).unwrap_or(&[]);
+        rows.each_run(of_blocks, |run, _| {
+            let start = before.saturating_add(run.start);
+            let run = indices.get(start..before.saturating_add(run.end)).unwrap_or(&[]);
             // Without a look at which, so that many are compared at a time. What is negative is beyond every place.
             let all_do = vectorized(
                 #[inline(always)]
@@ -428,12 +516,19 @@ impl Places {
 
     /// The same where an index is a place in memory, but for the channels between: a plane is zeroed when it is its turn, and
     /// waits in the cache.
-    fn scatter_in_packed_planes<U: Pod, I: Index>(&self, src: &[U], indices: &[I], dst: &mut [U]) {
-        let Split { outer, inner, .. } = self.input.split;
+    fn scatter_in_packed_planes<U: Pod, I: Index>(
+        &self,
+        src: &[U],
+        indices: &[I],
+        dst: &mut [U],
+        blocks: Range<usize>,
+    ) {
+        let inner = self.input.split.inner;
         let [depth, height, width] = self.input.lengths;
         let (len, step) = (self.output.plane_len().saturating_mul(inner), self.input.pixel_step());
-        for block in 0..outer {
-            let (from, to) = (self.input.block(block), self.output.block(block));
+        let base = self.output.block(blocks.start);
+        for block in blocks {
+            let (from, to) = (self.input.block(block), self.output.block(block).saturating_sub(base));
             let plane = dst.get_mut(to..to.saturating_add(len)).unwrap_or_default();
             plane.fill(U::zeroed());
             // Pixels that follow each other are one run, whose channels take turns.
@@ -468,11 +563,12 @@ impl Places {
 
     /// Each block of channels by itself, a pixel's channels side by side: a value never leaves its plane, so that this keeps
     /// the order in every plane.
-    fn scatter_in_planes<U: Pod, I: Index>(&self, src: &[U], indices: &[I], dst: &mut [U]) {
-        let Split { outer, inner, .. } = self.input.split;
+    fn scatter_in_planes<U: Pod, I: Index>(&self, src: &[U], indices: &[I], dst: &mut [U], blocks: Range<usize>) {
+        let inner = self.input.split.inner;
         let [_, _, width] = self.input.lengths;
-        for block in 0..outer {
-            let (from, to) = (self.input.block(block), self.output.block(block));
+        let base = self.output.block(blocks.start);
+        for block in blocks {
+            let (from, to) = (self.input.block(block), self.output.block(block).saturating_sub(base));
             self.each_row(&mut |row| {
                 let mut pixel = from.saturating_add(row);
                 for _ in 0..width {

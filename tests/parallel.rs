@@ -9,7 +9,9 @@ mod meeting;
 use common::check::{compare, poison};
 use common::layer::ops;
 use common::{Fill, Layer, Nan, Op, Rng, Sample, share, tiers};
-use lanepool::{AdaptiveAvgPool, AdaptiveMaxPool, Error, IndexKind, Layout, MaxPool, Tasks, Tier};
+use lanepool::{
+    AdaptiveAvgPool, AdaptiveMaxPool, Error, FractionalMaxPool, IndexKind, Layout, MaxPool, MaxUnpool, Tasks, Tier,
+};
 
 /// Layers of every driver, with a prime number of rows here and there, so that parts are of unequal length.
 fn layers() -> Vec<Layer> {
@@ -156,6 +158,80 @@ fn adaptive_runs_agree() {
                         assert_eq!(bits(&got), want, "{plan}, {tasks:?}");
                     }
                 }
+            }
+        }
+    }
+}
+
+/// Fractional windows, of whose rows a task has some.
+#[test]
+fn fractional_runs_agree() {
+    let mut rng = Rng::named("fractional");
+    let pools = [1, 3].map(|n| rayon::ThreadPoolBuilder::new().num_threads(n).build().expect("a pool"));
+    let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+    for layout in [Layout::Nchw, Layout::Nhwc, Layout::Blocked(8)] {
+        for (shape, output) in [([2, 16, 23, 29], [11, 13]), ([1, 8, 17, 600], [9, 291])] {
+            let pool = FractionalMaxPool::<f32>::new([2, 3], output);
+            for plan in [pool.plan(layout, shape), pool.clamp(-0.5, 0.25).plan(layout, shape)] {
+                let plan = plan.expect("a valid layer");
+                let src = Fill::Nans.tensor::<f32>(plan.input_len(), &mut rng);
+                let samples: Vec<f32> = (0..plan.samples_len()).map(|_| (rng.bits() % 997) as f32 / 997.0).collect();
+                let want = bits(&plan.run_vec(&src, &samples).expect("a valid run"));
+                for most in [0, 2, 7, usize::MAX] {
+                    for pool in &pools {
+                        let mut got = vec![poison::<f32>(); want.len()];
+                        let done = pool.install(|| plan.run_parallel_in(most, &src, &samples, &mut got));
+                        assert_eq!((done, bits(&got)), (Ok(()), want.clone()), "{plan:?} in {most} tasks");
+                    }
+                    let (mut got, tasks) = (vec![poison::<f32>(); want.len()], plan.tasks(most));
+                    for task in (0..tasks.len()).rev() {
+                        plan.run_task(&tasks, task, &src, &samples, &mut got[tasks.range(task)]).expect("a valid task");
+                    }
+                    assert_eq!(bits(&got), want, "{plan:?}, {tasks:?}");
+                }
+            }
+        }
+    }
+}
+
+/// Unpooling, of which a task has some planes, or images, or all where indices count in the whole tensor.
+#[test]
+fn unpooled_runs_agree() {
+    let mut rng = Rng::named("unpooled");
+    let pools = [1, 3].map(|n| rayon::ThreadPoolBuilder::new().num_threads(n).build().expect("a pool"));
+    let (shape, places) = ([5, 16, 7, 9], 15 * 20);
+    for (layout, planes) in [(Layout::Nchw, 80), (Layout::Nhwc, 5), (Layout::Blocked(8), 10)] {
+        for (kind, most) in [(IndexKind::Plane, planes), (IndexKind::Tensor, 1)] {
+            for pool in [MaxUnpool::<u16>::to([15, 20]), MaxUnpool::to([15, 20]).padded_to([16, 20])] {
+                let plan = pool.indices(kind).plan::<i32>(layout, shape).expect("a valid layer");
+                let src = Fill::Bits.tensor::<u16>(plan.input_len(), &mut rng);
+                let indices: Vec<i32> = src.iter().map(|_| (rng.bits() % places) as i32).collect();
+                let mut want = vec![0; plan.output_len()];
+                plan.run(&src, &indices, &mut want).expect("a valid run");
+                assert_eq!(plan.tasks(usize::MAX).len(), most, "{plan:?}");
+                for most in [0, 2, 7, usize::MAX] {
+                    for pool in &pools {
+                        let mut got = vec![7; want.len()];
+                        let done = pool.install(|| plan.run_parallel_in(most, &src, &indices, &mut got));
+                        assert_eq!((done, &got), (Ok(()), &want), "{plan:?} in {most} tasks");
+                    }
+                    let (mut got, tasks) = (vec![7; want.len()], plan.tasks(most));
+                    for task in (0..tasks.len()).rev() {
+                        plan.run_task(&tasks, task, &src, &indices, &mut got[tasks.range(task)]).expect("a valid task");
+                    }
+                    assert_eq!(got, want, "{plan:?}, {tasks:?}");
+                }
+                // A bad index is found before a thread writes; a task looks at its own.
+                let (mut bad, mut got) = (indices.clone(), vec![7; want.len()]);
+                bad[src.len() - 1] = i32::MAX;
+                let Err(error) = plan.run_parallel_in(7, &src, &bad, &mut got) else { panic!("{plan:?}") };
+                assert!(matches!(error, Error::IndexOutOfRange { at, .. } if at == src.len() - 1), "{plan:?}: {error}");
+                let tasks = plan.tasks(3);
+                let last = tasks.range(tasks.len() - 1);
+                assert_eq!(plan.run_task(&tasks, tasks.len() - 1, &src, &bad, &mut got[last]), Err(error), "{plan:?}");
+                assert!(got.iter().all(|value| *value == 7), "{plan:?}");
+                let refused = plan.run_task(&tasks, tasks.len(), &src, &indices, &mut []);
+                assert_eq!(refused, Err(Error::TaskOutOfRange { task: tasks.len(), tasks: tasks.len() }));
             }
         }
     }

@@ -1,6 +1,7 @@
 //! What fractional plans of every element share, compiled once: a layer that was checked, and how it runs over bytes.
 
 use core::fmt;
+use core::ops::Range;
 
 use alloc::sync::Arc;
 
@@ -13,10 +14,10 @@ use crate::kernels::Clamp;
 use crate::plan::{Facts, clamp_between};
 use crate::strides::Split;
 use crate::variable::find::{self, Numbering, SearchOf};
-use crate::variable::fold::{self, Fold};
+use crate::variable::fold::{self, Fold, Part};
 use crate::variable::scalar::{Largest, with_order};
 use crate::variable::{Axes, Block, EachWindow, Extent};
-use crate::{Any, Element, Error, IndexKind, Layout, NanPolicy, Result, Tier};
+use crate::{Any, Element, Error, IndexKind, Layout, NanPolicy, Result, Tasks, Tier};
 
 /// An element type and that of its samples, as values.
 #[derive(Clone, Copy)]
@@ -45,6 +46,8 @@ pub struct Plane<'a> {
     number: (usize, usize),
     axes: Axes<'a>,
     nan: NanPolicy,
+    /// The rows of the output that are wanted; the memory that is written begins with the first of them.
+    rows: &'a Range<usize>,
 }
 
 /// Pools one plane of a type of elements.
@@ -62,11 +65,18 @@ pub(crate) fn pool_plane<T: Element>(src: &[u8], plane: Plane<'_>, dst: &mut [u8
 /// Compiled once for all elements that are known as `E` and compared in the same way.
 #[inline(never)]
 fn pool_plane_by<E: bytemuck::Pod, F: Fold<E>>(fold: F, src: &[u8], plane: Plane<'_>, dst: &mut [u8]) {
-    let Plane { extent, number: (outer, channel), axes, .. } = plane;
+    let Plane { extent, number: (outer, channel), axes, rows, .. } = plane;
     let Extent { input, output, .. } = *extent;
-    let (Ok(src), Ok(dst)) = (bytemuck::try_cast_slice(src), bytemuck::try_cast_slice_mut(dst)) else { return };
+    let (Ok(src), Ok(dst)) = (bytemuck::try_cast_slice(src), bytemuck::try_cast_slice_mut::<_, E>(dst)) else { return };
     let block = Block::<E> { elements: src.get(input.block(outer)..).unwrap_or(&[]), tensor: input };
-    fold::plane(fold, axes, block, channel, &output, dst.get_mut(output.block(outer)..).unwrap_or_default());
+    let before = outer.saturating_mul(extent.rows_of_block());
+    let (base, start) = (output.rows().span(rows.clone()).start, output.block(outer));
+    let part = Part {
+        rows: rows.start.saturating_sub(before)..rows.end.saturating_sub(before),
+        from: base.saturating_sub(start),
+        dst: dst.get_mut(start.saturating_sub(base)..).unwrap_or_default(),
+    };
+    fold::plane(fold, axes, block, channel, &output, part);
 }
 
 /// What is compiled once, for elements that are told as values.
@@ -173,10 +183,16 @@ impl Fraction {
         }
     }
 
-    /// Hands on each plane, as its block's number and its own in the block, and its windows.
-    fn each_plane(&self, samples: &[u8], of: &'static Samples, work: &mut dyn FnMut((usize, usize), Axes<'_>)) {
+    /// Hands on each plane of these rows of outputs, as its block's number and its own in the block, and its windows.
+    fn each_plane(
+        &self,
+        rows: &Range<usize>,
+        (samples, of): (&[u8], &'static Samples),
+        work: &mut dyn FnMut((usize, usize), Axes<'_>),
+    ) {
         let inner = self.extent.split.inner;
-        for outer in 0..self.extent.block_count() {
+        let each = self.extent.rows_of_block().max(1);
+        for outer in rows.start.checked_div(each).unwrap_or(0)..rows.end.div_ceil(each) {
             for channel in 0..inner {
                 let plane = outer.saturating_mul(inner).saturating_add(channel);
                 let Some(places) = self.places(samples, of, plane) else { return };
@@ -225,19 +241,17 @@ impl Shared {
         dst: &mut [u8],
         indices: Option<(Numbering, IndicesMut<'_>)>,
     ) -> Result<()> {
-        let (layer, Known { facts, samples: of, pool_plane, search }) = (&self.layer, self.known);
+        let (layer, Known { facts, samples: of, search, .. }) = (&self.layer, self.known);
         let (extent, dtype) = (&layer.extent, facts.dtype);
-        extent.check(src, dst, dtype)?;
-        layer.check_samples(samples, of)?;
+        let rows = 0..extent.output.rows().rows();
+        self.check(src, samples, dst, &rows)?;
         if let Some((_, indices)) = &indices {
             extent.check_indices(indices.len())?;
         }
-        layer.each_plane(samples, of, &mut |number, axes| {
-            pool_plane(src, Plane { extent, number, axes, nan: layer.nan }, dst);
-        });
+        self.pool(src, samples, dst, &rows);
         if let Some((numbering, mut indices)) = indices {
             search(src, dst, &mut |search| {
-                layer.each_plane(samples, of, &mut |number, axes| {
+                layer.each_plane(&rows, (samples, of), &mut |number, axes| {
                     find::plane(numbering, extent, axes, search, number, &mut indices);
                 });
             });
@@ -246,6 +260,57 @@ impl Shared {
             extent.clamp(dst, dtype, &**clamp);
         }
         Ok(())
+    }
+
+    pub(crate) fn tasks(&self, most: usize) -> Tasks {
+        Tasks::new(most, &self.layer.extent.output.rows())
+    }
+
+    /// Computes the values of one part.
+    pub(crate) fn run_task(
+        &self,
+        (tasks, task): (&Tasks, usize),
+        src: &[u8],
+        samples: &[u8],
+        part: &mut [u8],
+    ) -> Result<()> {
+        let rows = tasks.check(task, &self.layer.extent.output.rows())?;
+        self.check(src, samples, part, &rows)?;
+        self.run_rows(src, samples, part, rows);
+        Ok(())
+    }
+
+    /// Computes the values in at most `most` parts, on the threads of the caller's rayon pool.
+    #[cfg(feature = "rayon")]
+    pub(crate) fn run_parallel(&self, most: usize, src: &[u8], samples: &[u8], dst: &mut [u8]) -> Result<()> {
+        let output = self.layer.extent.output.rows();
+        self.check(src, samples, dst, &(0..output.rows()))?;
+        let tasks = self.tasks(most);
+        tasks.fork(0..tasks.len(), dst, self.known.facts.dtype.bytes(), &|task, part| {
+            self.run_rows(src, samples, part, tasks.check(task, &output)?);
+            Ok(())
+        })
+    }
+
+    fn check(&self, src: &[u8], samples: &[u8], part: &[u8], rows: &Range<usize>) -> Result<()> {
+        let Known { facts, samples: of, .. } = self.known;
+        self.layer.extent.check_part(src, part, rows, facts.dtype)?;
+        self.layer.check_samples(samples, of)
+    }
+
+    fn run_rows(&self, src: &[u8], samples: &[u8], part: &mut [u8], rows: Range<usize>) {
+        self.pool(src, samples, part, &rows);
+        if let Some(clamp) = &self.clamp {
+            self.layer.extent.clamp_rows(part, rows, self.known.facts.dtype, &**clamp);
+        }
+    }
+
+    /// The values of some rows, which `part` is, without bounds.
+    fn pool(&self, src: &[u8], samples: &[u8], part: &mut [u8], rows: &Range<usize>) {
+        let (layer, Known { samples: of, pool_plane, .. }) = (&self.layer, self.known);
+        layer.each_plane(rows, (samples, of), &mut |number, axes| {
+            pool_plane(src, Plane { extent: &layer.extent, number, axes, nan: layer.nan, rows }, part);
+        });
     }
 }
 

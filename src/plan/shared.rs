@@ -164,22 +164,9 @@ impl Shared {
         }
         // Where there are fewer rows than tasks are wanted, a task may be cut further, within its rows.
         let pieces = most.div_ceil(tasks.len());
-        self.fork(&tasks, pieces, 0..tasks.len(), src, dst)
-    }
-
-    /// Runs some tasks, half of them on whatever thread is free. `part` is the output from the first's part to the last's.
-    #[cfg(feature = "rayon")]
-    fn fork(&self, tasks: &Tasks, pieces: usize, some: Range<usize>, src: &[u8], part: &mut [u8]) -> Result<()> {
-        if some.len() <= 1 {
-            let rows = self.rows_of(tasks, some.start)?;
-            return self.run_rows(src, part, rows, pieces);
-        }
-        let (middle, left, right) = tasks.halves(&some, part, self.size());
-        let (left, right) = rayon::join(
-            || self.fork(tasks, pieces, some.start..middle, src, left),
-            || self.fork(tasks, pieces, middle..some.end, src, right),
-        );
-        left.and(right)
+        tasks.fork(0..tasks.len(), dst, self.size(), &|task, part| {
+            self.run_rows(src, part, self.rows_of(&tasks, task)?, pieces)
+        })
     }
 
     pub(crate) fn tasks(&self, most: usize) -> Tasks {

@@ -142,22 +142,35 @@ impl<T: Pod, F: Fold<T>> Pooling<'_, T, F> {
     }
 }
 
-/// Pools one plane, `channel` of the block. `dst` begins with the output's block.
+/// Rows of outputs that are wanted of a block, and the memory that they lie in.
+pub(crate) struct Part<'a, T> {
+    /// Counted from the block's first.
+    pub rows: Range<usize>,
+    /// Where the memory begins, counted from the block's first output.
+    pub from: usize,
+    pub dst: &'a mut [T],
+}
+
+/// Pools one plane, `channel` of the block.
 pub(crate) fn plane<T: Pod, F: Fold<T>>(
     fold: F,
     axes: Axes<'_>,
     block: Block<'_, T>,
     channel: usize,
     output: &Tensor,
-    dst: &mut [T],
+    part: Part<'_, T>,
 ) {
     let pooling = Pooling { fold, block, channel };
     let step = output.pixel_step();
     each_strip(axes, &mut |strip| {
         let before = strip.number.saturating_mul(step).saturating_add(channel);
+        let mut row = 0_usize;
         for_each_row(axes, output, &mut |slabs, rows, place: Range<usize>| {
-            let dst = dst.get_mut(place.start.saturating_add(before)..).unwrap_or_default();
-            pooling.row(strip, slabs, rows, step, dst);
+            if part.rows.contains(&row) {
+                let at = place.start.saturating_add(before).saturating_sub(part.from);
+                pooling.row(strip, slabs, rows, step, part.dst.get_mut(at..).unwrap_or_default());
+            }
+            row = row.saturating_add(1);
         });
     });
 }

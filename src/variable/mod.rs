@@ -153,12 +153,17 @@ impl Extent {
 
     /// Whether the slices of a run, the bytes of elements, are as long as they must be.
     pub(crate) fn check(&self, src: &[u8], dst: &[u8], dtype: DType) -> Result<()> {
+        self.check_part(src, dst, &(0..self.output.rows().rows()), dtype)
+    }
+
+    /// The same where `dst` is the part of the output that these rows span.
+    pub(crate) fn check_part(&self, src: &[u8], dst: &[u8], rows: &Range<usize>, dtype: DType) -> Result<()> {
         let elements = |bytes: &[u8]| bytes.len().checked_div(dtype.bytes()).unwrap_or(0);
         let (need, got) = (self.input.extent(), elements(src));
         if need != got {
             return Err(Error::SrcLen { need, got });
         }
-        let (need, got) = (self.output.extent(), elements(dst));
+        let (need, got) = (self.output.rows().span(rows.clone()).len(), elements(dst));
         if need == got { Ok(()) } else { Err(Error::DstLen { need, got }) }
     }
 
@@ -168,6 +173,12 @@ impl Extent {
         if need == got { Ok(()) } else { Err(Error::IndexLen { need, got }) }
     }
 
+    /// Rows of outputs in a block.
+    pub(crate) fn rows_of_block(&self) -> usize {
+        let [depth, height, _] = self.output.lengths;
+        depth.saturating_mul(height)
+    }
+
     /// Blocks of the input that have an output.
     pub(crate) fn block_count(&self) -> usize {
         if self.output.count() == 0 { 0 } else { self.split.outer }
@@ -175,8 +186,12 @@ impl Extent {
 
     /// Keeps the outputs of `dst`, the bytes of elements, between bounds, and leaves alone what lies between them.
     pub(crate) fn clamp(&self, dst: &mut [u8], dtype: DType, bounds: &dyn Bounds) {
-        let rows = self.output.rows();
-        rows.for_each_run(dst, dtype.bytes(), 0..rows.rows(), &mut |run, _| bounds.keep(run));
+        self.clamp_rows(dst, 0..self.output.rows().rows(), dtype, bounds);
+    }
+
+    /// The same of some rows, which `dst` is.
+    pub(crate) fn clamp_rows(&self, dst: &mut [u8], rows: Range<usize>, dtype: DType, bounds: &dyn Bounds) {
+        self.output.rows().for_each_run(dst, dtype.bytes(), rows, &mut |run, _| bounds.keep(run));
     }
 }
 
