@@ -145,6 +145,31 @@ impl IndexType {
     }
 }
 
+/// Indices to be read, of either type, where they are looked at one by one: compiled once for both.
+#[derive(Clone, Copy)]
+pub(crate) enum Indices<'a> {
+    Short(&'a [i32]),
+    Long(&'a [i64]),
+}
+
+impl<'a> Indices<'a> {
+    pub(crate) fn new<I: Index>(indices: &'a [I]) -> Self {
+        if size_of::<I>() == size_of::<i32>() {
+            Self::Short(bytemuck::try_cast_slice(indices).unwrap_or_default())
+        } else {
+            Self::Long(bytemuck::try_cast_slice(indices).unwrap_or_default())
+        }
+    }
+
+    /// The index at a place; `None` where it is negative.
+    pub(crate) fn offset(self, at: usize) -> Option<usize> {
+        match self {
+            Self::Short(indices) => indices.get(at)?.to_offset(),
+            Self::Long(indices) => indices.get(at)?.to_offset(),
+        }
+    }
+}
+
 /// Indices to be written, of either type.
 pub enum IndicesMut<'a> {
     Short(&'a mut [i32]),

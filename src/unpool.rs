@@ -9,7 +9,7 @@ use bytemuck::Pod;
 
 use crate::error::AxisName;
 use crate::geometry::{MAX_RANK, PerAxis, check_size, split_shape};
-use crate::index::IndexType;
+use crate::index::{IndexType, Indices};
 use crate::kernels::vectorized;
 use crate::strides::{Split, Tensor};
 use crate::{Element, Error, Index, IndexKind, Layout, Result, Tasks};
@@ -469,10 +469,15 @@ impl Places {
             let outputs = self.output.rows();
             outputs.for_each_run(dst, 1, self.rows_of(&blocks), &mut |run: &mut [U], _| run.fill(U::zeroed()));
         }
+        let mut put = |from: usize, to: usize| {
+            if let (Some(value), Some(to)) = (src.get(from), dst.get_mut(to)) {
+                *to = *value;
+            }
+        };
         match self.kind {
             _ if is_packed => self.scatter_in_packed_planes(src, indices, dst, blocks),
-            IndexKind::Plane => self.scatter_in_planes(src, indices, dst, blocks),
-            _ => self.scatter_in_tensor(src, indices, dst),
+            IndexKind::Plane => self.in_planes(Indices::new(indices), blocks, &mut put),
+            _ => self.in_tensor(Indices::new(indices), &mut put),
         }
     }
 
@@ -561,35 +566,30 @@ impl Places {
         }
     }
 
-    /// Each block of channels by itself, a pixel's channels side by side: a value never leaves its plane, so that this keeps
-    /// the order in every plane.
-    fn scatter_in_planes<U: Pod, I: Index>(&self, src: &[U], indices: &[I], dst: &mut [U], blocks: Range<usize>) {
+    /// Hands on where each value lies and where it goes, each block of channels by itself, a pixel's channels side by side: a value never
+    /// leaves its plane, so that this keeps the order in every plane.
+    fn in_planes(&self, indices: Indices<'_>, blocks: Range<usize>, work: &mut dyn FnMut(usize, usize)) {
         let inner = self.input.split.inner;
         let [_, _, width] = self.input.lengths;
         let base = self.output.block(blocks.start);
         for block in blocks {
             let (from, to) = (self.input.block(block), self.output.block(block).saturating_sub(base));
             self.each_row(&mut |row| {
-                let mut pixel = from.saturating_add(row);
-                for _ in 0..width {
-                    let channels = pixel..pixel.saturating_add(inner);
-                    let values = src.get(channels.clone()).unwrap_or(&[]);
-                    let indices = indices.get(channels).unwrap_or(&[]);
-                    for (channel, (value, index)) in values.iter().zip(indices).enumerate() {
-                        let place = index.to_offset().map(|offset| self.place(offset));
-                        let to = place.map(|place| to.saturating_add(place).saturating_add(channel));
-                        if let Some(to) = to.and_then(|to| dst.get_mut(to)) {
-                            *to = *value;
+                for x in 0..width {
+                    let pixel = from.saturating_add(row).saturating_add(x.saturating_mul(self.input.pixel_step()));
+                    for channel in 0..inner {
+                        let at = pixel.saturating_add(channel);
+                        if let Some(offset) = indices.offset(at) {
+                            work(at, to.saturating_add(self.place(offset)).saturating_add(channel));
                         }
                     }
-                    pixel = pixel.saturating_add(self.input.pixel_step());
                 }
             });
         }
     }
 
-    /// Plane by plane, as two values of different planes may have one index.
-    fn scatter_in_tensor<U: Pod, I: Index>(&self, src: &[U], indices: &[I], dst: &mut [U]) {
+    /// The same plane by plane, as two values of different planes may have one index.
+    fn in_tensor(&self, indices: Indices<'_>, work: &mut dyn FnMut(usize, usize)) {
         let Split { outer, inner, .. } = self.input.split;
         let [_, _, width] = self.input.lengths;
         for block in 0..outer {
@@ -600,10 +600,9 @@ impl Places {
                 self.each_row(&mut |row| {
                     let mut at = from.saturating_add(row).saturating_add(channel);
                     for _ in 0..width {
-                        let offset = indices.get(at).and_then(|index| index.to_offset());
-                        let to = offset.and_then(|offset| self.place_in_tensor(offset, image));
-                        if let (Some(value), Some(to)) = (src.get(at), to.and_then(|to| dst.get_mut(to))) {
-                            *to = *value;
+                        let offset = indices.offset(at);
+                        if let Some(to) = offset.and_then(|offset| self.place_in_tensor(offset, image)) {
+                            work(at, to);
                         }
                         at = at.saturating_add(self.input.pixel_step());
                     }
