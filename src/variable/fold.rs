@@ -80,7 +80,7 @@ struct Pooling<'a, T, F> {
 
 impl<T: Pod, F: Fold<T>> Pooling<'_, T, F> {
     /// Folds some columns of these slabs and rows, at most [`COLUMNS`].
-    #[inline(always)]
+    #[inline(never)]
     fn fill(&self, slabs: &Range<usize>, rows: &Range<usize>, columns: Range<usize>, sums: &mut [F::Sum; COLUMNS]) {
         let Self { fold, block, channel } = *self;
         let mut is_first = true;
