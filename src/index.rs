@@ -77,7 +77,7 @@ pub(crate) struct Weights {
     pub(crate) channel: usize,
     pub(crate) axes: [usize; MAX_RANK],
     /// Whether depth is the lightest axis, and width the heaviest.
-    is_column_major: bool,
+    pub(crate) is_column_major: bool,
 }
 
 impl Weights {

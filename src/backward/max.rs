@@ -7,7 +7,8 @@ use core::marker::PhantomData;
 use alloc::sync::Arc;
 
 use super::axes::{Adjoint, Strides, Taps, Windows, offset};
-use super::scatter::Numbers;
+use super::check::Check;
+use super::codes::Indices;
 use super::sealed::Sum;
 use super::{Float, Gives, LANES, Tap, part};
 use crate::geometry::MAX_RANK;
@@ -247,7 +248,7 @@ impl<T: Float, I: Index> MaxBackward<T, I> {
     pub fn run(&self, grad_output: &[T], indices: &[I], grad_input: &mut [T]) -> Result<()> {
         self.layer.check_gradients(grad_output, grad_input)?;
         self.check_index_len(indices)?;
-        self.maxima().check_indices(indices)?;
+        self.maxima().check_indices(Indices::new(indices))?;
         self.gather(grad_output, indices, grad_input);
         Ok(())
     }
@@ -352,7 +353,7 @@ impl Maxima<'_> {
         self.places_in_tensor().unwrap_or_else(taps)
     }
 
-    fn taps(&self, [z, y, x]: [usize; MAX_RANK]) -> [Taps; MAX_RANK] {
+    pub fn taps(&self, [z, y, x]: [usize; MAX_RANK]) -> [Taps; MAX_RANK] {
         let [depth, height, width] = &self.layer.axes;
         [depth.taps(z), height.taps(y), width.taps(x)]
     }
@@ -413,29 +414,23 @@ impl Maxima<'_> {
         start..start.saturating_add(output.split.inner)
     }
 
-    fn check_indices<I: Index>(&self, indices: &[I]) -> Result<()> {
-        if indices.is_empty() || Numbers::new(self).is_some_and(|numbers| numbers.are_named(indices)) {
+    fn check_indices(&self, indices: Indices<'_>) -> Result<()> {
+        if indices.len() == 0 || Check::new(self).is_some_and(|check| check.holds(indices)) {
             return Ok(());
         }
         let Split { inner, .. } = self.layer.split();
         self.each_window(&mut |outer, window| {
             let place = self.indices_of(outer, window);
             let (start, plane) = (place.start, outer.saturating_mul(inner));
-            let indices = indices.get(place).unwrap_or(&[]);
             let taps = self.taps(window);
             let len = self.places(&taps);
             let is_empty = taps.iter().any(|taps| taps.count == 0);
-            for (channel, &index) in indices.iter().enumerate() {
-                let at = || start.saturating_add(channel);
-                if is_empty && index == I::NONE {
-                    continue;
-                }
-                let offset = index.to_offset().filter(|offset| *offset < len);
-                let Some(offset) = offset else {
-                    return Err(Error::IndexOutOfRange { at: at(), index: index.to_i64(), len });
-                };
-                if !self.names_a_tap(offset, plane.saturating_add(channel), &taps) {
-                    return Err(Error::IndexOutsideWindow { at: at(), index: index.to_i64() });
+            for at in place {
+                let Some(index) = indices.get(at).filter(|index| !is_empty || *index != -1) else { continue };
+                let offset = usize::try_from(index).ok().filter(|offset| *offset < len);
+                let Some(offset) = offset else { return Err(Error::IndexOutOfRange { at, index, len }) };
+                if !self.names_a_tap(offset, plane.saturating_add(at.saturating_sub(start)), &taps) {
+                    return Err(Error::IndexOutsideWindow { at, index });
                 }
             }
             Ok(())

@@ -15,6 +15,8 @@
 
 mod average;
 mod axes;
+mod check;
+mod codes;
 mod lp;
 mod max;
 mod rows;

@@ -19,30 +19,6 @@ use crate::index::Weights;
 use crate::order::LONGEST_CHAIN;
 use crate::strides::Split;
 
-/// Quotients of numbers below 2³² by a divisor below 2³²: the upper half of a product with ⌈2⁶⁴/d⌉ (Lemire, Kaser and Kurz,
-/// "Faster remainder by direct computation", 2019).
-#[derive(Clone, Copy)]
-struct Divisor {
-    by: usize,
-    inverse: u64,
-}
-
-impl Divisor {
-    fn new(by: usize) -> Self {
-        let inverse = u64::MAX.checked_div(by as u64).map_or(0, |inverse| inverse.wrapping_add(1));
-        Self { by, inverse }
-    }
-
-    /// The quotient and the rest.
-    #[inline(always)]
-    fn of(self, number: usize) -> (usize, usize) {
-        // By 1 the inverse would be 2⁶⁴.
-        let product = u128::from(self.inverse).wrapping_mul(number as u128);
-        let quotient = if self.by == 1 { number } else { (product >> 64) as usize };
-        (quotient, number.wrapping_sub(quotient.wrapping_mul(self.by)))
-    }
-}
-
 /// Sums that lie on the stack.
 const SUMS: usize = 2048;
 
@@ -70,78 +46,6 @@ impl<'a> Numbers<'a> {
         let pixels = layer.input.plane_len();
         let is_row_major = weights.axes == [height.saturating_mul(width), width, 1];
         (is_row_major && u32::try_from(pixels).is_ok()).then_some(Self { layer, weights, pixels })
-    }
-
-    /// Whether every index names a tap of its window: not the whole truth, which [`Maxima::check_indices`] tells, where
-    /// it says no.
-    pub fn are_named<I: Index>(&self, indices: &[I]) -> bool {
-        let [depth, height, width] = &self.layer.axes;
-        let Split { outer, inner, .. } = self.layer.split();
-        let output = &self.layer.output;
-        let [rows, columns] = [height, width].map(|axis| Divisor::new(axis.input()));
-        let whole = width.whole();
-        let first_of_middle = width.taps(whole.start);
-        let is_flat = depth.input() == 1;
-        let mut all = true;
-        for block in 0..outer {
-            for z in 0..depth.output() {
-                let in_z = depth.taps(z);
-                for y in 0..height.output() {
-                    let in_y = height.taps(y);
-                    let start = output.block(block).saturating_add(output.pixel([z, y, 0]));
-                    let named = |indices: &[I], in_x: &Taps| {
-                        let mut base = self.weights.of_plane(block.saturating_mul(inner));
-                        let mut all = in_z.count > 0 && in_y.count > 0 && in_x.count > 0;
-                        for index in indices {
-                            let number = self.number(*index, base);
-                            base = base.wrapping_add(self.weights.channel);
-                            let (row, x) = columns.of(number);
-                            let (z, y) = if is_flat { (0, row) } else { rows.of(row) };
-                            all &= number < self.pixels && is_tap(z, &in_z) && is_tap(y, &in_y) && is_tap(x, in_x);
-                        }
-                        all
-                    };
-                    // The windows in the middle of a planar row, whose taps are each a stride behind the last one's.
-                    let mut row = 0..0;
-                    if inner == 1 && output.pixel_step() == 1 && first_of_middle.step == 1 {
-                        row = whole.clone();
-                        let middle = part(indices, start.saturating_add(row.start), row.len());
-                        all &= in_z.count > 0 && in_y.count > 0;
-                        let base = self.weights.of_plane(block);
-                        let mut first = first_of_middle.start;
-                        for index in middle {
-                            let number = self.number(*index, base);
-                            let (row, x) = columns.of(number);
-                            let (z, y) = if is_flat { (0, row) } else { rows.of(row) };
-                            let in_x = x.wrapping_sub(first) < first_of_middle.count;
-                            all &= number < self.pixels && is_tap(z, &in_z) && is_tap(y, &in_y) && in_x;
-                            first = first.wrapping_add(width.stride());
-                        }
-                    }
-                    for x in (0..row.start).chain(row.end..width.output()) {
-                        let at = start.saturating_add(x.saturating_mul(output.pixel_step()));
-                        let in_x = if whole.contains(&x) {
-                            let moved = x.saturating_sub(whole.start).saturating_mul(width.stride());
-                            Taps { start: first_of_middle.start.saturating_add(moved), ..first_of_middle }
-                        } else {
-                            width.taps(x)
-                        };
-                        all &= named(part(indices, at, inner), &in_x);
-                    }
-                }
-                if !all {
-                    return false;
-                }
-            }
-        }
-        all
-    }
-
-    /// The pixel that an index names, counted from `base`; of one beyond the plane any number beyond it. An index may be longer
-    /// than an address.
-    #[inline(always)]
-    fn number<I: Index>(&self, index: I, base: usize) -> usize {
-        usize::try_from((index.to_i64() as u64).wrapping_sub(base as u64)).unwrap_or(usize::MAX)
     }
 
     /// Fills the gradient of the input, whose planes are packed.
@@ -256,16 +160,6 @@ impl<'a> Numbers<'a> {
     }
 }
 
-/// Whether a window has a tap at this position of an axis.
-#[inline(always)]
-fn is_tap(at: usize, taps: &Taps) -> bool {
-    let distance = at.wrapping_sub(taps.start);
-    if taps.step == 1 {
-        return distance < taps.count;
-    }
-    distance.checked_rem(taps.step) == Some(0) && distance.checked_div(taps.step).is_some_and(|i| i < taps.count)
-}
-
 impl Maxima<'_> {
     /// Fills the gradient of the input by what the indices name; whether it did.
     pub(super) fn scatter<T: Float, I: Index>(&self, grad_output: &[T], indices: &[I], grad_input: &mut [T]) -> bool {
@@ -286,22 +180,5 @@ impl Maxima<'_> {
             return false;
         }
         true
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn quotients_are_exact() {
-        for by in (1..200).chain([255, 256, 257, 65_535, 65_536, 65_537, u32::MAX as usize - 1, u32::MAX as usize]) {
-            let divisor = Divisor::new(by);
-            let near = (0..5).flat_map(|times| [-1, 0, 1].map(|off| (by as i128 * times + off) as usize));
-            let far = (0..32).map(|bits| (1_usize << bits) - 1).chain([u32::MAX as usize]);
-            for number in near.chain(far).filter(|number| *number <= u32::MAX as usize) {
-                assert_eq!(divisor.of(number), (number / by, number % by), "{number} by {by}");
-            }
-        }
     }
 }
