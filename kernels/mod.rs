@@ -29,4 +29,4 @@ pub(crate) use driver::Layer;
 pub(crate) use isa::scaled_32;
 pub(crate) use lane::quantized::multiplier;
 pub(crate) use table::{Bounds, Clamp, Operation, Pooled};
-pub(crate) use token::{missing, vectorized};
+pub(crate) use token::{missing, vectorized, widest};

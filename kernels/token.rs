@@ -19,6 +19,16 @@ pub(crate) fn vectorized<R>(work: impl FnOnce() -> R) -> R {
     work()
 }
 
+/// The same with the longest vectors that there are: for loops that are long and do little else. It is compiled once more.
+#[inline(always)]
+pub(crate) fn widest<R>(work: impl FnOnce() -> R) -> R {
+    #[cfg(lanepool_x86)]
+    if let Some(token) = Avx512::detect() {
+        return token.vectorize(work);
+    }
+    vectorized(work)
+}
+
 /// What this machine lacks to run `tier`; `None` where it can run.
 pub(crate) fn missing(tier: Tier) -> Option<&'static str> {
     match tier {

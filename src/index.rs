@@ -255,6 +255,7 @@ macro_rules! indices {
                 self.try_into().ok()
             }
 
+            #[inline(always)]
             fn to_i64(self) -> i64 {
                 self.into()
             }

@@ -8,52 +8,61 @@
 //! ```text
 //! for each part of a row of windows, or some whole rows, or some whole planes:
 //!     make the tables
-//!     for each block: codes; for each row of taps: is the code in it?
+//!     for each block: codes; how far is each from the begin of a row before it?
 //! ```
+//!
+//! As numbers modulo 2³² codes before a row's begin are the farthest from it. So of a code's distances from all begins the least one
+//! says whether it lies in any row: rows have no code in common that is a tap's in both, since the table begins them where their
+//! own valid taps do.
 //!
 //! In a row the numbers are found without a division: a number is a multiple of an odd divisor if and only if its product with
 //! the inverse modulo 2³² is not beyond the largest quotient, and then that is the quotient (Granlund and Montgomery, "Division by
 //! invariant integers using multiplication", 1994); powers of two are turned to the upper end.
 
-use core::array;
 use core::ops::Range;
 
 use super::axes::{Taps, Windows};
 use super::codes::Indices;
 use super::max::Maxima;
+use super::{part, part_mut};
 use crate::geometry::MAX_RANK;
-use crate::kernels::vectorized;
+use crate::kernels::widest;
 
 /// Indices that are checked together.
 const LANES: usize = 512;
 
-/// Those of them whose codes are in registers.
-const CHUNK: usize = 16;
+/// Rows of taps that a window may have, and how many of them are looked at together.
+const ROWS: usize = 63;
+const TOGETHER: usize = 3;
+
+/// What codes and distances must be below, so that no two are the same modulo 2³².
+const FARTHEST: u32 = 1 << 31;
 
 type Lanes = [u32; LANES];
 
 /// What is known of each lane's window.
 struct Tables {
-    /// How far its first tap's index is behind that of the first lane's.
+    /// How far the index of the first tap of a row is behind that of the first lane's window.
     behind: Lanes,
-    /// The first of its taps in a row, and how many more there are.
-    low: Lanes,
+    /// How many more taps there are in a row.
     more: Lanes,
-    /// The code of its first tap, and how far that of its last is from it.
+    /// From there to the first of all taps, and from that to the last: read where windows have different rows.
     from: Lanes,
     span: Lanes,
+    codes: Lanes,
+    /// How far each code is from the nearest begin of a row before it.
+    least: Lanes,
 }
 
-/// What a row of taps is searched for.
-#[derive(Clone, Copy)]
+/// The rows of the windows of a group.
 struct Rows {
-    /// Tap numbers of the slow and of the middle axis, and what each adds to a code.
-    slow: (u32, u32),
-    mid: (u32, u32),
-    adds: [u32; 2],
-    /// The inverse of what a tap of the fast axis adds, and its power of two.
-    inverse: u32,
-    twos: u32,
+    /// The codes of their begins; a whole number of [`TOGETHER`].
+    begins: [u32; ROWS],
+    count: usize,
+    /// What a tap in a row adds to a code.
+    by: u32,
+    /// Whether some windows do not have all rows.
+    differ: bool,
 }
 
 /// Windows that are checked together, of some neighbouring blocks.
@@ -116,7 +125,16 @@ impl<'a> Check<'a> {
             *places.get_mut(axis)? = place;
             *adds.get_mut(axis)? = u32::try_from(add).ok().filter(|add| *add > 0)?;
         }
-        let most = u32::try_from(most).ok().filter(|most| *most < u32::MAX)?;
+        let most = u32::try_from(most).ok().filter(|most| *most < FARTHEST)?;
+        // What a plane's last index is from its first.
+        let last = layer.input.lengths.map(|length| length.saturating_sub(1));
+        let weights = maxima.rule.weights.as_ref();
+        let reach = weights.map_or(0, |weights| {
+            weights.of_pixel(last).saturating_add(weights.channel.saturating_mul(layer.split().inner))
+        });
+        if reach >= FARTHEST as usize {
+            return None;
+        }
         Some(Self { maxima, places, adds, fast, mid, slow, most })
     }
 
@@ -132,6 +150,7 @@ impl<'a> Check<'a> {
         let columns = LANES.checked_div(inner).unwrap_or(1).clamp(1, width.max(1));
         let channels = LANES.min(inner);
         let is_flat = self.mid == 0;
+        let whole = layer.axes.get(1).map_or(0..0, Windows::whole);
         let whole_rows = if is_flat { LANES.checked_div(row).unwrap_or(0).clamp(1, height.max(1)) } else { 1 };
         let whole_planes = if whole_rows == height && depth == 1 && columns == width && self.are_even() {
             LANES.checked_div(height.saturating_mul(row)).unwrap_or(0).clamp(1, outer.max(1))
@@ -142,18 +161,25 @@ impl<'a> Check<'a> {
             let x = x..x.saturating_add(columns).min(width);
             for channel in (0..inner).step_by(channels.max(1)) {
                 let channels = channel..channel.saturating_add(channels).min(inner);
+                // The rows of the group that the tables are for, if none of them is cut: then they are those of every such group.
+                let mut filled = 0;
                 for y in (0..height).step_by(whole_rows) {
                     let y = y..y.saturating_add(whole_rows).min(height);
+                    let uncut = if whole.start <= y.start && y.end <= whole.end { y.len() } else { 0 };
                     let group = Group { blocks: whole_planes, z: 0, y, x: x.clone(), channels: channels.clone() };
                     // In layers of three axes a row has the tables of the one before.
-                    if (is_flat || group.y.start == 0) && !self.fill(&mut tables, &group) {
+                    let is_filled = if is_flat { uncut > 0 && uncut == filled } else { group.y.start > 0 };
+                    if !is_filled && !self.fill(&mut tables, &group) {
                         return false;
                     }
+                    filled = uncut;
                     for z in 0..depth {
                         let group = Group { z, ..group.clone() };
+                        let Some(rows) = self.rows(&group) else { return false };
                         for block in (0..outer).step_by(whole_planes) {
                             // The last planes may be among those before, which does no harm.
-                            if !self.holds_in(indices, &tables, &group, block.min(outer.saturating_sub(whole_planes))) {
+                            let block = block.min(outer.saturating_sub(whole_planes));
+                            if !self.holds_in(indices, &mut tables, &group, &rows, block) {
                                 return false;
                             }
                         }
@@ -198,86 +224,85 @@ impl<'a> Check<'a> {
             for y in group.y.clone() {
                 for x in group.x.clone() {
                     let taps = self.taps([group.z, y, x]);
-                    all &= self.fill_pixel(tables, lane, &taps, group, (first, block));
+                    let behind = self.origin(block, group.channels.start, &taps).wrapping_sub(first);
+                    all &= self.fill_pixel(tables, lane..lane.saturating_add(group.channels.len()), &taps, behind);
                     lane = lane.saturating_add(group.channels.len());
                 }
             }
         }
-        let end = lane.next_multiple_of(CHUNK);
-        for (table, value) in [(&mut tables.more, u32::MAX), (&mut tables.span, u32::MAX)] {
-            // Lanes that are none hold whatever they have.
-            table.get_mut(lane..end).unwrap_or_default().fill(value);
-        }
         all
     }
 
-    fn fill_pixel(
-        &self,
-        tables: &mut Tables,
-        lane: usize,
-        taps: &[Taps; MAX_RANK],
-        group: &Group,
-        (first, block): (i64, usize),
-    ) -> bool {
+    fn fill_pixel(&self, tables: &mut Tables, lanes: Range<usize>, taps: &[Taps; MAX_RANK], behind: i64) -> bool {
         // Without a tap there is no last one.
         let (Some(fast), true) = (taps.get(self.fast), taps.iter().all(|taps| taps.count > 0)) else { return false };
         let code = |number: &dyn Fn(&Taps) -> usize| {
             let code = taps.iter().zip(self.adds).map(|(taps, add)| (number(taps) as u32).wrapping_mul(add));
             code.fold(0, u32::wrapping_add)
         };
-        let (mut from, mut span) = (code(&|taps| taps.skipped), code(&|taps| taps.count.saturating_sub(1)));
-        if self.mid != 0 {
-            // The rows that are searched say it all.
-            (from, span) = (0, u32::MAX);
+        let skipped = (fast.skipped as u32).wrapping_mul(self.add(self.fast));
+        for (table, value) in [
+            (&mut tables.more, fast.count.saturating_sub(1) as u32),
+            (&mut tables.from, code(&|taps| taps.skipped).wrapping_sub(skipped)),
+            (&mut tables.span, code(&|taps| taps.count.saturating_sub(1))),
+        ] {
+            table.get_mut(lanes.clone()).unwrap_or_default().fill(value);
         }
-        let lanes = lane..lane.saturating_add(group.channels.len());
-        let behind = self.origin(block, group.channels.start, taps).wrapping_sub(first);
         let step = self.maxima.rule.weights.map_or(0, |weights| weights.channel);
-        let last = (group.channels.len().saturating_sub(1)).saturating_mul(step);
-        let is_near = behind >= 0
-            && (behind as u64).saturating_add(last as u64).saturating_add(u64::from(self.most)) < u64::from(u32::MAX);
-        let mut lane_behind = behind as u32;
+        let mut lane_behind = (behind as u32).wrapping_add(skipped);
         for to in tables.behind.get_mut(lanes.clone()).unwrap_or_default() {
             *to = lane_behind;
             lane_behind = lane_behind.wrapping_add(step as u32);
         }
-        for (table, value) in [
-            (&mut tables.low, fast.skipped as u32),
-            (&mut tables.more, fast.count.saturating_sub(1) as u32),
-            (&mut tables.from, from),
-            (&mut tables.span, span),
-        ] {
-            table.get_mut(lanes.clone()).unwrap_or_default().fill(value);
+        let reach = u64::try_from(behind).map(|behind| behind.saturating_add(lanes.len().saturating_mul(step) as u64));
+        reach.is_ok_and(|reach| reach.saturating_add(u64::from(self.most)) < u64::from(FARTHEST))
+    }
+
+    fn add(&self, axis: usize) -> u32 {
+        self.adds.get(axis).copied().unwrap_or(1)
+    }
+
+    /// The rows of a group's windows; `None` where there are too many.
+    fn rows(&self, group: &Group) -> Option<Rows> {
+        let layer = self.maxima.layer;
+        let taps = self.taps([group.z, group.y.start, group.x.start]);
+        let valid = |taps: &Taps| taps.skipped..taps.skipped.saturating_add(taps.count);
+        let (mut slow, mid) = (valid(taps.get(self.slow)?), valid(taps.get(self.mid)?));
+        let mut differ = false;
+        if self.mid == 0 {
+            // Of windows cut differently, all rows that one may have.
+            let axis = layer.axes.get(self.slow)?;
+            let at = if self.slow == 1 { group.y.clone() } else { group.x.clone() };
+            differ = at.clone().any(|o| valid(&axis.taps(o)) != slow);
+            let all = at.map(|o| valid(&axis.taps(o)));
+            slow = all.fold(slow, |all, some| all.start.min(some.start)..all.end.max(some.end));
         }
-        is_near
+        let mut rows = Rows { begins: [0; ROWS], count: 0, by: self.add(self.fast), differ };
+        let mut begin = 0;
+        for slow in slow {
+            for mid in mid.clone() {
+                begin = (slow as u32).wrapping_mul(self.add(self.slow));
+                begin = begin.wrapping_add((mid as u32).wrapping_mul(self.add(self.mid)));
+                *rows.begins.get_mut(rows.count)? = begin;
+                rows.count = rows.count.saturating_add(1);
+            }
+        }
+        // The last one fills what is looked at with it.
+        rows.begins.get_mut(rows.count..).unwrap_or_default().fill(begin);
+        (rows.count > 0).then_some(rows)
     }
 
     /// Whether the indices of a group's windows name their taps, in the blocks from number `block` on.
-    fn holds_in(&self, indices: Indices<'_>, tables: &Tables, group: &Group, block: usize) -> bool {
-        let output = &self.maxima.layer.output;
+    fn holds_in(&self, indices: Indices<'_>, tables: &mut Tables, group: &Group, rows: &Rows, block: usize) -> bool {
+        let layer = self.maxima.layer;
         let window = [group.z, group.y.start, group.x.start];
-        let at = output.block(block).saturating_add(output.pixel(window)).saturating_add(group.channels.start);
+        let at = layer.output.block(block).saturating_add(layer.output.pixel(window));
         let windows = group.blocks.saturating_mul(group.y.len()).saturating_mul(group.x.len());
         let lanes = windows.saturating_mul(group.channels.len()).min(LANES);
-        let taps = self.taps(window);
-        let (Some(mid), Some(slow)) = (taps.get(self.mid), taps.get(self.slow)) else { return false };
-        let valid = |taps: &Taps| (taps.skipped as u32, taps.skipped.saturating_add(taps.count) as u32);
-        let axes = &self.maxima.layer.axes;
-        let (mid, slow) = if self.mid == 0 {
-            // Windows of several rows: all rows that one of them may have.
-            ((0, 1), (0, axes.get(self.slow).map_or(0, Windows::most_taps) as u32))
-        } else {
-            (valid(mid), valid(slow))
-        };
-        let add = |axis: usize| self.adds.get(axis).copied().unwrap_or(1);
-        let by = add(self.fast);
-        let twos = by.trailing_zeros();
-        let adds = [add(self.slow), add(self.mid)];
-        let rows = Rows { slow, mid, adds, inverse: inverse(by.checked_shr(twos).unwrap_or(1)), twos };
-        let mut codes = [0; LANES];
-        let first = self.origin(block, group.channels.start, &taps);
-        indices.codes(at, first, &tables.behind, codes.get_mut(..lanes).unwrap_or_default());
-        if by == 1 { tables.hold(&codes, lanes, &rows) } else { tables.hold_multiples(&codes, lanes, &rows) }
+        let first = self.origin(block, group.channels.start, &self.taps(window));
+        let plane = block.saturating_mul(layer.split().inner);
+        let base = self.maxima.rule.weights.map_or(0, |weights| weights.of_plane(plane)) as i64;
+        tables.hold(indices, at.saturating_add(group.channels.start), [base, first], lanes, rows)
     }
 }
 
@@ -290,65 +315,58 @@ fn inverse(odd: u32) -> u32 {
 impl Tables {
     fn new() -> Self {
         let zeros = [0; LANES];
-        Self { behind: zeros, low: zeros, more: zeros, from: zeros, span: zeros }
+        Self { behind: zeros, more: zeros, from: zeros, span: zeros, codes: zeros, least: zeros }
     }
 
-    /// Whether all codes are those of taps, where neighbouring taps have neighbouring codes.
+    /// Whether so many neighbouring indices from number `at` on are those of taps.
+    fn hold(&mut self, indices: Indices<'_>, at: usize, from: [i64; 2], lanes: usize, rows: &Rows) -> bool {
+        let Self { behind, more, codes, .. } = self;
+        let [behind, more] = [&*behind, &*more].map(|table| part(table, 0, lanes));
+        let codes = part_mut(codes, 0, lanes);
+        let begins = rows.begins.as_chunks::<TOGETHER>().0.get(..rows.count.div_ceil(TOGETHER)).unwrap_or_default();
+        let is_named = if let (&[begins], 1) = (begins, rows.by) {
+            let (are_near, are_named) = indices.in_rows(at, from, [behind, more], begins, codes);
+            are_near && are_named
+        } else {
+            indices.codes(at, from, behind, codes) && self.are_in(lanes, begins, rows.by)
+        };
+        is_named && (!rows.differ || self.are_between(lanes))
+    }
+
+    /// Whether all codes lie in rows.
     #[inline(never)]
-    fn hold(&self, codes: &Lanes, lanes: usize, rows: &Rows) -> bool {
-        vectorized(
+    fn are_in(&mut self, lanes: usize, begins: &[[u32; TOGETHER]], by: u32) -> bool {
+        let Self { more, codes, least, .. } = self;
+        let [more, codes] = [&*more, &*codes].map(|table| part(table, 0, lanes));
+        let least = part_mut(least, 0, lanes);
+        let twos = by.trailing_zeros();
+        let inverse = inverse(by.checked_shr(twos).unwrap_or(1));
+        least.fill(u32::MAX);
+        widest(
             #[inline(always)]
-            || self.hold_by(codes, lanes, rows, |code| code, |number| number),
-        )
-    }
-
-    /// The same where they lie apart.
-    #[inline(never)]
-    fn hold_multiples(&self, codes: &Lanes, lanes: usize, rows: &Rows) -> bool {
-        let (inverse, twos) = (rows.inverse, rows.twos);
-        vectorized(
-            #[inline(always)]
-            || self.hold_by(codes, lanes, rows, |code| code.wrapping_mul(inverse), |number| number.rotate_right(twos)),
-        )
-    }
-
-    #[inline(always)]
-    fn hold_by(
-        &self,
-        codes: &Lanes,
-        lanes: usize,
-        rows: &Rows,
-        times: impl Fn(u32) -> u32,
-        turned: impl Fn(u32) -> u32,
-    ) -> bool {
-        let chunks = lanes.div_ceil(CHUNK);
-        let [codes, low, more, from, span] = [codes, &self.low, &self.more, &self.from, &self.span]
-            .map(|table| table.as_chunks::<CHUNK>().0.get(..chunks).unwrap_or_default());
-        let mut failed = [0; CHUNK];
-        for ((code, (low, more)), (from, span)) in codes.iter().zip(low.iter().zip(more)).zip(from.iter().zip(span)) {
-            let mut is_tap = [0; CHUNK];
-            let numbers = code.map(&times);
-            for slow in rows.slow.0..rows.slow.1 {
-                for mid in rows.mid.0..rows.mid.1 {
-                    let [by_slow, by_mid] = rows.adds;
-                    let begin = times(slow.wrapping_mul(by_slow).wrapping_add(mid.wrapping_mul(by_mid)));
-                    let lanes = is_tap.iter_mut().zip(&numbers).zip(low.iter().zip(more));
-                    for ((is_tap, number), (low, more)) in lanes {
-                        let is_in = turned(number.wrapping_sub(begin)).wrapping_sub(*low) <= *more;
-                        *is_tap |= if is_in { u32::MAX } else { 0 };
+            || {
+                for [a, b, c] in begins {
+                    for (least, code) in least.iter_mut().zip(codes) {
+                        let number = |begin: &u32| code.wrapping_sub(*begin).wrapping_mul(inverse).rotate_right(twos);
+                        *least = (*least).min(number(a)).min(number(b)).min(number(c));
                     }
                 }
-            }
-            let reached: [u32; CHUNK] = array::from_fn(|lane| {
-                let (code, from, span) = (code.get(lane), from.get(lane), span.get(lane));
-                let (code, from) = (code.copied().unwrap_or(0), from.copied().unwrap_or(0));
-                if code.wrapping_sub(from) <= span.copied().unwrap_or(0) { u32::MAX } else { 0 }
-            });
-            for (failed, (is_tap, reached)) in failed.iter_mut().zip(is_tap.iter().zip(&reached)) {
-                *failed |= !(is_tap & reached);
-            }
-        }
-        failed == [0; CHUNK]
+                least.iter().zip(more).fold(0, |failed, (least, more)| failed | u32::from(least > more)) == 0
+            },
+        )
+    }
+
+    /// Whether all codes lie between those of the first and the last tap.
+    #[inline(never)]
+    fn are_between(&self, lanes: usize) -> bool {
+        let [codes, from, span] = [&self.codes, &self.from, &self.span].map(|table| part(table, 0, lanes));
+        widest(
+            #[inline(always)]
+            || {
+                let lanes = codes.iter().zip(from.iter().zip(span));
+                lanes.fold(0, |failed, (code, (from, span))| failed | u32::from(code.wrapping_sub(*from) > *span)) == 0
+            },
+        )
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::part;
 use crate::Index;
-use crate::kernels::vectorized;
+use crate::kernels::widest;
 
 /// Indices of either type: what is compiled for them is little, and the rest once.
 #[derive(Clone, Copy)]
@@ -34,41 +34,68 @@ impl<'a> Indices<'a> {
         }
     }
 
-    /// The codes of neighbouring indices from number `at` on: how far each is from `first`, less what its lane lies `behind`.
-    /// `u32::MAX` where the index is farther than 32 bits.
-    ///
-    /// Short ones are exact modulo 2³² only. An index of another window does not get the code of one of this window's own taps by
-    /// that: it would be 2³² away from an index that the type holds.
-    pub fn codes(self, at: usize, first: i64, behind: &[u32], to: &mut [u32]) {
+    /// The codes of neighbouring indices from number `at` on: how far each is from `first`, less what its lane lies `behind`,
+    /// modulo 2³². Whether none is farther than 32 bits from `base`, which makes them exact.
+    pub fn codes(self, at: usize, [base, first]: [i64; 2], behind: &[u32], to: &mut [u32]) -> bool {
         match self {
-            Self::Short(indices) => short_codes(part(indices, at, to.len()), first as u32, behind, to),
-            Self::Long(indices) => long_codes(part(indices, at, to.len()), first, behind, to),
+            Self::Short(indices) => codes(part(indices, at, to.len()), [base, first], behind, to),
+            Self::Long(indices) => codes(part(indices, at, to.len()), [base, first], behind, to),
+        }
+    }
+
+    /// The same, and whether each lies in one of three rows that begin at these codes: at most so much `more` behind its begin.
+    pub fn in_rows(
+        self,
+        at: usize,
+        from: [i64; 2],
+        tables: [&[u32]; 2],
+        begins: [u32; 3],
+        to: &mut [u32],
+    ) -> (bool, bool) {
+        match self {
+            Self::Short(indices) => in_rows(part(indices, at, to.len()), from, tables, begins, to),
+            Self::Long(indices) => in_rows(part(indices, at, to.len()), from, tables, begins, to),
         }
     }
 }
 
 #[inline(never)]
-fn short_codes(indices: &[i32], first: u32, behind: &[u32], to: &mut [u32]) {
-    vectorized(
+fn codes<I: Index>(indices: &[I], [base, first]: [i64; 2], behind: &[u32], to: &mut [u32]) -> bool {
+    widest(
         #[inline(always)]
         || {
+            let mut distances = 0;
             for (to, (index, behind)) in to.iter_mut().zip(indices.iter().zip(behind)) {
-                *to = (*index as u32).wrapping_sub(first).wrapping_sub(*behind);
+                let index = index.to_i64();
+                distances |= index.wrapping_sub(base);
+                *to = (index as u32).wrapping_sub(first as u32).wrapping_sub(*behind);
             }
+            distances as u64 >> 32 == 0
         },
-    );
+    )
 }
 
 #[inline(never)]
-fn long_codes(indices: &[i64], first: i64, behind: &[u32], to: &mut [u32]) {
-    vectorized(
+fn in_rows<I: Index>(
+    indices: &[I],
+    [base, first]: [i64; 2],
+    [behind, more]: [&[u32]; 2],
+    [a, b, c]: [u32; 3],
+    to: &mut [u32],
+) -> (bool, bool) {
+    widest(
         #[inline(always)]
         || {
-            for (to, (index, behind)) in to.iter_mut().zip(indices.iter().zip(behind)) {
-                let distance = index.wrapping_sub(first) as u64;
-                let code = (distance as u32).wrapping_sub(*behind);
-                *to = if distance >> 32 == 0 { code } else { u32::MAX };
+            let (mut distances, mut failed) = (0, 0);
+            for (to, (index, (behind, more))) in to.iter_mut().zip(indices.iter().zip(behind.iter().zip(more))) {
+                let index = index.to_i64();
+                distances |= index.wrapping_sub(base);
+                let code = (index as u32).wrapping_sub(first as u32).wrapping_sub(*behind);
+                let least = code.wrapping_sub(a).min(code.wrapping_sub(b)).min(code.wrapping_sub(c));
+                failed |= u32::from(least > *more);
+                *to = code;
             }
+            (distances as u64 >> 32 == 0, failed == 0)
         },
-    );
+    )
 }

@@ -290,7 +290,7 @@ impl<T: Float, I: Index> MaxBackward<T, I> {
 
     fn gather(&self, grad_output: &[T], indices: &[I], grad_input: &mut [T]) {
         let maxima = self.maxima();
-        if !maxima.scatter(grad_output, indices, grad_input) {
+        if !maxima.scatter(grad_output, Indices::new(indices), grad_input) {
             self.layer.gather(grad_input, Winners { maxima, grad_output, indices });
         }
     }

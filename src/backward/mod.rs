@@ -47,6 +47,12 @@ pub trait Float: Element + sealed::Sealed {
     /// At most [`LANES`] elements, widened: `room` is for those that are not what they are summed in.
     #[doc(hidden)]
     fn widened_all<'a>(elements: &'a [Self], room: &'a mut [Self::Acc; LANES]) -> &'a [Self::Acc];
+    /// Elements that are what they are summed in, as such.
+    #[doc(hidden)]
+    fn as_sums<'a>(read: &'a [Self], written: &'a mut [Self]) -> Option<(&'a [Self::Acc], &'a mut [Self::Acc])> {
+        let _ = (read, written);
+        None
+    }
     /// To the nearest, ties to even; any NaN to the canonical one.
     #[doc(hidden)]
     fn narrowed(sum: Self::Acc) -> Self;
@@ -100,6 +106,7 @@ mod sealed {
     /// What gradients are summed in.
     pub trait Sum: Copy + PartialOrd {
         const ZERO: Self;
+        const NAN: Self;
         /// The nearest to a count.
         fn of(count: usize) -> Self;
         fn plus(self, other: Self) -> Self;
@@ -111,6 +118,7 @@ mod sealed {
         /// A power of a number that is not negative: computed in `f64`, and rounded once.
         fn to_the(self, power: f64) -> Self;
         fn is_nan(self) -> bool;
+        fn are_finite(all: &[Self]) -> bool;
     }
 }
 
@@ -120,6 +128,7 @@ macro_rules! sums {
     ($($type:ident),+) => { $(
         impl Sum for $type {
             const ZERO: Self = 0.0;
+            const NAN: Self = $type::NAN;
             fn of(count: usize) -> Self {
                 count as Self
             }
@@ -153,6 +162,14 @@ macro_rules! sums {
             fn is_nan(self) -> bool {
                 <$type>::is_nan(self)
             }
+            #[inline(never)]
+            fn are_finite(all: &[Self]) -> bool {
+                let finite = |all: &[Self]| all.iter().fold(true, |finite, one| finite & one.is_finite());
+                vectorized(
+                    #[inline(always)]
+                    || finite(all),
+                )
+            }
         }
 
         impl sealed::Sealed for $type {}
@@ -164,6 +181,9 @@ macro_rules! sums {
             }
             fn widened_all<'a>(elements: &'a [Self], _room: &'a mut [Self; LANES]) -> &'a [Self] {
                 elements
+            }
+            fn as_sums<'a>(read: &'a [Self], written: &'a mut [Self]) -> Option<(&'a [Self], &'a mut [Self])> {
+                Some((read, written))
             }
             #[inline(always)]
             fn narrowed(sum: Self) -> Self {

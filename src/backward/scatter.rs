@@ -10,14 +10,18 @@
 use core::ops::Range;
 
 use super::axes::{Adjoint, Taps, Windows};
+use super::codes::Indices;
 use super::max::Maxima;
 use super::sealed::Sum;
-use super::{Float, narrow, part, part_mut};
+use super::{Float, LANES, narrow, part, part_mut};
 use crate::Index;
 use crate::geometry::MAX_RANK;
 use crate::index::Weights;
 use crate::order::LONGEST_CHAIN;
 use crate::strides::Split;
+
+/// Windows that are scattered together, at least.
+const RUN: usize = 512;
 
 /// Sums that lie on the stack.
 const SUMS: usize = 2048;
@@ -48,62 +52,67 @@ impl<'a> Numbers<'a> {
         (is_row_major && u32::try_from(pixels).is_ok()).then_some(Self { layer, weights, pixels })
     }
 
-    /// Fills the gradient of the input, whose planes are packed.
-    fn scatter<T: Float, I: Index>(&self, grad_output: &[T], indices: &[I], grad_input: &mut [T]) {
+    /// Fills the gradient of the input, whose planes are packed, with elements that are their own sums.
+    fn scatter<A: Sum>(&self, grad_output: &[A], indices: Indices<'_>, grad_input: &mut [A]) {
         let [depth, height, width] = &self.layer.axes;
         let Split { outer, inner, .. } = self.layer.split();
         let output = &self.layer.output;
-        let windows = width.output();
+        // Rows of windows that follow each other in memory are one.
+        let is_packed = output.has_packed_planes();
+        let row = width.output().saturating_mul(inner);
+        let rows = depth.output().saturating_mul(height.output());
+        let together = if is_packed { RUN.div_ceil(row.max(1)).min(rows) } else { 1 };
+        let place = |row: usize| {
+            let z = row.checked_div(height.output()).unwrap_or(0);
+            [z, row.saturating_sub(z.saturating_mul(height.output()))]
+        };
         for block in 0..outer {
             let start = self.layer.input.block(block);
             let len = self.pixels.saturating_mul(inner);
             let Some(plane) = grad_input.get_mut(start..start.saturating_add(len)) else { return };
             let base = self.weights.of_plane(block.saturating_mul(inner));
             // Zeros are written just before they are added to.
-            let mut zeros = 0;
-            for z in 0..depth.output() {
-                for y in 0..height.output() {
-                    let end = self.end([depth.taps(z), height.taps(y)]).saturating_mul(inner).min(len);
-                    if let Some(plane) = plane.get_mut(zeros..end) {
-                        plane.fill(T::narrowed(T::Acc::ZERO));
-                        zeros = end;
+            let (mut zeros, mut is_finite) = (0, true);
+            for first in (0..rows).step_by(together) {
+                let some = together.min(rows.saturating_sub(first));
+                let end = |row: usize| {
+                    let [z, y] = place(row);
+                    self.end([depth.taps(z), height.taps(y)])
+                };
+                let end =
+                    (first..first.saturating_add(some)).map(end).fold(0, usize::max).saturating_mul(inner).min(len);
+                if let Some(plane) = plane.get_mut(zeros..end) {
+                    plane.fill(A::ZERO);
+                    zeros = end;
+                }
+                let [z, y] = place(first);
+                let mut from = output.block(block).saturating_add(output.pixel([z, y, 0]));
+                // Windows that follow each other, or one at a time.
+                let lanes = if is_packed { some.saturating_mul(row) } else { inner };
+                let runs = if is_packed { 1 } else { width.output() };
+                for _ in 0..runs {
+                    let gradients = part(grad_output, from, lanes);
+                    is_finite &= A::are_finite(gradients);
+                    let by = [base, self.weights.channel, inner];
+                    match indices {
+                        Indices::Short(indices) => add(plane, part(indices, from, lanes), gradients, by),
+                        Indices::Long(indices) => add(plane, part(indices, from, lanes), gradients, by),
                     }
-                    let from = output.block(block).saturating_add(output.pixel([z, y, 0]));
-                    let step = output.pixel_step();
-                    if inner == 1 && step == 1 {
-                        let row = part(indices, from, windows).iter().zip(part(grad_output, from, windows));
-                        for (index, gradient) in row {
-                            let number = (index.to_i64() as usize).wrapping_sub(base);
-                            if let Some(sum) = plane.get_mut(number) {
-                                *sum = T::narrowed(sum.widened().plus(gradient.widened()));
-                            }
-                        }
-                        continue;
-                    }
-                    for x in 0..windows {
-                        let at = from.saturating_add(x.saturating_mul(step));
-                        let pixel = part(indices, at, inner).iter().zip(part(grad_output, at, inner));
-                        let mut base = base;
-                        for (channel, (index, gradient)) in pixel.enumerate() {
-                            let number = (index.to_i64() as usize).wrapping_sub(base);
-                            base = base.wrapping_add(self.weights.channel);
-                            // "None" is no number of a pixel.
-                            let place = number.checked_mul(inner).and_then(|place| place.checked_add(channel));
-                            if let Some(sum) = place.and_then(|place| plane.get_mut(place)) {
-                                *sum = T::narrowed(sum.widened().plus(gradient.widened()));
-                            }
-                        }
-                    }
+                    from = from.saturating_add(output.pixel_step());
                 }
             }
             if let Some(plane) = plane.get_mut(zeros..) {
-                plane.fill(T::narrowed(T::Acc::ZERO));
+                plane.fill(A::ZERO);
+            }
+            if !is_finite {
+                // A sum of finite numbers is a number.
+                plane.iter_mut().filter(|sum| sum.is_nan()).for_each(|sum| *sum = A::NAN);
             }
         }
     }
 
     /// The same of planar layers whose sums are longer than elements.
-    fn scatter_in_parts<T: Float, I: Index>(&self, grad_output: &[T], indices: &[I], grad_input: &mut [T]) {
+    fn scatter_in_parts<T: Float>(&self, grad_output: &[T], indices: Indices<'_>, grad_input: &mut [T]) {
         let [depth, height, width] = self.layer.input.lengths;
         // Whole rows, or a part of one.
         let (rows, columns) = (SUMS.checked_div(width).unwrap_or(1).max(1), SUMS.min(width));
@@ -128,23 +137,28 @@ impl<'a> Numbers<'a> {
     }
 
     /// Adds to the sums of a part what the windows that reach it give.
-    fn add_part<T: Float, I: Index>(&self, part_of: &Part, grad_output: &[T], indices: &[I], sums: &mut [T::Acc]) {
+    fn add_part<T: Float>(&self, part_of: &Part, grad_output: &[T], indices: Indices<'_>, sums: &mut [T::Acc]) {
         let [depth, height, width] = &self.layer.axes;
         let [z, y, x] = &part_of.pixels;
         let (output, across) = (&self.layer.output, width.reaching(x.clone()));
         // Indices count from the part's first pixel on: what lies before it is beyond every sum.
-        let base = self.weights.of_plane(part_of.plane).wrapping_add(part_of.first);
+        let by = [self.weights.of_plane(part_of.plane).wrapping_add(part_of.first), 0, 1];
+        let step = output.pixel_step();
+        let (lanes, runs) = if step == 1 { (across.len(), 1) } else { (1, across.len()) };
         for oz in depth.reaching(z.clone()) {
             for oy in height.reaching(y.clone()) {
-                let from = output.block(part_of.plane).saturating_add(output.pixel([oz, oy, across.start]));
-                for at in 0..across.len() {
-                    let at = from.saturating_add(at.saturating_mul(output.pixel_step()));
-                    if let (Some(index), Some(gradient)) = (indices.get(at), grad_output.get(at)) {
-                        let number = (index.to_i64() as usize).wrapping_sub(base);
-                        if let Some(sum) = sums.get_mut(number) {
-                            *sum = sum.plus(gradient.widened());
+                let mut from = output.block(part_of.plane).saturating_add(output.pixel([oz, oy, across.start]));
+                for _ in 0..runs {
+                    for at in (from..from.saturating_add(lanes)).step_by(LANES) {
+                        let lanes = LANES.min(from.saturating_add(lanes).saturating_sub(at));
+                        let mut room = [T::Acc::ZERO; LANES];
+                        let gradients = T::widened_all(part(grad_output, at, lanes), &mut room);
+                        match indices {
+                            Indices::Short(indices) => add(sums, part(indices, at, lanes), gradients, by),
+                            Indices::Long(indices) => add(sums, part(indices, at, lanes), gradients, by),
                         }
                     }
+                    from = from.saturating_add(step);
                 }
             }
         }
@@ -160,9 +174,37 @@ impl<'a> Numbers<'a> {
     }
 }
 
+/// Adds gradients where their indices point: an index counts pixels from `base`, and from a further `channel` each for the `inner`
+/// channels of a pixel.
+#[inline(never)]
+fn add<A: Sum, I: Index>(sums: &mut [A], indices: &[I], gradients: &[A], [base, channel, inner]: [usize; 3]) {
+    // What lies beyond the sums is "none", or in another part.
+    if inner == 1 {
+        for (index, gradient) in indices.iter().zip(gradients) {
+            if let Some(sum) = sums.get_mut((index.to_i64() as usize).wrapping_sub(base)) {
+                *sum = sum.plus(*gradient);
+            }
+        }
+        return;
+    }
+    let pixels = sums.len().checked_div(inner).unwrap_or(0);
+    for (indices, gradients) in indices.chunks_exact(inner.max(1)).zip(gradients.chunks_exact(inner.max(1))) {
+        let mut base = base;
+        for (at, (index, gradient)) in indices.iter().zip(gradients).enumerate() {
+            let number = (index.to_i64() as usize).wrapping_sub(base);
+            base = base.wrapping_add(channel);
+            if number < pixels {
+                if let Some(sum) = sums.get_mut(number.wrapping_mul(inner).wrapping_add(at)) {
+                    *sum = sum.plus(*gradient);
+                }
+            }
+        }
+    }
+}
+
 impl Maxima<'_> {
     /// Fills the gradient of the input by what the indices name; whether it did.
-    pub(super) fn scatter<T: Float, I: Index>(&self, grad_output: &[T], indices: &[I], grad_input: &mut [T]) -> bool {
+    pub(super) fn scatter<T: Float>(&self, grad_output: &[T], indices: Indices<'_>, grad_input: &mut [T]) -> bool {
         if grad_input.is_empty() {
             return true;
         }
@@ -171,8 +213,7 @@ impl Maxima<'_> {
             return false;
         }
         let Some(numbers) = Numbers::new(self) else { return false };
-        // Windows that lie apart add to nothing but zero.
-        if cover <= 1 || size_of::<T>() == size_of::<T::Acc>() {
+        if let Some((grad_output, grad_input)) = T::as_sums(grad_output, grad_input) {
             numbers.scatter(grad_output, indices, grad_input);
         } else if self.layer.split().inner == 1 {
             numbers.scatter_in_parts(grad_output, indices, grad_input);
