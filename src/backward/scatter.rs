@@ -79,8 +79,8 @@ impl<'a> Numbers<'a> {
                     let [z, y] = place(row);
                     self.end([depth.taps(z), height.taps(y)])
                 };
-                let end =
-                    (first..first.saturating_add(some)).map(end).fold(0, usize::max).saturating_mul(inner).min(len);
+                let ends = || (first..first.saturating_add(some)).map(end).fold(0, usize::max);
+                let end = if some == rows { len } else { ends().saturating_mul(inner).min(len) };
                 if let Some(plane) = plane.get_mut(zeros..end) {
                     plane.fill(A::ZERO);
                     zeros = end;
