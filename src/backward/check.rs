@@ -65,6 +65,15 @@ struct Rows {
     differ: bool,
 }
 
+/// What the tables say of one window, and how far its first tap is behind that of the first.
+struct Known {
+    values: [u32; 4],
+    behind: u64,
+}
+
+/// The number of the table `more`, the only one that is not a sum over the axes.
+const MORE: usize = 1;
+
 /// Windows that are checked together, of some neighbouring blocks.
 #[derive(Clone)]
 struct Group {
@@ -215,47 +224,75 @@ impl<'a> Check<'a> {
         in_plane.fold(plane, usize::wrapping_add) as i64
     }
 
-    /// Makes the tables of a group; `false` where a window has no taps, or is too far from the first.
+    /// Makes the tables of a group; `false` where a window has no taps, or is too far from the first. What is in them is a sum of
+    /// what the axes give: so rows are the first one moved.
     fn fill(&self, tables: &mut Tables, group: &Group) -> bool {
-        let mut lane = 0;
-        let mut all = true;
-        let first = self.origin(0, group.channels.start, &self.taps([group.z, group.y.start, group.x.start]));
+        let (pixel, step) = (group.channels.len(), self.maxima.rule.weights.map_or(0, |weights| weights.channel));
+        let row = group.x.len().saturating_mul(pixel);
+        let corner = [group.z, group.y.start, group.x.start];
+        let first = self.origin(0, group.channels.start, &self.taps(corner));
+        let known = |block: usize, window| self.known(block, group.channels.start, window, first);
+        let Some(start) = known(0, corner) else { return false };
+        let mut lane = 0_usize;
+        let (mut across, mut down) = (0, 0);
+        for x in group.x.clone() {
+            let Some(known) = known(0, [group.z, group.y.start, x]) else { return false };
+            let lanes = lane..lane.saturating_add(pixel);
+            for (table, value) in tables.all().into_iter().zip(known.values) {
+                table.get_mut(lanes.clone()).unwrap_or_default().fill(value);
+            }
+            let behind = tables.behind.get_mut(lanes.clone()).unwrap_or_default();
+            behind
+                .iter_mut()
+                .enumerate()
+                .for_each(|(channel, to)| *to = to.wrapping_add((channel.wrapping_mul(step)) as u32));
+            (lane, across) = (lanes.end, across.max(known.behind));
+        }
         for block in 0..group.blocks {
             for y in group.y.clone() {
-                for x in group.x.clone() {
-                    let taps = self.taps([group.z, y, x]);
-                    let behind = self.origin(block, group.channels.start, &taps).wrapping_sub(first);
-                    all &= self.fill_pixel(tables, lane..lane.saturating_add(group.channels.len()), &taps, behind);
-                    lane = lane.saturating_add(group.channels.len());
+                let Some(known) = known(block, [group.z, y, group.x.start]) else { return false };
+                let at = block.saturating_mul(group.y.len()).saturating_add(y.saturating_sub(group.y.start));
+                let at = at.saturating_mul(row);
+                down = down.max(known.behind);
+                for (number, (table, (value, start))) in
+                    tables.all().into_iter().zip(known.values.into_iter().zip(start.values)).enumerate()
+                {
+                    let (from, to) = table.split_at_mut_checked(at).unwrap_or_default();
+                    let to = to.get_mut(..row).unwrap_or_default();
+                    if number == MORE && self.fast != 2 {
+                        // All lanes of a row have the same rows' lengths, and the first row its own.
+                        to.fill(value);
+                    } else {
+                        let moved = value.wrapping_sub(start);
+                        to.iter_mut().zip(from).for_each(|(to, from)| *to = from.wrapping_add(moved));
+                    }
                 }
             }
         }
-        all
+        let channels = pixel.saturating_mul(step) as u64;
+        across.saturating_add(down).saturating_add(channels).saturating_add(u64::from(self.most)) < u64::from(FARTHEST)
     }
 
-    fn fill_pixel(&self, tables: &mut Tables, lanes: Range<usize>, taps: &[Taps; MAX_RANK], behind: i64) -> bool {
-        // Without a tap there is no last one.
-        let (Some(fast), true) = (taps.get(self.fast), taps.iter().all(|taps| taps.count > 0)) else { return false };
+    /// What the tables say of a window; `None` where it has no taps.
+    fn known(&self, block: usize, channel: usize, window: [usize; MAX_RANK], first: i64) -> Option<Known> {
+        let taps = self.taps(window);
+        if taps.iter().any(|taps| taps.count == 0) {
+            return None;
+        }
+        let fast = taps.get(self.fast)?;
         let code = |number: &dyn Fn(&Taps) -> usize| {
             let code = taps.iter().zip(self.adds).map(|(taps, add)| (number(taps) as u32).wrapping_mul(add));
             code.fold(0, u32::wrapping_add)
         };
+        let behind = u64::try_from(self.origin(block, channel, &taps).wrapping_sub(first)).ok()?;
         let skipped = (fast.skipped as u32).wrapping_mul(self.add(self.fast));
-        for (table, value) in [
-            (&mut tables.more, fast.count.saturating_sub(1) as u32),
-            (&mut tables.from, code(&|taps| taps.skipped).wrapping_sub(skipped)),
-            (&mut tables.span, code(&|taps| taps.count.saturating_sub(1))),
-        ] {
-            table.get_mut(lanes.clone()).unwrap_or_default().fill(value);
-        }
-        let step = self.maxima.rule.weights.map_or(0, |weights| weights.channel);
-        let mut lane_behind = (behind as u32).wrapping_add(skipped);
-        for to in tables.behind.get_mut(lanes.clone()).unwrap_or_default() {
-            *to = lane_behind;
-            lane_behind = lane_behind.wrapping_add(step as u32);
-        }
-        let reach = u64::try_from(behind).map(|behind| behind.saturating_add(lanes.len().saturating_mul(step) as u64));
-        reach.is_ok_and(|reach| reach.saturating_add(u64::from(self.most)) < u64::from(FARTHEST))
+        let values = [
+            (behind as u32).wrapping_add(skipped),
+            fast.count.saturating_sub(1) as u32,
+            code(&|taps| taps.skipped).wrapping_sub(skipped),
+            code(&|taps| taps.count.saturating_sub(1)),
+        ];
+        Some(Known { values, behind })
     }
 
     fn add(&self, axis: usize) -> u32 {
@@ -316,6 +353,12 @@ impl Tables {
     fn new() -> Self {
         let zeros = [0; LANES];
         Self { behind: zeros, more: zeros, from: zeros, span: zeros, codes: zeros, least: zeros }
+    }
+
+    /// Those that are made of windows, in the order of [`Known::values`].
+    fn all(&mut self) -> [&mut Lanes; 4] {
+        let Self { behind, more, from, span, .. } = self;
+        [behind, more, from, span]
     }
 
     /// Whether so many neighbouring indices from number `at` on are those of taps.

@@ -164,7 +164,7 @@ macro_rules! sums {
             }
             #[inline(never)]
             fn are_finite(all: &[Self]) -> bool {
-                let finite = |all: &[Self]| all.iter().fold(true, |finite, one| finite & one.is_finite());
+                let finite = |all: &[Self]| all.iter().fold(0, |failed, one| failed | u32::from(!one.is_finite())) == 0;
                 vectorized(
                     #[inline(always)]
                     || finite(all),
