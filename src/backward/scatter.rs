@@ -23,6 +23,9 @@ use crate::strides::Split;
 /// Windows that are scattered together, at least.
 const RUN: usize = 512;
 
+/// Groups of rows that a plane has, at most.
+const GROUPS: usize = 64;
+
 /// Sums that lie on the stack.
 const SUMS: usize = 2048;
 
@@ -61,54 +64,60 @@ impl<'a> Numbers<'a> {
         let is_packed = output.has_packed_planes();
         let row = width.output().saturating_mul(inner);
         let rows = depth.output().saturating_mul(height.output());
-        let together = if is_packed { RUN.div_ceil(row.max(1)).min(rows) } else { 1 };
-        let place = |row: usize| {
-            let z = row.checked_div(height.output()).unwrap_or(0);
-            [z, row.saturating_sub(z.saturating_mul(height.output()))]
-        };
+        let together = RUN.div_ceil(row.max(1)).max(rows.div_ceil(GROUPS)).min(rows).max(1);
+        let groups = rows.div_ceil(together);
+        let len = self.pixels.saturating_mul(inner);
+        // Where what a group adds to ends.
+        let mut ends = [len; GROUPS];
+        if groups > 1 {
+            for (group, end) in ends.iter_mut().take(groups.saturating_sub(1)).enumerate() {
+                let first = group.saturating_mul(together);
+                let rows = first..first.saturating_add(together);
+                *end = rows.map(|row| self.end(self.place(row))).fold(0, usize::max).saturating_mul(inner).min(len);
+            }
+        }
         for block in 0..outer {
             let start = self.layer.input.block(block);
-            let len = self.pixels.saturating_mul(inner);
             let Some(plane) = grad_input.get_mut(start..start.saturating_add(len)) else { return };
             let base = self.weights.of_plane(block.saturating_mul(inner));
+            let by = [base, self.weights.channel, inner];
             // Zeros are written just before they are added to.
             let (mut zeros, mut is_finite) = (0, true);
-            for first in (0..rows).step_by(together) {
-                let some = together.min(rows.saturating_sub(first));
-                let end = |row: usize| {
-                    let [z, y] = place(row);
-                    self.end([depth.taps(z), height.taps(y)])
-                };
-                let ends = || (first..first.saturating_add(some)).map(end).fold(0, usize::max);
-                let end = if some == rows { len } else { ends().saturating_mul(inner).min(len) };
+            for (group, end) in ends.into_iter().take(groups).enumerate() {
                 if let Some(plane) = plane.get_mut(zeros..end) {
                     plane.fill(A::ZERO);
                     zeros = end;
                 }
-                let [z, y] = place(first);
-                let mut from = output.block(block).saturating_add(output.pixel([z, y, 0]));
-                // Windows that follow each other, or one at a time.
-                let lanes = if is_packed { some.saturating_mul(row) } else { inner };
-                let runs = if is_packed { 1 } else { width.output() };
-                for _ in 0..runs {
+                let first = group.saturating_mul(together);
+                let some = first..first.saturating_add(together).min(rows);
+                let mut add = |from: usize, lanes: usize| {
                     let gradients = part(grad_output, from, lanes);
                     is_finite &= A::are_finite(gradients);
-                    let by = [base, self.weights.channel, inner];
-                    match indices {
-                        Indices::Short(indices) => add(plane, part(indices, from, lanes), gradients, by),
-                        Indices::Long(indices) => add(plane, part(indices, from, lanes), gradients, by),
-                    }
-                    from = from.saturating_add(output.pixel_step());
+                    add(plane, indices, from, gradients, by);
+                };
+                if is_packed {
+                    add(output.block(block).saturating_add(first.saturating_mul(row)), some.len().saturating_mul(row));
+                    continue;
                 }
-            }
-            if let Some(plane) = plane.get_mut(zeros..) {
-                plane.fill(A::ZERO);
+                for row in some {
+                    let [z, y] = self.place(row);
+                    for x in 0..width.output() {
+                        add(output.block(block).saturating_add(output.pixel([z, y, x])), inner);
+                    }
+                }
             }
             if !is_finite {
                 // A sum of finite numbers is a number.
                 plane.iter_mut().filter(|sum| sum.is_nan()).for_each(|sum| *sum = A::NAN);
             }
         }
+    }
+
+    /// Slab and row of a row of windows.
+    fn place(&self, row: usize) -> [usize; 2] {
+        let [_, height, _] = self.layer.output.lengths;
+        let z = row.checked_div(height).unwrap_or(0);
+        [z, row.saturating_sub(z.saturating_mul(height))]
     }
 
     /// The same of planar layers whose sums are longer than elements.
@@ -153,10 +162,7 @@ impl<'a> Numbers<'a> {
                         let lanes = LANES.min(from.saturating_add(lanes).saturating_sub(at));
                         let mut room = [T::Acc::ZERO; LANES];
                         let gradients = T::widened_all(part(grad_output, at, lanes), &mut room);
-                        match indices {
-                            Indices::Short(indices) => add(sums, part(indices, at, lanes), gradients, by),
-                            Indices::Long(indices) => add(sums, part(indices, at, lanes), gradients, by),
-                        }
+                        add(sums, indices, at, gradients, by);
                     }
                     from = from.saturating_add(step);
                 }
@@ -164,20 +170,29 @@ impl<'a> Numbers<'a> {
         }
     }
 
-    /// Behind the last pixel of the last row that windows with these taps hold.
-    fn end(&self, [in_z, in_y]: [Taps; 2]) -> usize {
+    /// Behind the last pixel of the last row that windows of this row hold.
+    fn end(&self, [z, y]: [usize; 2]) -> usize {
+        let [depth, in_height, _] = &self.layer.axes;
         let [_, height, width] = self.layer.input.lengths;
         let last =
-            |taps: &Taps| taps.count.checked_sub(1).map(|i| taps.start.saturating_add(i.saturating_mul(taps.step)));
-        let (Some(z), Some(y)) = (last(&in_z), last(&in_y)) else { return 0 };
+            |taps: Taps| taps.count.checked_sub(1).map(|i| taps.start.saturating_add(i.saturating_mul(taps.step)));
+        let (Some(z), Some(y)) = (last(depth.taps(z)), last(in_height.taps(y))) else { return 0 };
         z.saturating_mul(height).saturating_add(y).saturating_add(1).saturating_mul(width)
+    }
+}
+
+/// Adds gradients where the indices from number `at` on point.
+fn add<A: Sum>(sums: &mut [A], indices: Indices<'_>, at: usize, gradients: &[A], by: [usize; 3]) {
+    match indices {
+        Indices::Short(indices) => add_named(sums, part(indices, at, gradients.len()), gradients, by),
+        Indices::Long(indices) => add_named(sums, part(indices, at, gradients.len()), gradients, by),
     }
 }
 
 /// Adds gradients where their indices point: an index counts pixels from `base`, and from a further `channel` each for the `inner`
 /// channels of a pixel.
 #[inline(never)]
-fn add<A: Sum, I: Index>(sums: &mut [A], indices: &[I], gradients: &[A], [base, channel, inner]: [usize; 3]) {
+fn add_named<A: Sum, I: Index>(sums: &mut [A], indices: &[I], gradients: &[A], [base, channel, inner]: [usize; 3]) {
     // What lies beyond the sums is "none", or in another part.
     if inner == 1 {
         for (index, gradient) in indices.iter().zip(gradients) {
