@@ -343,7 +343,7 @@ pub(crate) const SINGLE: u64 = 1 << 22;
 pub(crate) const DOUBLE: u64 = 1 << 51;
 
 /// Words of 32 bits: what a larger integer mean is made of.
-pub(crate) trait Integers32: Adds<i32> {
+pub(crate) trait Integers32: Integers<i32> {
     /// The quotient of each sum by a positive divisor, both below [`SINGLE`] in magnitude, rounded to nearest: ties to even, or
     /// away from zero.
     ///
@@ -530,6 +530,15 @@ pub(crate) trait LaneOp<A: Lane, S: Lanes<A>>: Copy + Send + Sync + 'static {
     }
 
     fn join(self, s: S, a: S::V, b: S::V) -> S::V;
+
+    /// Whether what was joined can be taken out again, to the bit: sums of integers alone.
+    const UNJOINS: bool = false;
+
+    /// What `all` is without `part`, which was joined to it.
+    #[inline(always)]
+    fn unjoin(self, _s: S, all: S::V, _part: S::V) -> S::V {
+        all
+    }
 
     /// Lane words that describe one divisor, or 0 where the operation does not divide.
     const WORDS: usize = 0;

@@ -491,7 +491,7 @@ macro_rules! mean_of_longs {
             let Operation::Mean(rounding) = operation else { return None };
             let extent = Extent::new(layer);
             extent.width::<$type>(layer)?;
-            let op = Long::<$type>::new(extent, rounding);
+            let op = Long::<$type>::new(extent, rounding, layer);
             Bound::new::<Self>(on_shared_tier!(tier, s => Kernel::new::<i64, _, _>(s, op, layer, driver))?, layer)
         }
     };
@@ -512,7 +512,7 @@ where
     T: Integer + MeanOfWords,
 {
     let extent = Extent::new(layer);
-    let op = Long::<T>::new(extent, rounding);
+    let op = Long::<T>::new(extent, rounding, layer);
     let kernel = match extent.width::<T>(layer)? {
         // Windows of more than 65 536 taps: too rare for a kernel on every tier.
         Width::Longest => T::longest(op, layer, driver)?,

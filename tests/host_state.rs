@@ -26,6 +26,8 @@ fn layers(op: Op) -> Vec<Layer> {
             square(3, 1, 1),
             square(5, 1, 2),
             square(9, 1, 4),
+            // Means of bytes in lanes of 32 bits.
+            square(17, 1, 8),
             Layer::global(op, layout, &[1, 16, 11, 21]),
         ]
     };

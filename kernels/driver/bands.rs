@@ -8,11 +8,12 @@
 //!
 //! 1. Columns in the padding are identities, so across knows no border. Long columns share what they fold
 //!    (`leaf/long.rs`); where the stride is more than 1 and order is no matter, they do for rows that are
-//!    not put out, too. Rows too long for scratch are folded by combs (`combs.rs`).
+//!    not put out, too. Sums of integers are made of those of the row before: a tile is as high as the plane, its
+//!    scratch one row. Rows too long for scratch are folded by combs (`combs.rs`).
 //! 2. Neighbouring outputs are neighbouring lanes where the stride is 1. Where it is more, a table takes
 //!    every `s`-th pixel of what was folded; or, where tables are slow or a register is too short for them,
 //!    the pixels of each tap are copied side by side first. Long rows are doubled along before, and two taps
-//!    are left of each window.
+//!    are left of each window; or one, where sums run along.
 //!
 //! A tile has so many rows, columns and inner elements as make an output cheap (`bands/plan.rs`); small planes are
 //! several to a tile, so that a leaf is entered once for all of them. Rows that divide by the same go across
@@ -28,18 +29,21 @@ use super::careful::Caution;
 use super::combs::{self, Comb, Pixels};
 use super::divisors::Block;
 use super::ends::Ends;
-use super::program::{Compaction, RowTaps};
+use super::program::{Compaction, RowTaps, Scan};
 use super::{Core, Driver, Io, Position, SCRATCH, Scratch, Twin, fill};
 use crate::geometry::Axis;
 use crate::kernels::leaf::fold::{Fold, Taps};
-use crate::kernels::leaf::long::{Shared, Stage};
+use crate::kernels::leaf::long::{Shared, Slide, Stage};
 
 #[derive(Debug)]
 pub(crate) struct Bands {
     /// Whether the windows are long down and across.
     long: [bool; 2],
     comb: Option<Comb>,
-    /// Output rows of a band, outputs of a tile, inner elements of a block; and planes, where these are all of one.
+    /// Whether each row of sums is made of the one before, and how sums run along a row, if they do.
+    slides: bool,
+    scan: Option<Scan>,
+    /// Output rows of a band, 1 of those that slide, outputs of a tile, inner elements of a block; and planes, where these are all of one.
     rows: usize,
     planes: usize,
     outputs: usize,
@@ -79,6 +83,17 @@ impl Bands {
         let layer = &core.layer;
         let [_, _, width] = &layer.geometry.axes;
         let facts = core.facts();
+        if self.slides && tile.rows > 1 {
+            let mut row = Tile { rows: 1, outputs: tile.outputs.clone(), ..*tile };
+            let mut met = false;
+            for y in 0..tile.rows {
+                (row.at.y, row.is_next) = (tile.at.y + y, y > 0);
+                row.dst = tile.dst.wrapping_add(tile.row_out.wrapping_mul(y));
+                // SAFETY: a row of the tile, for which scratch is as the one before has left it.
+                met |= unsafe { self.tile(core, twin, io, &row, scratch) };
+            }
+            return met;
+        }
         let first = first_tap(width, tile.outputs.start);
         let last = end_tap(width, tile.outputs.end - 1);
         // Columns in the input, none of which where all are in the padding.
@@ -107,8 +122,10 @@ impl Bands {
             let used = (before + inside) * lanes;
             let behind = if self.long[1] { self.lanes - used } else { all * lanes - used } + facts.lanes;
             let between = (self.pitch / facts.lane - used) + before * lanes;
-            fill(scratch, &twin.fill, facts.lane, before * lanes);
-            for row in 0..rows {
+            // Of a row that slides, it is there.
+            let filled = if tile.is_next { 0..0 } else { 0..rows };
+            fill(scratch, &twin.fill, facts.lane, if tile.is_next { 0 } else { before * lanes });
+            for row in filled {
                 let to = scratch.add(row * self.row_pitch() + used * facts.lane);
                 let is_next = self.spread == 1 && row + 1 < rows;
                 fill(to, &twin.fill, facts.lane, if is_next { between } else { behind });
@@ -117,7 +134,9 @@ impl Bands {
                 }
             }
             let mut window = Window { begin: 0, columns: width.kernel, step: width.dilation.wrapping_mul(pixel) };
-            if self.long[1] {
+            if let Some(scan) = &self.scan {
+                window = self.running(twin, scan, rows, width.kernel, lanes * width.dilation, scratch);
+            } else if self.long[1] {
                 window = self.double(twin, rows, width.kernel, lanes * width.dilation, scratch);
             }
             self.across(core, twin, io, tile, scratch, window);
@@ -167,22 +186,17 @@ impl Bands {
                 fill(area, &twin.fill, facts.lane, before * tile.len);
                 let used = (before + count) * tile.len;
                 fill(area.add(used * facts.lane), &twin.fill, facts.lane, self.lanes + facts.lanes - used);
-                let rest = self.double(twin, 1, comb.rest, tile.len, area);
+                let rest = match &self.scan {
+                    Some(scan) => self.running(twin, scan, 1, comb.rest, tile.len, area),
+                    None => self.double(twin, 1, comb.rest, tile.len, area),
+                };
                 let mut at = rest.begin;
                 if rest.columns > 1 {
                     // Its two parts are one, before they are beside the comb's.
                     at = at.wrapping_add(rest.step);
-                    let parts = Stage {
-                        rows: area.add(at),
-                        sums: area,
-                        len: (self.pitch - at) / facts.lane + ((columns + 1) * tile.len).next_multiple_of(facts.lanes),
-                        outer: 1,
-                        pitch: 0,
-                        digit: 0,
-                        done: 0,
-                        shift: (self.pitch - at) / facts.lane,
-                        by: 2,
-                    };
+                    let shift = (self.pitch - at) / facts.lane;
+                    let len = shift + ((columns + 1) * tile.len).next_multiple_of(facts.lanes);
+                    let parts = Stage::fold(area.add(at), len, shift, 2);
                     twin.leaves.stage.call(&twin.constants, &parts);
                 }
                 (window.columns, window.step) = (2, (self.pitch + at).wrapping_sub(window.begin));
@@ -223,10 +237,30 @@ impl Bands {
         if columns == 0 {
             return false;
         }
-        if self.long[0] {
+        if self.long[0] && (!self.slides || tile.is_next) {
             let slabs = depth.taps(at.z);
             let row_bytes = layer.places.input.row.wrapping_mul(facts.memory);
             let plane = core.input_row(at.outer, slabs.start, 0).wrapping_sub(height.begin.wrapping_mul(row_bytes));
+            let valid = if slabs.count == 0 { 0..0 } else { height.begin..height.begin + height.input };
+            if self.slides {
+                // From the window before to this one: padded rows.
+                let (begin, end) = ((at.y - 1) * height.stride, at.y * height.stride);
+                let cut = |rows: Range<usize>| rows.start.max(valid.start)..rows.end.min(valid.end);
+                let (going, coming) = (cut(begin..end), cut(begin + height.kernel..end + height.kernel));
+                let slide = Slide {
+                    coming: src.wrapping_add(plane).wrapping_add(coming.start.wrapping_mul(row_bytes)),
+                    going: src.wrapping_add(plane).wrapping_add(going.start.wrapping_mul(row_bytes)),
+                    rows: [coming.len(), going.len()],
+                    row_bytes,
+                    dst,
+                    len,
+                    outer,
+                    outer_in,
+                    outer_out,
+                };
+                // SAFETY: valid rows of the plane, and the tile's scratch row, behind which there is a register.
+                return unsafe { twin.leaves.slide.call(&twin.constants, &slide) };
+            }
             let mut first = 0;
             let all = (tile.rows - 1) * self.spread + 1;
             while first < all {
@@ -243,7 +277,7 @@ impl Bands {
                     cut,
                     windows,
                     kernel: height.kernel,
-                    valid: if slabs.count == 0 { 0..0 } else { height.begin..height.begin + height.input },
+                    valid: valid.clone(),
                     len,
                     outer,
                     outer_in,
@@ -311,7 +345,8 @@ impl Bands {
             let dst = tile.dst.wrapping_add(tile.row_out.wrapping_mul(row));
             // How many calls, of how many rows each, and bytes from one to the next. All rows of planes are neighbours.
             let plane = tile.rows * self.row_pitch();
-            let (count, repeats, each, step) = if rows == tile.rows && !is_one {
+            let are_whole = tile.plane_out == tile.rows.wrapping_mul(tile.row_out) || tile.planes == 1;
+            let (count, repeats, each, step) = if rows == tile.rows && are_whole && !is_one {
                 (1, rows * tile.planes, [self.row_pitch(), tile.row_out], [0; 2])
             } else if rows >= tile.planes {
                 (tile.planes, rows, [self.row_pitch(), tile.row_out], [plane, tile.plane_out])
@@ -325,11 +360,12 @@ impl Bands {
             let writable = match layer.end(io, at, at.y + row, dst, facts.memory) {
                 _ if tile.len < layer.geometry.inner => dst,
                 end if tile.outputs.start > 0 && row + 1 < tile.rows => end.min(dst.wrapping_add(row_bytes)),
+                // All rows of the planes are a tile's, or one is.
                 end if tile.planes > 1
-                    && rows < tile.rows
-                    && (tile.rows - row - rows) * row_bytes < 2 * facts.lanes * facts.memory =>
+                    && rows < height.output
+                    && (height.output - at.y - row - rows) * row_bytes < 2 * facts.lanes * facts.memory =>
                 {
-                    end.min(tile.dst.wrapping_add(tile.plane_out))
+                    end.min(dst.wrapping_add((height.output - at.y - row) * row_bytes))
                 }
                 end => end,
             };
@@ -421,6 +457,34 @@ impl Bands {
         }
     }
 
+    /// Adds up every window of the scratch rows, in the second area.
+    ///
+    /// # Safety
+    /// As for `tile`.
+    unsafe fn running(
+        &self,
+        twin: &Twin,
+        scan: &Scan,
+        rows: usize,
+        taps: usize,
+        step: usize,
+        scratch: *mut u8,
+    ) -> Window {
+        let area = self.rows * self.planes * self.row_pitch();
+        let stage = Stage {
+            sums: scratch.wrapping_add(area),
+            outer: rows,
+            pitch: self.row_pitch(),
+            taps,
+            tables: scan.tables.as_ptr(),
+            steps: scan.steps,
+            ..Stage::fold(scratch, self.lanes, step, 2)
+        };
+        // SAFETY: both areas hold the tile's rows, and the tables are those of pixels so long.
+        unsafe { twin.leaves.stage.call(&twin.constants, &stage) };
+        Window { begin: area, columns: 1, step: 0 }
+    }
+
     /// Folds along the scratch rows by doubling: after half as many passes as the kernel has binary digits, which fold
     /// four elements each, every element is the fold of a power of two of elements from itself on.
     ///
@@ -436,15 +500,12 @@ impl Bands {
         let (mut power, mut done) = (1, 0);
         let stage = |digit: usize, power: usize, by: usize, done: usize| {
             let stage = Stage {
-                rows: scratch,
                 sums: scratch.wrapping_add(if facts.idempotent { 0 } else { area }),
-                len: self.lanes,
                 outer: rows,
                 pitch: self.row_pitch(),
                 digit,
                 done: done * step,
-                shift: power * step,
-                by,
+                ..Stage::fold(scratch, self.lanes, power * step, by)
             };
             // SAFETY: both areas hold the tile's rows, and what a pass reads is part of a window.
             unsafe { twin.leaves.stage.call(&twin.constants, &stage) };
@@ -475,6 +536,7 @@ impl Bands {
 }
 
 /// The columns of a window in its scratch row.
+#[derive(Clone, Copy)]
 struct Window {
     begin: usize,
     columns: usize,
@@ -523,6 +585,8 @@ struct Tile {
     /// Where the first output row begins, and bytes to the next.
     dst: *mut u8,
     row_out: usize,
+    /// Whether scratch holds the sums of the row before.
+    is_next: bool,
 }
 
 /// Columns that so many neighbouring outputs span. (Windows that follow a rule of their own are as long as the
@@ -569,7 +633,7 @@ impl Driver for Bands {
         let plane_out = layer.geometry.row_len() * height.output * core.facts().memory;
         let mut left = rows.len();
         while left > 0 {
-            let count = self.rows.min(left).min(height.output - at.y);
+            let count = if self.slides { left } else { self.rows.min(left) }.min(height.output - at.y);
             let planes = if at.y == 0 { (left / height.output).clamp(1, self.planes) } else { 1 };
             let dst = io.dst.wrapping_add(core.output_row(&at).wrapping_sub(base));
             let mut x = 0;
@@ -589,6 +653,7 @@ impl Driver for Bands {
                         len: self.inner,
                         dst,
                         row_out: layer.places.output.row.wrapping_mul(core.facts().memory),
+                        is_next: false,
                     };
                     // SAFETY: a tile of the run, which fits the scratch.
                     caution.run(core, |twin| unsafe { self.tile(core, twin, io, &tile, scratch) });
@@ -607,6 +672,7 @@ impl Driver for Bands {
     }
 
     fn bytes(&self) -> usize {
-        self.compaction.as_ref().map_or(0, Compaction::bytes) + self.ends.as_ref().map_or(0, Ends::bytes)
+        let tables = self.scan.as_ref().map_or(0, |scan| scan.tables.len());
+        tables + self.compaction.as_ref().map_or(0, Compaction::bytes) + self.ends.as_ref().map_or(0, Ends::bytes)
     }
 }

@@ -95,6 +95,17 @@ pub(crate) fn are_powers_of_two(layer: &Layer) -> bool {
     }
 }
 
+/// Whether every divisor is odd, so that no quotient is half way between two whole numbers.
+pub(crate) fn are_odd(layer: &Layer) -> bool {
+    match layer.count {
+        Count::Fixed(divisor) => divisor % 2 == 1,
+        count => {
+            let mut factors = layer.geometry.axes.iter().flat_map(|axis| factors(axis, count));
+            factors.all(|factor| factor.max(1) % 2 == 1)
+        }
+    }
+}
+
 /// The words of a divisor, one register behind the other, each of equal lanes.
 fn spread(facts: &Facts, words: &Words, to: &mut [u8]) {
     for (register, word) in to.chunks_exact_mut(facts.register()).zip(words).take(facts.words) {

@@ -356,7 +356,7 @@ unsafe fn extreme(core: &Core, careful: &Twin, lanes: *const u8, count: usize) -
 /// # Safety
 /// `lanes` holds `len` of them.
 unsafe fn pairs(twin: &Twin, lanes: *mut u8, len: usize) {
-    let stage = Stage { rows: lanes, sums: lanes, len, outer: 1, pitch: 0, digit: 0, done: 0, shift: 1, by: 2 };
+    let stage = Stage::fold(lanes, len, 1, 2);
     // SAFETY: by this function's contract.
     unsafe { twin.leaves.stage.call(&twin.constants, &stage) };
 }

@@ -42,6 +42,18 @@ pub(crate) fn put_index(facts: &Facts, table: &mut [u8], to: usize, from: usize)
     }
 }
 
+/// Says yes for `count` lanes from `first` on.
+pub(crate) fn put_mask(facts: &Facts, mask: &mut [u8], first: usize, count: usize) {
+    if facts.mask_bits {
+        let bits = (u64::MAX >> (64 - count)) << first;
+        for (byte, bits) in mask.iter_mut().zip(bits.to_le_bytes()) {
+            *byte |= bits;
+        }
+    } else {
+        mask[first * facts.lane..(first + count) * facts.lane].fill(0xff);
+    }
+}
+
 /// The lanes that a half takes from begin at a word of 4 bytes: the last one at or before lane `first`, as far as the
 /// register has a half from there on.
 pub(crate) fn half_base(facts: &Facts, first: usize) -> usize {
@@ -126,6 +138,44 @@ impl Compaction {
 impl fmt::Debug for Compaction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} lanes of every {}th pixel", self.put, self.stride)
+    }
+}
+
+/// Tables that add up pixels within a register: lane `l` becomes the sum of the lanes `l`, `l − shift`, `l − 2·shift`…
+/// in as many steps as there are binary digits; and first one that takes what the register before ended with to every pixel.
+pub(crate) struct Scan {
+    pub(crate) tables: Vec<u8>,
+    pub(crate) steps: usize,
+}
+
+impl Scan {
+    /// For pixels of `shift` lanes. Where one is a register or more, there is nothing to add up.
+    pub(crate) fn new(facts: &Facts, shift: usize) -> Self {
+        if shift == 0 || shift >= facts.lanes {
+            return Self { tables: Vec::new(), steps: 0 };
+        }
+        let by = core::iter::successors(Some(shift), |by| Some(2 * by)).take_while(|by| *by < facts.lanes);
+        let steps = by.clone().count();
+        let (register, step) = (facts.register(), facts.register() + facts.mask_bytes);
+        let mut tables = alloc::vec![0; register + steps * step];
+        let (carry, rest) = tables.split_at_mut(register);
+        for lane in 0..facts.lanes {
+            put_index(facts, carry, lane, facts.lanes - shift + lane % shift);
+        }
+        for (by, bytes) in by.zip(rest.chunks_exact_mut(step)) {
+            let (table, mask) = bytes.split_at_mut(register);
+            for lane in by..facts.lanes {
+                put_index(facts, table, lane, lane - by);
+            }
+            put_mask(facts, mask, by, facts.lanes - by);
+        }
+        Self { tables, steps }
+    }
+}
+
+impl fmt::Debug for Scan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} steps", self.steps)
     }
 }
 

@@ -6,7 +6,8 @@
 //! | lanes | for | the quotient |
 //! |---|---|---|
 //! | `i16` | bytes, divisors up to 127 that are at least the number of taps | a multiplication ([`Short`]) |
-//! | `i32` | sums below 2³⁰ | a division in `f32`, proven exact below 2²²; in `f64` above ([`Long`]) |
+//! | `i32` | sums below 2³⁰ | of bytes, divisors up to 4096 that are at least the number of taps: a multiplication in `f32`, proven exact ([`reciprocals`]) |
+//! | | | else a division in `f32`, proven exact below 2²²; in `f64` above ([`Long`]) |
 //! | `i64` | sums below 2⁶² | a division in `f64`, proven exact below 2⁵¹; in integers, lane by lane, above |
 
 use core::marker::PhantomData;
@@ -16,6 +17,7 @@ use super::{unwatched, widened};
 use crate::Rounding;
 use crate::geometry::Count;
 use crate::kernels::driver::Layer;
+use crate::kernels::driver::divisors::are_odd;
 use crate::kernels::isa::quotient;
 use crate::kernels::simd::{
     DOUBLE, Integers16, Integers32, Integers64, LaneOp, Lanes, MOST_LANES, MOST_WORDS, SINGLE, Widen,
@@ -41,10 +43,25 @@ macro_rules! integer {
 
 integer!(i8, u8, i16, u16, i32, u32);
 
+/// The difference of integers in lanes of `$A`.
+macro_rules! unjoined {
+    ($A:ty, $S:ty) => {
+        const UNJOINS: bool = true;
+
+        // ¬(¬a + b) is a − b, and compilers know.
+        #[inline(always)]
+        fn unjoin(self, s: $S, all: <$S as Lanes<$A>>::V, part: <$S as Lanes<$A>>::V) -> <$S as Lanes<$A>>::V {
+            let ones = s.splat(-1);
+            s.xor(s.add(s.xor(all, ones), part), ones)
+        }
+    };
+}
+
 /// An exact sum in lanes of `$A`.
 macro_rules! exact_sum {
     ($T:ty as $A:ty, $S:ty) => {
         widened!($T as $A, $S, <$T>::ZERO);
+        unjoined!($A, $S);
 
         const RUN: usize = <$S as Widen<$T, $A>>::RUN;
 
@@ -127,11 +144,15 @@ impl Extent {
         self.taps.saturating_mul(spread) <= i32::MAX as u64
     }
 
+    /// Whether no mean is further from 0 than an element: where taps are counted, there are never more of them than the
+    /// divisor says.
+    fn is_mean(&self, layer: &Layer) -> bool {
+        !matches!(layer.count, Count::Fixed(_)) || self.taps <= self.divisor
+    }
+
     /// `None` where a sum could overflow the widest lanes.
     pub(crate) fn width<T: Integer>(&self, layer: &Layer) -> Option<Width> {
-        // Where taps are counted, there are never more of them than the divisor says.
-        let is_mean = !matches!(layer.count, Count::Fixed(_)) || self.taps <= self.divisor;
-        if T::MAGNITUDE <= 255 && is_mean && self.divisor <= Short::<T>::MOST {
+        if T::MAGNITUDE <= 255 && self.is_mean(layer) && self.divisor <= Short::<T>::MOST {
             Some(Width::Short)
         } else if self.sum::<T>() < 1 << 30 {
             Some(Width::Long)
@@ -255,9 +276,38 @@ fn quotients<S: Integers64>(s: S, v: S::V, divisor: S::V, away: bool) -> S::V {
     }
 }
 
+/// The largest divisor whose means of bytes are a multiplication in `f32`.
+const MOST_MULTIPLIED: u64 = 4096;
+
+/// What a sum of bytes is multiplied by, as an `f32`, so that the product, rounded to the nearest whole number, is its quotient by
+/// `c`, whose ties are rounded away from zero by the first and towards zero by the second.
+///
+/// They are `(1 ± e)/c` with `e` from 1.25·2⁻²³ to 2.25·2⁻²³. A mean of bytes is at most 255.
+///
+/// - Where the true quotient `x` is half way between two whole numbers, it is an `f32`, and the product before it is rounded is
+///   `|x|·1.25·2⁻²³` or more away from it on the right side, which is more than the distance to the next `f32`: the rounded
+///   product is not `x` in any rounding mode.
+/// - Any other `x` is at least `1/2c` away from all that is half way, and the rounded product, at most `255·3.25·2⁻²³` away
+///   from `x`, is less: `255·3.25·2⁻²³ < 1/8192`. So it lies between the same two halves.
+fn reciprocals(c: usize) -> [i32; 2] {
+    let exact = 1.0 / c as f64;
+    let e = 1.25 * f64::from(f32::EPSILON);
+    [1.0, -1.0].map(|sign| {
+        let far = exact * (1.0 + sign * e);
+        let near = far as f32;
+        // The next `f32` on that side, or itself.
+        let is_short = (f64::from(near) - far) * sign < 0.0;
+        near.to_bits() as i32 + if is_short { sign as i32 } else { 0 }
+    })
+}
+
 /// How a sum in lanes of 32 or 64 bits becomes the mean.
 #[derive(Clone, Copy)]
 enum Quotient {
+    /// A multiplication by one of [`reciprocals`]; where ties go to even, and there may be some, by both.
+    Multiplied {
+        both: bool,
+    },
     /// Sums and divisors are such that a quotient of `f32`s serves, or one of `f64`s, or neither.
     Single,
     Double,
@@ -280,7 +330,18 @@ pub(crate) struct Long<T> {
 }
 
 impl<T: Integer> Long<T> {
-    pub(crate) fn new(extent: Extent, rounding: Rounding) -> Self {
+    pub(crate) fn new(extent: Extent, rounding: Rounding, layer: &Layer) -> Self {
+        if T::MAGNITUDE <= 255 && extent.divisor <= MOST_MULTIPLIED && extent.is_mean(layer) {
+            return Self::multiplied(rounding == Rounding::HalfToEven && !are_odd(layer));
+        }
+        Self::divided(extent, rounding)
+    }
+
+    fn multiplied(both: bool) -> Self {
+        Self { element: PhantomData, away: false, zero_in: 0, quotient: Quotient::Multiplied { both } }
+    }
+
+    fn divided(extent: Extent, rounding: Rounding) -> Self {
         let longest = extent.sum::<T>().max(extent.divisor);
         let quotient = match longest {
             0..SINGLE => Quotient::Single,
@@ -300,6 +361,7 @@ impl<T: Integer> Long<T> {
 impl<T: Integer + TryFrom<i32>, S: Integers32 + Widen<T, i32>> LaneOp<i32, S> for Long<T> {
     type T = T;
     unwatched!(S, S::V);
+    unjoined!(i32, S);
     const ANY_ORDER: bool = true;
 
     #[inline(always)]
@@ -347,25 +409,36 @@ impl<T: Integer + TryFrom<i32>, S: Integers32 + Widen<T, i32>> LaneOp<i32, S> fo
         s.add(a, b)
     }
 
-    const WORDS: usize = 1;
-    type Divisor = S::V;
+    const WORDS: usize = 2;
+    type Divisor = [S::V; 2];
 
     fn words(self, divisor: usize) -> [i32; MOST_WORDS] {
-        let word = match self.quotient {
-            Quotient::Scaled { ratio, .. } => multiplier(ratio, divisor),
-            _ => i32::try_from(divisor).unwrap_or(i32::MAX),
-        };
-        [word; MOST_WORDS]
+        let mut words = [0; MOST_WORDS];
+        words[..2].copy_from_slice(&match self.quotient {
+            Quotient::Multiplied { .. } => reciprocals(divisor),
+            Quotient::Scaled { ratio, .. } => [multiplier(ratio, divisor); 2],
+            _ => [i32::try_from(divisor).unwrap_or(i32::MAX); 2],
+        });
+        words
     }
 
     #[inline(always)]
-    fn divisor(self, _s: S, word: impl Fn(usize) -> S::V) -> S::V {
-        word(0)
+    fn divisor(self, _s: S, word: impl Fn(usize) -> S::V) -> [S::V; 2] {
+        [word(0), word(1)]
     }
 
     #[inline(always)]
-    fn finish(self, s: S, v: S::V, divisor: S::V) -> S::V {
+    fn finish(self, s: S, v: S::V, [divisor, toward]: [S::V; 2]) -> S::V {
         match self.quotient {
+            Quotient::Multiplied { both } => {
+                let away = s.scaled(v, divisor);
+                if !both {
+                    return away;
+                }
+                // Of a tie the even one; else both are the same.
+                let odd = s.equal(s.and(away, s.splat(1)), s.splat(1));
+                s.pick(odd, s.scaled(v, toward), away)
+            }
             Quotient::Single => s.quotient(v, divisor, self.away),
             Quotient::Scaled { zero_out, .. } => s.add(s.scaled(v, divisor), s.splat(zero_out)),
             Quotient::Double | Quotient::Whole => s.long_quotient(v, divisor, self.away),
@@ -461,15 +534,37 @@ mod tests {
                         let want = quotient(sum, c, rounding == Rounding::HalfAwayFromZero);
                         // So many taps of the highest element as there must be at least.
                         let extent = Extent { taps: sum.unsigned_abs().div_ceil(255), divisor: c as u64 };
-                        let op = Long::<u8>::new(extent, rounding);
+                        let op = Long::<u8>::divided(extent, rounding);
                         let (v, divisor) = (Lanes::<i64>::splat(s, sum), Lanes::<i64>::splat(s, c));
                         let got = LaneOp::<i64, _>::finish(op, s, v, divisor).to_array()[0];
                         assert_eq!(got, want, "{sum} / {c}, {rounding:?}, in 64 bits");
                         if let (Ok(sum), Ok(c)) = (i32::try_from(sum), i32::try_from(c)) {
-                            let (v, divisor) = (Lanes::<i32>::splat(s, sum), Lanes::<i32>::splat(s, c));
+                            let (v, divisor) = (Lanes::<i32>::splat(s, sum), [Lanes::<i32>::splat(s, c); 2]);
                             let got = LaneOp::<i32, _>::finish(op, s, v, divisor).to_array()[0];
                             assert_eq!(i64::from(got), want, "{sum} / {c}, {rounding:?}, in 32 bits");
                         }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Of every divisor, every tie, the sums beside it and those of whole quotients.
+    #[test]
+    fn means_of_bytes_are_exact_by_multiplication() {
+        let s = Portable::detect().expect("every CPU has it");
+        for c in 1..=MOST_MULTIPLIED as i64 {
+            let [away, toward] = reciprocals(c as usize).map(|word| Lanes::<i32>::splat(s, word));
+            for half in -256..=510 {
+                for sum in (half * c).div_euclid(2) - 1..=(half * c).div_euclid(2) + 2 {
+                    if !(-128 * c..=255 * c).contains(&sum) {
+                        continue;
+                    }
+                    let v = Lanes::<i32>::splat(s, sum as i32);
+                    for (both, rounds_away) in [(false, true), (true, false)] {
+                        let op = Long::<u8>::multiplied(both);
+                        let got = LaneOp::<i32, _>::finish(op, s, v, [away, toward]).to_array()[0];
+                        assert_eq!(i64::from(got), quotient(sum, c, rounds_away), "{sum} / {c}, {both}");
                     }
                 }
             }

@@ -142,6 +142,15 @@ where
                 i += BLOCK * S::N;
                 rolled();
             }
+            // What was added up before is finished and stored.
+            if const { FROM && !TO && O::UNJOINS && !O::BLOCKS && S::N > 1 } && a.taps.columns == 1 && a.chunk.is_none()
+            {
+                while i + S::N <= a.len {
+                    let v = s.load(src.wrapping_add(i * from).cast());
+                    put::<A, S, O, TO>(s, op, a, dst.wrapping_add(i * to), i, v, S::N);
+                    i += S::N;
+                }
+            }
             // Nothing is put out to scratch by tables.
             let chunk = if const { !TO && S::N > 1 } { a.chunk.as_ref() } else { None };
             let (step, stride) = chunk.map_or((S::N, 1), |chunk| (chunk.put, chunk.stride));

@@ -195,13 +195,121 @@ unsafe fn put<A: Lane, S: Tables<A>, const B: usize>(s: S, to: *mut u8, v: &[S::
     }
 }
 
+/// Sums of rows in scratch, moved on to those of a later window: rows that come in are joined, rows that go are taken out.
+///
+/// # Safety
+/// From `coming` and from `going` on, so many rows, `row_bytes` apart, have `len` readable elements in each of `outer`
+/// repeats. From `dst` on a scratch row has as many lanes in each, and a register
+/// behind them, of which nothing changes.
+#[derive(Clone, Copy)]
+pub(crate) struct Slide {
+    pub(crate) coming: *const u8,
+    pub(crate) going: *const u8,
+    pub(crate) rows: [usize; 2],
+    pub(crate) row_bytes: usize,
+    pub(crate) dst: *mut u8,
+    pub(crate) len: usize,
+    pub(crate) outer: usize,
+    pub(crate) outer_in: usize,
+    pub(crate) outer_out: usize,
+}
+
+/// The nest of [`Slide`].
+pub(crate) struct Sliding;
+
+impl<A: Lane, S: Tables<A>, O: LaneOp<A, S>> Nest<A, S, O> for Sliding {
+    type Args = Slide;
+
+    #[inline(always)]
+    unsafe fn run(s: S, op: O, a: &Slide) -> bool {
+        for o in 0..a.outer {
+            let mut i = 0;
+            while i < a.len {
+                let from = o.wrapping_mul(a.outer_in).wrapping_add(i * size_of::<O::T>());
+                let to = a.dst.wrapping_add(o.wrapping_mul(a.outer_out)).cast::<A>().wrapping_add(i);
+                // SAFETY: by this function's contract: so many elements of each row, and registers of the scratch row.
+                unsafe {
+                    if const { S::BLOCKS } && i + BLOCK * S::N <= a.len {
+                        slide::<A, S, O, BLOCK>(s, op, a, from, to, S::N);
+                        i += BLOCK * S::N;
+                    } else {
+                        slide::<A, S, O, 1>(s, op, a, from, to, (a.len - i).min(S::N));
+                        i += S::N;
+                    }
+                }
+            }
+        }
+        false
+    }
+}
+
+/// `B` registers of sums at `to`, or one of whose lanes the first `n` are of the run; `from` bytes behind each row's first element.
+///
+/// # Safety
+/// As for [`Slide`]: they are of the run, and `B` is 1 where `n` is less than a register.
+#[inline(always)]
+unsafe fn slide<A, S, O, const B: usize>(s: S, op: O, a: &Slide, from: usize, to: *mut A, n: usize)
+where
+    A: Lane,
+    S: Tables<A>,
+    O: LaneOp<A, S>,
+{
+    let mut sums = [s.splat(op.fill()); B];
+    // SAFETY: by this function's contract.
+    unsafe {
+        for b in 0..B {
+            sums[b] = s.load(to.wrapping_add(b * S::N));
+        }
+        let mut row = a.coming.wrapping_add(from);
+        for _ in 0..a.rows[0] {
+            for b in 0..B {
+                sums[b] = op.join(s, sums[b], some::<A, S, O, B>(s, op, row, b, n));
+            }
+            row = row.wrapping_add(a.row_bytes);
+            rolled();
+        }
+        let mut row = a.going.wrapping_add(from);
+        for _ in 0..a.rows[1] {
+            for b in 0..B {
+                sums[b] = op.unjoin(s, sums[b], some::<A, S, O, B>(s, op, row, b, n));
+            }
+            row = row.wrapping_add(a.row_bytes);
+            rolled();
+        }
+        for b in 0..B {
+            s.store(to.wrapping_add(b * S::N), sums[b]);
+        }
+    }
+}
+
+/// Register `b` of `B`, or the first `n` elements of one. What follows a run is no part of its sums: it comes as the identity.
+///
+/// # Safety
+/// They are readable.
+#[inline(always)]
+unsafe fn some<A, S, O, const B: usize>(s: S, op: O, p: *const u8, b: usize, n: usize) -> S::V
+where
+    A: Lane,
+    S: Tables<A>,
+    O: LaneOp<A, S>,
+{
+    let p = p.cast::<O::T>().wrapping_add(b * S::N);
+    // SAFETY: by this function's contract.
+    unsafe { if B > 1 || S::N == 1 || n == S::N { op.load(s, p) } else { op.load_first(s, p, n) } }
+}
+
 /// A pass along scratch lanes that makes folds of `by·power` elements out of those of `power`, and first adds some of
 /// the latter to the second area: the digit of the window's length that this power stands for. See `src/order.rs`,
 /// `Order::Long`.
 ///
+/// Or, where taps can be taken out again, all of it in one pass: the second area gets the fold of `taps` pixels, each `shift`
+/// lanes behind the one before, from every lane on that has so many. A window is the one a pixel before, less the
+/// pixel that goes and with the one that comes; where a register holds several pixels, their differences are added up within
+/// it ([`Scan`](crate::kernels::driver::program::Scan)).
+///
 /// # Safety
 /// `rows` and `sums` hold `len` lanes in each of `outer` repeats; `done + (digit − 1)·shift` is at most
-/// `(by − 1)·shift`.
+/// `(by − 1)·shift`. `tables` are those of a scan for `shift`, where that is less than a register.
 #[derive(Clone, Copy)]
 pub(crate) struct Stage {
     pub(crate) rows: *mut u8,
@@ -215,12 +323,30 @@ pub(crate) struct Stage {
     pub(crate) shift: usize,
     /// 2 or 4.
     pub(crate) by: usize,
+    /// Of a window, 0 where folds are doubled.
+    pub(crate) taps: usize,
+    pub(crate) tables: *const u8,
+    /// Tables that add up within a register.
+    pub(crate) steps: usize,
+}
+
+impl Stage {
+    /// A pass that folds `by` elements, which is 2 or 4, each `shift` lanes behind the one before, in place.
+    pub(crate) fn fold(rows: *mut u8, len: usize, shift: usize, by: usize) -> Self {
+        let (outer, pitch, digit, done, taps, steps) = (1, 0, 0, 0, 0, 0);
+        Self { rows, sums: rows, len, outer, pitch, digit, done, shift, by, taps, tables: core::ptr::null(), steps }
+    }
+}
+
+/// Whether pixels that are shorter than a register are added up by tables.
+pub(crate) const fn scans<A: Lane, S: Tables<A>, O: LaneOp<A, S>>() -> bool {
+    O::UNJOINS && S::TWO && S::HALVES == 1
 }
 
 /// The nest of [`Stage`].
-pub(crate) struct Doubling;
+pub(crate) struct Along;
 
-impl<A: Lane, S: Tables<A>, O: LaneOp<A, S>> Nest<A, S, O> for Doubling {
+impl<A: Lane, S: Tables<A>, O: LaneOp<A, S>> Nest<A, S, O> for Along {
     type Args = Stage;
 
     #[inline(always)]
@@ -228,10 +354,14 @@ impl<A: Lane, S: Tables<A>, O: LaneOp<A, S>> Nest<A, S, O> for Doubling {
         // Asked for in the loop, by and digit cost as much as the sums. An extreme has no digits: windows may overlap.
         // SAFETY: the same contract.
         unsafe {
+            if const { O::UNJOINS } && a.taps > 0 {
+                running(s, op, a);
+                return false;
+            }
             match (a.by, a.digit) {
                 (4, 0) => pass::<A, S, O, 4, 0>(s, op, a),
                 (_, 0) => pass::<A, S, O, 2, 0>(s, op, a),
-                _ if const { O::IDEMPOTENT } => {}
+                _ if const { O::IDEMPOTENT || scans::<A, S, O>() } => {}
                 (4, 1) => pass::<A, S, O, 4, 1>(s, op, a),
                 (4, 2) => pass::<A, S, O, 4, 2>(s, op, a),
                 (4, _) => pass::<A, S, O, 4, 3>(s, op, a),
@@ -286,4 +416,97 @@ where
             rolled();
         }
     }
+}
+
+/// The sums of all windows.
+///
+/// # Safety
+/// As for [`Stage`].
+#[inline(always)]
+unsafe fn running<A, S, O>(s: S, op: O, a: &Stage)
+where
+    A: Lane,
+    S: Tables<A>,
+    O: LaneOp<A, S>,
+{
+    let shift = a.shift;
+    let last = (a.taps - 1) * shift;
+    for o in 0..a.outer {
+        let rows: *const A = a.rows.wrapping_add(o * a.pitch).cast();
+        let sums: *mut A = a.sums.wrapping_add(o * a.pitch).cast();
+        let mut lane = 0;
+        // SAFETY: a register that is loaded or stored begins at or before `len − N`, and at or behind 0.
+        unsafe {
+            while lane < shift {
+                // The last register of a pixel overlaps the one before.
+                let mut i = if shift < S::N { 0 } else { lane.min(shift - S::N) };
+                if i + S::N + last > a.len {
+                    break;
+                }
+                let mut all = s.splat(op.fill());
+                for tap in 0..a.taps {
+                    all = op.join(s, all, s.load(rows.add(i + tap * shift)));
+                    rolled();
+                }
+                s.store(sums.add(i), all);
+                if shift >= S::N {
+                    while i + shift + S::N + last <= a.len {
+                        all = op.unjoin(s, op.join(s, all, s.load(rows.add(i + shift + last))), s.load(rows.add(i)));
+                        i += shift;
+                        s.store(sums.add(i), all);
+                        rolled();
+                    }
+                } else if const { scans::<A, S, O>() } {
+                    i += S::N;
+                    while i + BLOCK * S::N + last <= a.len {
+                        all = scan::<A, S, O, BLOCK>(s, op, a, rows.add(i), sums.add(i), all);
+                        i += BLOCK * S::N;
+                    }
+                    while i + S::N + last <= a.len {
+                        all = scan::<A, S, O, 1>(s, op, a, rows.add(i), sums.add(i), all);
+                        i += S::N;
+                    }
+                }
+                lane += S::N;
+            }
+        }
+    }
+}
+
+/// `B` registers of sums, behind the register `before`; the last of them.
+///
+/// # Safety
+/// As for [`Stage`]: the lanes of their windows lie behind `rows`, and a pixel before it.
+#[inline(always)]
+unsafe fn scan<A, S, O, const B: usize>(s: S, op: O, a: &Stage, rows: *const A, sums: *mut A, before: S::V) -> S::V
+where
+    A: Lane,
+    S: Tables<A>,
+    O: LaneOp<A, S>,
+{
+    let register = S::N * size_of::<A>();
+    let none = s.splat(op.fill());
+    let (mut v, mut all) = ([none; B], before);
+    // SAFETY: by this function's contract.
+    unsafe {
+        let (coming, going) = (rows.add((a.taps - 1) * a.shift), rows.sub(a.shift));
+        for b in 0..B {
+            v[b] = op.unjoin(s, s.load(coming.add(b * S::N)), s.load(going.add(b * S::N)));
+        }
+        let mut at = a.tables.wrapping_add(register);
+        for _ in 0..a.steps {
+            let (table, mask) = (s.table(at), s.load_mask(at.wrapping_add(register)));
+            for b in 0..B {
+                v[b] = op.join(s, v[b], s.pick(mask, s.permute(v[b], table), none));
+            }
+            at = at.wrapping_add(register + S::MASK_BYTES);
+            rolled();
+        }
+        let carry = s.table(a.tables);
+        for b in 0..B {
+            all = op.join(s, v[b], s.permute(all, carry));
+            s.store(sums.add(b * S::N), all);
+        }
+    }
+    all
 }

@@ -154,6 +154,10 @@ pub(crate) struct Facts {
     /// Whether a tap may be joined twice, and in any order.
     pub(crate) idempotent: bool,
     pub(crate) any_order: bool,
+    /// Whether a tap can be taken out again, so that a window is made of the one before; and whether pixels shorter than a
+    /// register are added up along it, too ([`long::Stage`]).
+    pub(crate) unjoins: bool,
+    pub(crate) scans: bool,
     /// Elements that a register joins where order is no matter.
     pub(crate) run: usize,
     /// The operation has the leaves of the most common windows; else they are the general ones.
@@ -180,6 +184,8 @@ impl Facts {
             converts: O::CONVERTS && S::FUSED,
             idempotent: O::IDEMPOTENT,
             any_order: O::ANY_ORDER || O::IDEMPOTENT,
+            unjoins: O::UNJOINS,
+            scans: long::scans::<A, S, O>() || O::UNJOINS && S::N == 1,
             run: O::RUN,
             fused: O::FUSED && S::FUSED,
             plain: S::N == 1,
@@ -225,7 +231,9 @@ pub(crate) struct Leaves {
     pub(crate) across: Leaf<fold::Fold>,
     /// Rows of long windows to scratch lanes.
     pub(crate) shared: Leaf<long::Shared>,
-    /// Doubling along scratch lanes.
+    /// Sums of rows that are moved on by a row: where taps can be taken out again.
+    pub(crate) slide: Leaf<long::Slide>,
+    /// Doubling along scratch lanes, or a running sum.
     pub(crate) stage: Leaf<long::Stage>,
     /// Runs of elements, each to one lane.
     pub(crate) runs: Leaf<lanes16::Runs>,
@@ -280,7 +288,8 @@ impl<A: Lane, S: Tables<A>, O: LaneOp<A, S>> Table<A, S, O> {
         down: Leaf::of::<A, S, O, fold::Down>(),
         across: Leaf::of::<A, S, O, fold::Across>(),
         shared: Leaf::of::<A, S, O, long::Prefixes>(),
-        stage: Leaf::of::<A, S, O, long::Doubling>(),
+        slide: if const { O::UNJOINS } { Leaf::of::<A, S, O, long::Sliding>() } else { Leaf::absent() },
+        stage: Leaf::of::<A, S, O, long::Along>(),
         runs: Leaf::of::<A, S, O, lanes16::Dealt>(),
         around: Self::fused::<flat::Around, flat::Any>(),
         ring: Self::fused::<flat::Ring, flat::Any>(),

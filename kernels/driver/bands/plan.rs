@@ -3,7 +3,7 @@
 use super::{Bands, Core, SCRATCH, span};
 use crate::kernels::driver::combs::Comb;
 use crate::kernels::driver::ends::Ends;
-use crate::kernels::driver::program::Compaction;
+use crate::kernels::driver::program::{Compaction, Scan};
 use crate::order::{LONG, Order};
 
 /// What a pass across costs that folds four elements each, and what all of them cost where a band is chosen, in registers
@@ -49,7 +49,13 @@ impl Bands {
             Order::Columns => [false; 2],
             Order::Blocks => return None,
         };
-        let spread = if long[0] { height.stride } else { 1 };
+        // A window along a row is made of the one before, if its pixels can be.
+        let runs = |inner: usize| {
+            let is_able = facts.scans || inner.saturating_mul(width.dilation) >= facts.lanes;
+            long[1] && facts.unjoins && is_able
+        };
+        let slides = long[0] && facts.unjoins && (!long[1] || runs(geometry.inner));
+        let spread = if long[0] && !slides { height.stride } else { 1 };
         let combed = |inner: usize| if is_combed { Comb::new(facts, width, inner) } else { None };
         let span = |inner: usize, outputs: usize| match combed(inner) {
             Some(comb) => comb.span((outputs - 1).saturating_mul(width.stride)),
@@ -120,10 +126,18 @@ impl Bands {
             let taps = depth.kernel as f64 * height.kernel as f64;
             let (loads, across) = match combed(inner) {
                 Some(comb) => (1.0 + (comb.rows * comb.pixels) as f64 / columns as f64, 5.0 + PASS * log4(comb.pixels)),
+                None if slides => {
+                    (2.0 * height.stride as f64 + 2.0 + height.kernel as f64 / height.output as f64, ACROSS)
+                }
                 None if long[0] => (((rows - 1) as f64 * spread as f64 + height.kernel as f64) / rows as f64, ACROSS),
+                None if runs(inner) => (taps, ACROSS),
                 None if long[1] => (taps, 2.0 + PASS * log4(width.kernel)),
                 None => (taps, width.kernel as f64),
             };
+            // The first windows of a row are added up tap by tap.
+            let first =
+                if runs(inner) { width.kernel as f64 * inner.max(facts.lanes) as f64 / inner as f64 } else { 0.0 };
+            let across = across + first / columns as f64;
             let run = if inner < geometry.inner { inner } else { columns.saturating_mul(inner) };
             let registers = ((run.div_ceil(facts.lanes) + 4) * facts.lanes) as f64 / run as f64;
             // Windows that padding cuts are a call each, where a part of a pixel has no divisors of its own.
@@ -134,10 +148,10 @@ impl Bands {
         let mut best = (1, widest(1, inner), inner);
         if long[0] || long[1] {
             for part in core::iter::once(inner).chain(parts).filter(|part| *part <= inner) {
-                if is_combed && combed(part).is_none() {
+                if is_combed && combed(part).is_none() || slides && long[1] && !runs(part) {
                     continue;
                 }
-                let most = if long[0] { height.output } else { 1 };
+                let most = if long[0] && !slides { height.output } else { 1 };
                 for rows in [1, 2, 4, 8, 16, 32].map(|rows: usize| rows.min(most)) {
                     if fits(rows, part, 1, room) {
                         let outputs = widest(rows, part);
@@ -159,7 +173,8 @@ impl Bands {
         }
         let (comb, expected) = (combed(inner), cost(best));
         // Small planes go several at a time.
-        let is_plane = (rows, outputs, inner) == (height.output, width.output, geometry.inner);
+        let is_plane = (if slides { height.output } else { rows }, outputs, inner)
+            == (height.output, width.output, geometry.inner);
         let fit = |planes: &usize| fits(rows.saturating_mul(*planes), inner, outputs, room);
         // Outputs that are no run are put out row by row.
         let is_run = width.stride == 1 || compaction.is_some();
@@ -178,6 +193,8 @@ impl Bands {
         let bands = Self {
             long,
             comb,
+            slides,
+            scan: runs(inner).then(|| Scan::new(facts, inner * width.dilation)),
             rows,
             spread,
             planes,

@@ -7,7 +7,7 @@ use super::{Chunks, Line, MOST_INPUT, MOST_PARTS, Window};
 use crate::geometry::Axis;
 use crate::kernels::driver::Core;
 use crate::kernels::driver::divisors::Block;
-use crate::kernels::driver::program::{half_base, put_index, put_spread};
+use crate::kernels::driver::program::{half_base, put_index, put_mask, put_spread};
 use crate::kernels::leaf::Facts;
 use crate::kernels::leaf::chunks::{NONE, Part, Record};
 use crate::order::Order;
@@ -483,18 +483,6 @@ impl Writer<'_> {
                 self.words[word * register + (to + i) * facts.lane..][..facts.lane].copy_from_slice(lane);
             }
         }
-    }
-}
-
-/// Says yes for `count` lanes from `first` on.
-fn put_mask(facts: &Facts, mask: &mut [u8], first: usize, count: usize) {
-    if facts.mask_bits {
-        let bits = (u64::MAX >> (64 - count)) << first;
-        for (byte, bits) in mask.iter_mut().zip(bits.to_le_bytes()) {
-            *byte |= bits;
-        }
-    } else {
-        mask[first * facts.lane..(first + count) * facts.lane].fill(0xff);
     }
 }
 
