@@ -1,17 +1,36 @@
 //! Maxima with where they are: which taps the lanes of a register share, and what their numbers mean to the caller.
 //!
-//! `leaf/seek.rs` keeps, beside the best element of each lane, the number of its tap. What a number means, an offset in
-//! the plane or the tensor, is linear in the tap's coordinates: a table. Compiled once for all elements and tiers.
+//! | way | for | leaf |
+//! |---|---|---|
+//! | [`pixels`] | pixels of a register and more | `leaf/pick.rs`: lines of lanes with the same taps, and labels of taps |
+//! | [`tiles`] | narrower pixels, and planes: a tile of the input in another order | the same |
+//! | `each` | what is left: gaps between pixels, windows without a tap, windows of so many taps that a lane holds no label | `leaf/seek.rs`: one register of lanes a call, taps by number |
+//!
+//! What a label or a number means, an offset in the plane or the tensor, is linear in the tap's coordinates
+//! ([`labels`], [`numbering`]). All of this is compiled once for all elements and tiers.
 
 use alloc::vec::Vec;
 use core::ops::Range;
 
+pub(crate) mod labels;
+mod numbering;
+mod pixels;
+mod tiles;
+
+use labels::Fields;
+use numbering::{Numbering, first_tap, skipped};
+use pixels::Pixels;
+use tiles::Tiles;
+
 use super::driver::{Io, Layer, Position};
+use super::leaf::deal::{Dealer, Deals};
+use super::leaf::number::{Number, Numbers};
+use super::leaf::pick::{Lines, Pick, Tap};
 use super::leaf::seek::{Best, Found, Search, Seek};
 use super::leaf::{Constants, Leaf};
-use super::simd::{Lane, MOST_LANES, Tables};
+use super::simd::{Lane, Lanes, MOST_LANES, Tables};
 use crate::IndexKind;
-use crate::geometry::{Axis, Taps};
+use crate::geometry::Axis;
 
 /// Where indices go: `i32` or `i64`, from the run's first output on.
 #[derive(Clone, Copy)]
@@ -33,120 +52,144 @@ impl Indices {
             }
         }
     }
-}
 
-/// The longest table of taps; beyond it an offset is computed.
-const MOST_TABLED: usize = 1 << 12;
-
-/// What an index counts, as weights of coordinates; all 0 where taps are counted.
-#[derive(Clone, Debug)]
-struct Numbering {
-    /// Of a plane, which is a channel of an image; planes are counted through all images.
-    plane: i64,
-    /// What is to be added for each image, where its planes do not follow those of the image before; and how many it
-    /// has.
-    image: i64,
-    channels: usize,
-    /// Of a coordinate on depth, height and width.
-    weights: [i64; 3],
-    /// Taps on height and width, and the distance of two on each axis.
-    kernel: [usize; 3],
-    dilation: [usize; 3],
-    counts_taps: bool,
-    /// The offset of each tap from the window's first.
-    taps: Vec<i64>,
-}
-
-impl Numbering {
-    fn new(kind: IndexKind, layer: &Layer) -> Self {
-        let (axes, channels) = (&layer.geometry.axes, layer.geometry.channels);
-        let counted = kind.weights(channels, axes.each_ref().map(|axis| axis.input));
-        let (plane, image, weights) = counted.map_or((0, 0, [0; 3]), |weights| {
-            let plane = weights.channel as i64;
-            (plane, weights.image as i64 - channels as i64 * plane, weights.axes.map(|weight| weight as i64))
-        });
-        let kernel = axes.each_ref().map(|axis| axis.kernel);
-        let mut numbering = Self {
-            plane,
-            image,
-            channels,
-            weights,
-            kernel,
-            dilation: axes.each_ref().map(|axis| axis.dilation),
-            counts_taps: counted.is_none(),
-            taps: Vec::new(),
-        };
-        let taps = kernel.iter().product::<usize>();
-        if taps <= MOST_TABLED {
-            numbering.taps = (0..taps).map(|tap| numbering.offset(tap)).collect();
+    /// From output `at` of the run on.
+    fn at(self, at: usize) -> Self {
+        match self {
+            Self::Short(p) => Self::Short(p.wrapping_add(at)),
+            Self::Long(p) => Self::Long(p.wrapping_add(at)),
         }
-        numbering
-    }
-
-    /// How far tap `tap` is from its window's first.
-    fn offset(&self, tap: usize) -> i64 {
-        if self.counts_taps {
-            return tap as i64;
-        }
-        let [_, height, width] = self.kernel;
-        let place = [tap / width / height, tap / width % height, tap % width];
-        (0..3).map(|axis| (place[axis] * self.dilation[axis]) as i64 * self.weights[axis]).sum()
-    }
-
-    /// The index of tap `tap` of the window whose first tap has the index `origin`.
-    #[inline(always)]
-    fn index(&self, origin: i64, tap: usize) -> i64 {
-        origin + self.taps.get(tap).copied().unwrap_or_else(|| self.offset(tap))
-    }
-
-    /// The index that the first tap of a window in plane `plane` has or would have, were it valid.
-    #[inline(always)]
-    fn origin(&self, plane: usize, first: [i64; 3]) -> i64 {
-        let [z, y, x] = first;
-        let [depth, height, width] = self.weights;
-        let image = if self.image == 0 { 0 } else { (plane / self.channels) as i64 };
-        plane as i64 * self.plane + image * self.image + z * depth + y * height + x * width
     }
 }
 
-/// Where the first tap of output `o` lies, in the input's coordinates.
-#[inline(always)]
-fn first_tap(axis: &Axis, o: usize) -> i64 {
-    (o * axis.stride) as i64 - axis.begin as i64
+/// The longest list of taps.
+const MOST_LISTED: usize = 1 << 12;
+
+/// The taps of a whole window, with the offsets that `offset` says.
+fn taps_of(axes: &[Axis; 3], fields: &Fields, offset: impl Fn([usize; 3]) -> usize) -> Vec<Tap> {
+    let [_, height, width] = axes.each_ref().map(|axis| axis.kernel);
+    let count = axes.iter().map(|axis| axis.kernel).product();
+    let place = |tap: usize| [tap / width / height, tap / width % height, tap % width];
+    (0..count).map(place).map(|at| Tap { offset: offset(at), label: fields.label(at) }).collect()
 }
 
-/// How many taps of output `o` lie before the input.
-#[inline(always)]
-fn skipped(axis: &Axis, o: usize, taps: Taps) -> usize {
-    (taps.start + axis.begin - o * axis.stride) / axis.dilation
+/// How the outputs of a layer are visited.
+#[derive(Debug)]
+enum Way {
+    Each,
+    Pixels(Pixels),
+    Tiles(Tiles),
 }
 
-/// What finds an extreme of a layer: a leaf, and what its numbers mean.
+/// A leaf that picks, and the constants of its operation.
+#[derive(Clone, Copy)]
+struct Picker {
+    leaf: Leaf<Lines>,
+    constants: Constants,
+}
+
+/// What finds an extreme of a layer: leaves, and what their numbers mean.
 pub(crate) struct Finder {
     leaf: Leaf<Search>,
     constants: Constants,
+    careful: Leaf<Lines>,
+    number: Number,
+    dealer: Dealer,
+    /// What is asked first where there is one. What it watches for is for `careful`.
+    hot: Option<Picker>,
     /// Bytes of an element, and lanes of a register.
     bytes: usize,
     lanes: usize,
+    /// The bytes of an element that no other is worse than.
+    identity: [u8; 8],
     layer: Layer,
     numbering: Numbering,
+    way: Way,
     /// The tier's token and the element, as the compiler names their types.
     #[cfg_attr(not(feature = "count-runs"), allow(dead_code, reason = "read by the count of runs alone"))]
     types: [&'static str; 2],
 }
 
+/// One run: its slices, and what is wanted.
+struct Job<'a> {
+    io: &'a Io,
+    wants_values: bool,
+    indices: Indices,
+    /// Where the run's first output lies in the whole output, and elements from there to its last.
+    first: usize,
+    room: usize,
+}
+
+impl Job<'_> {
+    /// Where a row's first output lies.
+    #[inline(always)]
+    fn place(&self, finder: &Finder, at: &Position) -> usize {
+        finder.layer.places.output.row_at(at.outer, at.z, at.y).wrapping_sub(self.first)
+    }
+
+    /// Where its value goes, if it is wanted.
+    #[inline(always)]
+    fn values(&self, at: usize, bytes: usize) -> *mut u8 {
+        if self.wants_values { self.io.dst.wrapping_add(at * bytes) } else { core::ptr::null_mut() }
+    }
+}
+
 impl Finder {
     /// The extreme of an operation on a tier, whose token is given.
-    pub(crate) fn new<A: Lane, S: Tables<A>, O: Seek<A, S>>(_token: S, op: O, kind: IndexKind, layer: &Layer) -> Self {
-        Self {
+    pub(crate) fn new<A: Lane, S: Tables<A> + Numbers + Deals, O: Seek<A, S>>(
+        _token: S,
+        op: O,
+        kind: IndexKind,
+        layer: &Layer,
+    ) -> Self {
+        const { assert!(!O::WATCH, "who watches has a careful twin") };
+        let mut identity = [0; 8];
+        identity[..size_of::<A>()].copy_from_slice(bytemuck::bytes_of(&op.identity()));
+        let finder = Self {
             leaf: Best::leaf::<A, S, O>(),
             constants: Constants::new(op),
+            careful: Pick::leaf::<A, S, O>(),
+            number: Number::of::<S>(),
+            dealer: Dealer::of::<S>(),
+            hot: None,
             bytes: size_of::<A>(),
-            lanes: S::N,
+            lanes: <S as Lanes<A>>::N,
+            identity,
             layer: *layer,
             numbering: Numbering::new(kind, layer),
+            way: Way::Each,
             types: [core::any::type_name::<S>(), core::any::type_name::<A>()],
+        };
+        finder.planned()
+    }
+
+    /// The same where `hot` is to be asked first: an operation on the same elements, to which the same one is the worst.
+    pub(crate) fn watched<A: Lane, S: Tables<A>, O: Seek<A, S>>(self, _token: S, hot: O) -> Self {
+        let hot = Picker { leaf: Pick::leaf::<A, S, O>(), constants: Constants::new(hot) };
+        Self { hot: Some(hot), ..self }
+    }
+
+    /// Chooses the way.
+    #[inline(never)]
+    fn planned(mut self) -> Self {
+        let (axes, inner) = (&self.layer.geometry.axes, self.layer.geometry.inner);
+        let taps = axes.iter().map(|axis| axis.kernel).fold(1, usize::saturating_mul);
+        let is_plain = |axis: &Axis| axis.slides() && (0..axis.output).all(|o| axis.taps(o).count > 0);
+        if self.lanes == 1
+            || taps > MOST_LISTED
+            || inner == 0
+            || !self.layer.has_whole_rows()
+            || !axes.iter().all(|axis| axis.output > 0 && is_plain(axis))
+        {
+            return self;
         }
+        let Some(fields) = Fields::new(&self.numbering, axes, inner, self.bytes) else { return self };
+        self.way = if inner >= self.lanes {
+            Way::Pixels(Pixels::new(&self.layer, fields, self.numbering.plane, self.bytes))
+        } else {
+            Tiles::new(&self, fields).map_or(Way::Each, Way::Tiles)
+        };
+        self
     }
 
     /// Bytes of an element in memory.
@@ -155,24 +198,51 @@ impl Finder {
     }
 
     /// # Safety
+    /// As for [`Lines`].
+    unsafe fn pick(&self, lines: &Lines) {
+        // SAFETY: by this function's contract; the constants are the leaves' own.
+        unsafe {
+            let is_done = self.hot.is_some_and(|hot| !hot.leaf.call(&hot.constants, lines));
+            if !is_done {
+                self.careful.call(&self.constants, lines);
+            }
+        }
+    }
+
+    /// # Safety
     /// `io.src .. io.src_end` is the whole input, from its first element to its last; the output of `rows`, which end
-    /// at or before the layer's, begins at `indices` and, where values are wanted, at `io.dst`.
+    /// at or before the layer's, begins at `indices` and, where values are wanted, at `io.dst`, and nobody else touches it
+    /// meanwhile.
     pub(crate) unsafe fn run(&self, io: &Io, wants_values: bool, indices: Indices, rows: Range<usize>) {
         #[cfg(feature = "count-runs")]
         super::runs::note([self.types[0], "seek", self.types[1]]);
+        let output = self.layer.output().span(rows.clone());
+        // Registers may reach over a row's end where another row of the run follows it.
+        let room = if self.layer.is_packed() { output.len() } else { 0 };
+        let job = Job { io, wants_values, indices, first: output.start, room };
+        // SAFETY: by this function's contract.
+        unsafe {
+            match &self.way {
+                Way::Each => self.each(&job, rows),
+                Way::Pixels(pixels) => pixels.run(self, &job, rows),
+                Way::Tiles(tiles) => tiles.run(self, &job, rows),
+            }
+        }
+    }
+
+    /// # Safety
+    /// As for [`Finder::run`].
+    unsafe fn each(&self, job: &Job<'_>, rows: Range<usize>) {
         let geometry = &self.layer.geometry;
-        let output = &self.layer.places.output;
         let mut at = Position::of(geometry, rows.start);
-        let first = output.row_at(at.outer, at.z, at.y);
         for _ in rows {
-            let to = output.row_at(at.outer, at.z, at.y).wrapping_sub(first);
-            let row = Row { to, wants_values, indices };
+            let row = Row { to: job.place(self, &at), wants_values: job.wants_values, indices: job.indices };
             // SAFETY: by this function's contract; the row is one of `rows`.
             unsafe {
                 if geometry.inner == 1 {
-                    self.planar(io, &at, &row);
+                    self.planar(job.io, &at, &row);
                 } else {
-                    self.pixels(io, &at, &row);
+                    self.pixels(job.io, &at, &row);
                 }
             }
             at.advance(geometry, 1);

@@ -367,6 +367,12 @@ pub(crate) trait Integers32: Integers<i32> {
     /// Each sum as an `f32` times the `f32` whose bits stand in the lane of `multiplier`, which is no NaN: cut to ±[`FAR`],
     /// then rounded to nearest, ties to even, in every rounding mode of the thread.
     fn scaled(self, sum: Self::V, multiplier: Self::V) -> Self::V;
+
+    /// The lower 32 bits of the product.
+    fn product(self, a: Self::V, b: Self::V) -> Self::V;
+
+    /// A shift to the right of numbers that are not negative, by fewer than 32 bits.
+    fn shifted(self, a: Self::V, bits: u32) -> Self::V;
 }
 
 /// Words of 64 bits: what the mean of the longest integers is made of.

@@ -332,16 +332,16 @@ macro_rules! keys {
     };
 }
 
-/// f32 and f64: element and lane, keys and what binds them, the tiers of means, and how the maximum is bound.
+/// f32 and f64: element and lane, keys and what binds them, the tiers of means, and how the maximum is bound and found.
 macro_rules! floats {
-    ($($type:ty as $key:ty: $by:ident, $find:ident, means $on:ident, $max:item);+ $(;)?) => { $(
+    ($($type:ty as $key:ty: $by:ident, means $on:ident, $max:item, $found:item);+ $(;)?) => { $(
         impl Pooled for $type {
             $max
             // No model format pools minima: keys are enough.
             bound_by!(bind_min $by: |operation| keys!($type as $key, operation));
             bound!(bind_mean $on, $type: |_operation, layer| mean!($type, layer));
             norm!($type: |layer| mean!($type, layer));
-            found!($find: |operation| max keys!($type as $key, operation), min keys!($type as $key, operation));
+            $found
 
             fn bind_clamp(tier: Tier, bounds: [u64; 2]) -> Option<Clamp> {
                 let [low, high] = bounds.map(|bits| <$type>::from_bits(bits as _));
@@ -365,13 +365,28 @@ macro_rules! floats {
 }
 
 floats! {
-    f32 as i32: longs, find_longs, means on_tier,
+    f32 as i32: longs, means on_tier,
         fn bind_max(tier: Tier, operation: Operation, layer: &Layer, driver: Option<&str>) -> Option<Bound> {
             let careful = keys!(f32 as i32, operation);
             Bound::new::<Self>(on_tier!(tier, s => Kernel::watched(s, Watched, careful, layer, driver))?, layer)
+        },
+        fn bind_find(tier: Tier, operation: Operation, kind: IndexKind, layer: &Layer) -> Option<BoundFind> {
+            let finder = match operation {
+                // Where NaN is ignored it is not so rare that it should cost a second pass.
+                Operation::Max => {
+                    let careful = find_longs(tier, keys!(f32 as i32, operation), kind, layer)?;
+                    on_tier!(tier, s => careful.watched::<f32, _, _>(s, Watched))
+                }
+                Operation::Min | Operation::MinNumber | Operation::MaxNumber => {
+                    find_longs(tier, keys!(f32 as i32, operation), kind, layer)?
+                }
+                _ => return None,
+            };
+            BoundFind::new::<Self>(finder, layer)
         };
-    f64 as i64: doubles, find_doubles, means on_shared_tier,
-        bound_by!(bind_max doubles: |operation| keys!(f64 as i64, operation));
+    f64 as i64: doubles, means on_shared_tier,
+        bound_by! { bind_max doubles: |operation| keys!(f64 as i64, operation) },
+        found! { find_doubles: |operation| max keys!(f64 as i64, operation), min keys!(f64 as i64, operation) };
 }
 
 /// The 16-bit floats: extremes in one integer kernel for both, means in f32 lanes.

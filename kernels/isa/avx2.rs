@@ -475,6 +475,8 @@ impl Integers64 for Avx2 {
 
 impl Integers32 for Avx2 {
     instructions! {
+        fn product(self, a: __m256i, b: __m256i) -> __m256i { _mm256_mullo_epi32(a, b) }
+        fn shifted(self, a: __m256i, bits: u32) -> __m256i { _mm256_srl_epi32(a, _mm_cvtsi32_si128(bits as i32)) }
         fn quotient(self, sum: __m256i, divisor: __m256i, away: bool) -> __m256i {
             _mm256_cvttps_epi32(nearest_32(_mm256_div_ps(_mm256_cvtepi32_ps(sum), _mm256_cvtepi32_ps(divisor)), away))
         }

@@ -382,6 +382,8 @@ impl Integers64 for Avx512 {
 
 impl Integers32 for Avx512 {
     instructions! {
+        fn product(self, a: __m512i, b: __m512i) -> __m512i { _mm512_mullo_epi32(a, b) }
+        fn shifted(self, a: __m512i, bits: u32) -> __m512i { _mm512_srl_epi32(a, _mm_cvtsi32_si128(bits as i32)) }
         fn quotient(self, sum: __m512i, divisor: __m512i, away: bool) -> __m512i {
             _mm512_cvttps_epi32(nearest_32(_mm512_div_ps(_mm512_cvtepi32_ps(sum), _mm512_cvtepi32_ps(divisor)), away))
         }

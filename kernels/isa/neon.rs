@@ -253,6 +253,8 @@ impl Integers64 for Neon {
 
 impl Integers32 for Neon {
     instructions! {
+        fn product(self, a: int32x4_t, b: int32x4_t) -> int32x4_t { vmulq_s32(a, b) }
+        fn shifted(self, a: int32x4_t, bits: u32) -> int32x4_t { vshlq_s32(a, vdupq_n_s32(-(bits as i32))) }
         fn quotient(self, sum: int32x4_t, divisor: int32x4_t, away: bool) -> int32x4_t {{
             let q = vdivq_f32(vcvtq_f32_s32(sum), vcvtq_f32_s32(divisor));
             if away { vcvtaq_s32_f32(q) } else { vcvtnq_s32_f32(q) }

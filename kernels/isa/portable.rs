@@ -309,6 +309,16 @@ signed! {
 
 impl Integers32 for Portable {
     #[inline(always)]
+    fn product(self, a: i32x8, b: i32x8) -> i32x8 {
+        a * b
+    }
+
+    #[inline(always)]
+    fn shifted(self, a: i32x8, bits: u32) -> i32x8 {
+        a >> bits
+    }
+
+    #[inline(always)]
     fn quotient(self, sum: i32x8, divisor: i32x8, away: bool) -> i32x8 {
         quotient_32(sum, divisor, away)
     }

@@ -213,6 +213,16 @@ impl Integers16 for Scalar {
 
 impl Integers32 for Scalar {
     #[inline(always)]
+    fn product(self, a: i32, b: i32) -> i32 {
+        a.wrapping_mul(b)
+    }
+
+    #[inline(always)]
+    fn shifted(self, a: i32, bits: u32) -> i32 {
+        a >> bits
+    }
+
+    #[inline(always)]
     fn quotient(self, sum: i32, divisor: i32, away: bool) -> i32 {
         self.long_quotient(sum, divisor, away)
     }

@@ -83,6 +83,13 @@ impl<S: Floats<f32>> LaneOp<f32, S> for Watched {
     }
 }
 
+impl<S: Floats<f32>> Seek<f32, S> for Watched {
+    #[inline(always)]
+    fn takes(self, s: S, tap: S::V, best: S::V) -> S::M {
+        s.greater(tap, best)
+    }
+}
+
 /// The largest of unsigned bytes.
 #[derive(Clone, Copy)]
 pub(crate) struct Whole;
@@ -179,7 +186,7 @@ impl<S: Tables<u8>> LaneOp<u8, S> for Flipped {
 
 impl<S: Tables<u8>> Seek<u8, S> for Flipped {
     #[inline(always)]
-    fn beats(self, s: S, tap: S::V, best: S::V) -> S::M {
+    fn takes(self, s: S, tap: S::V, best: S::V) -> S::M {
         s.greater(tap, best)
     }
 }

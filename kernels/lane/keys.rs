@@ -91,8 +91,6 @@ pub(crate) struct Keys<A> {
     nan: A,
     /// Those of −0. For integers those of 0.
     minus_zero: A,
-    /// NaN is at the end that wins.
-    wins: bool,
 }
 
 impl<A: Key> Keys<A> {
@@ -107,13 +105,13 @@ impl<A: Key> Keys<A> {
             (nans, A::MAX, A::MIN.plus(end))
         };
         let flip = if is_min { A::ALL } else { A::ZERO };
-        Self { mask: A::MAX, flip, rotation, high, low, nan, minus_zero: A::MIN, wins: propagates }
+        Self { mask: A::MAX, flip, rotation, high, low, nan, minus_zero: A::MIN }
     }
 
     /// Of integers that are ordered as signed ones once these bits are flipped.
     pub(crate) fn integers(flip: A) -> Self {
         let [mask, rotation, nan, minus_zero] = [A::ZERO; 4];
-        Self { mask, flip, rotation, high: A::MAX, low: A::MIN, nan, minus_zero, wins: false }
+        Self { mask, flip, rotation, high: A::MAX, low: A::MIN, nan, minus_zero }
     }
 
     #[inline(always)]
@@ -198,17 +196,32 @@ impl<A: Key, S: Integers<A>> LaneOp<A, S> for Keys<A> {
 }
 
 impl<A: Key, S: Integers<A>> Seek<A, S> for Keys<A> {
-    /// NaN takes every place or, where it is ignored, gives every place up: the last NaN of a window is named. A later
-    /// zero of the other sign does not beat the first.
+    /// A zero of the one sign becomes one of the other, so that a later one does not beat the first.
     #[inline(always)]
-    fn beats(self, s: S, tap: S::V, best: S::V) -> S::M {
+    fn level(self, s: S, key: S::V) -> S::V {
         // The two zeros are neighbours, whichever way the order goes. Integers have one.
         let zero = self.rotation;
         let below = if self.mask == A::ZERO { zero } else { zero.minus(A::ONE) };
-        let level = |key| s.pick(s.equal(key, s.splat(below)), s.splat(zero), key);
-        // NaN is at the end that wins, of the newcomer's, or at the end that loses, of the best's.
-        let weak = if self.wins { tap } else { best };
-        let is_nan = s.or(s.greater(weak, s.splat(self.high)), s.greater(s.splat(self.low), weak));
-        s.or(s.greater(level(tap), level(best)), is_nan)
+        s.pick(s.equal(key, s.splat(below)), s.splat(zero), key)
+    }
+
+    /// NaN takes every place where it wins: the last NaN of a window is named.
+    #[inline(always)]
+    fn takes(self, s: S, tap: S::V, best: S::V) -> S::M {
+        s.or(s.greater(tap, best), s.greater(tap, s.splat(self.high)))
+    }
+
+    /// And gives every place up where it is ignored.
+    #[inline(always)]
+    fn beats(self, s: S, tap: S::V, best: S::V) -> S::M {
+        s.or(self.takes(s, tap, best), s.greater(s.splat(self.low), best))
+    }
+
+    #[inline(always)]
+    fn lost(self, s: S, best: S::V, label: S::V, last: S::V) -> S::V {
+        if self.low == A::MIN {
+            return label;
+        }
+        s.pick(s.greater(s.splat(self.low), best), last, label)
     }
 }

@@ -16,6 +16,9 @@
 //! | [`separable`] | rows of outputs in two passes: down to a line, across it |
 //! | [`piles`] | pixels piled up on a row of accumulators |
 //! | [`lanes16`] | a run of elements in 16 virtual lanes and their tree |
+//! | [`deal`] | rows of elements copied, or even and odd ones apart |
+//! | [`number`] | labels of taps made indices |
+//! | [`pick`] | the best of taps that many lanes share, and which tap it is |
 //! | [`seek`] | the best tap of each lane, and its number |
 //!
 //! # The contract of every leaf
@@ -32,10 +35,13 @@ use super::simd::{Lane, LaneOp, MOST_WORDS, Tables};
 
 pub(crate) mod chunks;
 pub(crate) mod columns;
+pub(crate) mod deal;
 pub(crate) mod flat;
 pub(crate) mod fold;
 pub(crate) mod lanes16;
 pub(crate) mod long;
+pub(crate) mod number;
+pub(crate) mod pick;
 pub(crate) mod piles;
 pub(crate) mod rows;
 pub(crate) mod seek;

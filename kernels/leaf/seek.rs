@@ -10,10 +10,39 @@
 use super::{Leaf, Nest};
 use crate::kernels::simd::{Lane, LaneOp, MOST_LANES, Tables};
 
-/// An extreme that can say which of two is better.
+/// An extreme that can say which of two is better. What it compares are elements that were made [level](Seek::level).
 pub(crate) trait Seek<A: Lane, S: Tables<A>>: LaneOp<A, S, T = A> {
-    /// Where a tap that comes later takes the place of the best so far.
-    fn beats(self, s: S, tap: S::V, best: S::V) -> S::M;
+    /// Loaded elements, of which equal ones have become the same.
+    #[inline(always)]
+    fn level(self, _s: S, v: S::V) -> S::V {
+        v
+    }
+
+    /// [`LaneOp::load`], and [`Seek::level`].
+    ///
+    /// # Safety
+    /// As for [`LaneOp::load`].
+    #[inline(always)]
+    unsafe fn load_level(self, s: S, p: *const A) -> S::V {
+        // SAFETY: the same contract.
+        self.level(s, unsafe { self.load(s, p) })
+    }
+
+    /// Where a tap that comes later takes the place of the best so far, which is joined with it. Where NaN loses, which of
+    /// several is named is [`Seek::lost`]'s to say.
+    fn takes(self, s: S, tap: S::V, best: S::V) -> S::M;
+
+    /// The same, and of NaNs that lose the last one is named.
+    #[inline(always)]
+    fn beats(self, s: S, tap: S::V, best: S::V) -> S::M {
+        self.takes(s, tap, best)
+    }
+
+    /// The label of a window, or where it holds nothing but NaNs that lose, the one of the last valid tap.
+    #[inline(always)]
+    fn lost(self, _s: S, _best: S::V, label: S::V, _last: S::V) -> S::V {
+        label
+    }
 }
 
 /// What lanes found: the number of the best tap of each.
@@ -72,7 +101,7 @@ impl<A: Lane, S: Tables<A>, O: Seek<A, S>> Nest<A, S, O> for Best {
         // SAFETY: taps of the lanes, and their outputs, by this function's contract.
         unsafe {
             let found = &mut *a.found;
-            let mut best = load(s, op, a.first, a, n, is_even);
+            let mut best = op.level(s, load(s, op, a.first, a, n, is_even));
             let mut number = s.splat(counted(1));
             let mut base = a.number;
             for slab in 0..depth {
@@ -85,7 +114,7 @@ impl<A: Lane, S: Tables<A>, O: Seek<A, S>> Nest<A, S, O> for Best {
                             write_out(s, number, base, found);
                             (base, number) = (tap, s.splat(counted(0)));
                         }
-                        let v = load(s, op, p, a, n, is_even);
+                        let v = op.level(s, load(s, op, p, a, n, is_even));
                         let beats = op.beats(s, v, best);
                         best = s.pick(beats, v, best);
                         number = s.pick(beats, s.splat(counted(tap - base + 1)), number);
