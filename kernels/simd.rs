@@ -364,6 +364,9 @@ pub(crate) trait Integers32: Integers<i32> {
     /// The same of any sum and any positive divisor, divided as `f64`: see [`Integers64::quotient`].
     fn long_quotient(self, sum: Self::V, divisor: Self::V, away: bool) -> Self::V;
 
+    /// Whether `scaled` is a few instructions, so that it takes less time than a division.
+    const SCALES: bool = true;
+
     /// Each sum as an `f32` times the `f32` whose bits stand in the lane of `multiplier`, which is no NaN: cut to ±[`FAR`],
     /// then rounded to nearest, ties to even, in every rounding mode of the thread.
     fn scaled(self, sum: Self::V, multiplier: Self::V) -> Self::V;
@@ -562,6 +565,19 @@ pub(crate) trait LaneOp<A: Lane, S: Lanes<A>>: Copy + Send + Sync + 'static {
 
     /// What a folded window becomes, still in lanes.
     fn finish(self, s: S, v: S::V, divisor: Self::Divisor) -> S::V;
+
+    /// Whether there are divisors by which folds become what they do in a few instructions; and whether this is one, by the first
+    /// lanes of two of its words.
+    const QUICK: bool = false;
+    fn is_quick(self, _words: [A; 2]) -> bool {
+        false
+    }
+
+    /// As [`LaneOp::finish`], of such a divisor: its first word.
+    #[inline(always)]
+    fn finish_quickly(self, _s: S, v: S::V, _word: S::V) -> S::V {
+        v
+    }
 
     /// # Safety
     /// `p .. p + N` is writable.

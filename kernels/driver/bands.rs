@@ -116,7 +116,7 @@ impl Bands {
                     .wrapping_add(tile.channel)
                     .wrapping_mul(facts.memory),
             );
-            let met = self.down(core, twin, io, tile, src, scratch.add(before * pixel), inside);
+            let met = self.down(core, twin, io, tile, src, scratch.add(before * pixel), scratch, inside);
             // What is around the columns comes last: the last register of a row may have been stored over it. And what is
             // behind a row may be read, a register or, doubled, three.
             let used = (before + inside) * lanes;
@@ -219,6 +219,7 @@ impl Bands {
         tile: &Tile,
         src: *const u8,
         dst: *mut u8,
+        scratch: *mut u8,
         columns: usize,
     ) -> bool {
         let layer = &core.layer;
@@ -247,19 +248,33 @@ impl Bands {
                 let (begin, end) = ((at.y - 1) * height.stride, at.y * height.stride);
                 let cut = |rows: Range<usize>| rows.start.max(valid.start)..rows.end.min(valid.end);
                 let (going, coming) = (cut(begin..end), cut(begin + height.kernel..end + height.kernel));
-                let slide = Slide {
-                    coming: src.wrapping_add(plane).wrapping_add(coming.start.wrapping_mul(row_bytes)),
-                    going: src.wrapping_add(plane).wrapping_add(going.start.wrapping_mul(row_bytes)),
-                    rows: [coming.len(), going.len()],
-                    row_bytes,
-                    dst,
-                    len,
-                    outer,
-                    outer_in,
-                    outer_out,
-                };
-                // SAFETY: valid rows of the plane, and the tile's scratch row, behind which there is a register.
-                return unsafe { twin.leaves.slide.call(&twin.constants, &slide) };
+                // Those that come together with one that goes; and what is left of either, with nothing, which is elements
+                // that load as the identity.
+                let both = coming.len().min(going.len());
+                let nothing = scratch.wrapping_add(self.areas * self.row_pitch() * self.planes);
+                let row = |y: usize| src.wrapping_add(plane).wrapping_add(y.wrapping_mul(row_bytes));
+                let rest = (coming.len() - both, going.len() - both);
+                let calls = [
+                    ([row(coming.start), row(going.start)], both, [true, true]),
+                    ([row(coming.start + both), nothing], rest.0, [true, false]),
+                    ([nothing, row(going.start + both)], rest.1, [false, true]),
+                ];
+                for (src, rows, is_row) in calls.into_iter().filter(|(_, rows, _)| *rows > 0) {
+                    let (row_bytes, outer_in) = (
+                        is_row.map(|row| if row { row_bytes } else { 0 }),
+                        is_row.map(|row| if row { outer_in } else { 0 }),
+                    );
+                    let slide = Slide { src, row_bytes, rows, dst, len, outer, outer_in, outer_out };
+                    // SAFETY: valid rows of the plane, or as many elements behind the scratch rows; and the tile's scratch row,
+                    // behind which there is a register.
+                    unsafe {
+                        if is_row != [true, true] {
+                            fill(nothing, &core.identity, facts.memory, len);
+                        }
+                        twin.leaves.slide.call(&twin.constants, &slide);
+                    }
+                }
+                return false;
             }
             let mut first = 0;
             let all = (tile.rows - 1) * self.spread + 1;

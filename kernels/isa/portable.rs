@@ -308,6 +308,8 @@ signed! {
 }
 
 impl Integers32 for Portable {
+    const SCALES: bool = false;
+
     #[inline(always)]
     fn product(self, a: i32x8, b: i32x8) -> i32x8 {
         a * b

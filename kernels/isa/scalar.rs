@@ -212,6 +212,8 @@ impl Integers16 for Scalar {
 }
 
 impl Integers32 for Scalar {
+    const SCALES: bool = false;
+
     #[inline(always)]
     fn product(self, a: i32, b: i32) -> i32 {
         a.wrapping_mul(b)

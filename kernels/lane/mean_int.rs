@@ -280,7 +280,8 @@ fn quotients<S: Integers64>(s: S, v: S::V, divisor: S::V, away: bool) -> S::V {
 const MOST_MULTIPLIED: u64 = 4096;
 
 /// What a sum of bytes is multiplied by, as an `f32`, so that the product, rounded to the nearest whole number, is its quotient by
-/// `c`, whose ties are rounded away from zero by the first and towards zero by the second.
+/// `c`, whose ties are rounded away from zero by the first and towards zero by the second. Odd divisors have no ties: both are
+/// the same.
 ///
 /// They are `(1 ± e)/c` with `e` from 1.25·2⁻²³ to 2.25·2⁻²³. A mean of bytes is at most 255.
 ///
@@ -292,7 +293,8 @@ const MOST_MULTIPLIED: u64 = 4096;
 fn reciprocals(c: usize) -> [i32; 2] {
     let exact = 1.0 / c as f64;
     let e = 1.25 * f64::from(f32::EPSILON);
-    [1.0, -1.0].map(|sign| {
+    let toward = if c % 2 == 0 { -1.0 } else { 1.0 };
+    [1.0, toward].map(|sign| {
         let far = exact * (1.0 + sign * e);
         let near = far as f32;
         // The next `f32` on that side, or itself.
@@ -301,10 +303,23 @@ fn reciprocals(c: usize) -> [i32; 2] {
     })
 }
 
+/// The means of sums of bytes by the [`reciprocals`] of their divisors: by the first, or by both, so that ties go to even.
+#[inline(always)]
+fn multiplied<S: Integers32>(s: S, v: S::V, [away, toward]: [S::V; 2], both: bool) -> S::V {
+    let mean = s.scaled(v, away);
+    if !both {
+        return mean;
+    }
+    // Of a tie the even one; else both are the same.
+    let odd = s.equal(s.and(mean, s.splat(1)), s.splat(1));
+    s.pick(odd, s.scaled(v, toward), mean)
+}
+
 /// How a sum in lanes of 32 or 64 bits becomes the mean.
 #[derive(Clone, Copy)]
 enum Quotient {
-    /// A multiplication by one of [`reciprocals`]; where ties go to even, and there may be some, by both.
+    /// A multiplication by one of [`reciprocals`]; where ties go to even, and there may be some, by both. A division of `f32`s
+    /// where that is faster: it would serve, too.
     Multiplied {
         both: bool,
     },
@@ -330,15 +345,14 @@ pub(crate) struct Long<T> {
 }
 
 impl<T: Integer> Long<T> {
+    const IS_BYTE: bool = T::MAGNITUDE <= 255;
+
     pub(crate) fn new(extent: Extent, rounding: Rounding, layer: &Layer) -> Self {
-        if T::MAGNITUDE <= 255 && extent.divisor <= MOST_MULTIPLIED && extent.is_mean(layer) {
-            return Self::multiplied(rounding == Rounding::HalfToEven && !are_odd(layer));
+        if Self::IS_BYTE && extent.divisor <= MOST_MULTIPLIED && extent.is_mean(layer) {
+            let both = rounding == Rounding::HalfToEven && !are_odd(layer);
+            return Self { quotient: Quotient::Multiplied { both }, ..Self::divided(extent, rounding) };
         }
         Self::divided(extent, rounding)
-    }
-
-    fn multiplied(both: bool) -> Self {
-        Self { element: PhantomData, away: false, zero_in: 0, quotient: Quotient::Multiplied { both } }
     }
 
     fn divided(extent: Extent, rounding: Rounding) -> Self {
@@ -415,7 +429,7 @@ impl<T: Integer + TryFrom<i32>, S: Integers32 + Widen<T, i32>> LaneOp<i32, S> fo
     fn words(self, divisor: usize) -> [i32; MOST_WORDS] {
         let mut words = [0; MOST_WORDS];
         words[..2].copy_from_slice(&match self.quotient {
-            Quotient::Multiplied { .. } => reciprocals(divisor),
+            Quotient::Multiplied { .. } if S::SCALES => reciprocals(divisor),
             Quotient::Scaled { ratio, .. } => [multiplier(ratio, divisor); 2],
             _ => [i32::try_from(divisor).unwrap_or(i32::MAX); 2],
         });
@@ -427,21 +441,25 @@ impl<T: Integer + TryFrom<i32>, S: Integers32 + Widen<T, i32>> LaneOp<i32, S> fo
         [word(0), word(1)]
     }
 
+    const QUICK: bool = Self::IS_BYTE && S::SCALES;
+
+    fn is_quick(self, words: [i32; 2]) -> bool {
+        matches!(self.quotient, Quotient::Multiplied { both } if !both || words[0] == words[1])
+    }
+
+    #[inline(always)]
+    fn finish_quickly(self, s: S, v: S::V, word: S::V) -> S::V {
+        s.scaled(v, word)
+    }
+
     #[inline(always)]
     fn finish(self, s: S, v: S::V, [divisor, toward]: [S::V; 2]) -> S::V {
         match self.quotient {
-            Quotient::Multiplied { both } => {
-                let away = s.scaled(v, divisor);
-                if !both {
-                    return away;
-                }
-                // Of a tie the even one; else both are the same.
-                let odd = s.equal(s.and(away, s.splat(1)), s.splat(1));
-                s.pick(odd, s.scaled(v, toward), away)
-            }
+            Quotient::Multiplied { both } if Self::IS_BYTE && S::SCALES => multiplied(s, v, [divisor, toward], both),
+            Quotient::Multiplied { .. } if Self::IS_BYTE => s.quotient(v, divisor, self.away),
             Quotient::Single => s.quotient(v, divisor, self.away),
             Quotient::Scaled { zero_out, .. } => s.add(s.scaled(v, divisor), s.splat(zero_out)),
-            Quotient::Double | Quotient::Whole => s.long_quotient(v, divisor, self.away),
+            _ => s.long_quotient(v, divisor, self.away),
         }
     }
 
@@ -562,8 +580,7 @@ mod tests {
                     }
                     let v = Lanes::<i32>::splat(s, sum as i32);
                     for (both, rounds_away) in [(false, true), (true, false)] {
-                        let op = Long::<u8>::multiplied(both);
-                        let got = LaneOp::<i32, _>::finish(op, s, v, [away, toward]).to_array()[0];
+                        let got = multiplied(s, v, [away, toward], both).to_array()[0];
                         assert_eq!(i64::from(got), quotient(sum, c, rounds_away), "{sum} / {c}, {both}");
                     }
                 }

@@ -142,13 +142,23 @@ where
                 i += BLOCK * S::N;
                 rolled();
             }
-            // What was added up before is finished and stored.
-            if const { FROM && !TO && O::UNJOINS && !O::BLOCKS && S::N > 1 } && a.taps.columns == 1 && a.chunk.is_none()
+            // What was added up before.
+            if const { FROM && !TO && O::QUICK && S::BLOCKS }
+                && (a.taps.columns, a.lane_bytes) == (1, 0)
+                && a.chunk.is_none()
+                && op.is_quick([0, 1].map(
+                    #[inline(always)]
+                    |word| a.divisors.wrapping_add(word * a.word_bytes).cast::<A>().read_unaligned(),
+                ))
             {
-                while i + S::N <= a.len {
-                    let v = s.load(src.wrapping_add(i * from).cast());
-                    put::<A, S, O, TO>(s, op, a, dst.wrapping_add(i * to), i, v, S::N);
-                    i += S::N;
+                let word = s.load(a.divisors.cast());
+                while i + BLOCK * S::N <= a.len {
+                    let (p, q) = (src.cast::<A>().wrapping_add(i), dst.cast::<O::T>().wrapping_add(i));
+                    for b in 0..BLOCK {
+                        let v = op.finish_quickly(s, s.load(p.wrapping_add(b * S::N)), word);
+                        op.store(s, q.wrapping_add(b * S::N), v);
+                    }
+                    i += BLOCK * S::N;
                 }
             }
             // Nothing is put out to scratch by tables.

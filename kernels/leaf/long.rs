@@ -195,22 +195,20 @@ unsafe fn put<A: Lane, S: Tables<A>, const B: usize>(s: S, to: *mut u8, v: &[S::
     }
 }
 
-/// Sums of rows in scratch, moved on to those of a later window: rows that come in are joined, rows that go are taken out.
+/// Sums of rows in scratch, moved on to those of a later window: rows that come in are joined, as many that go are taken out.
 ///
 /// # Safety
-/// From `coming` and from `going` on, so many rows, `row_bytes` apart, have `len` readable elements in each of `outer`
-/// repeats. From `dst` on a scratch row has as many lanes in each, and a register
-/// behind them, of which nothing changes.
+/// From both of `src` on, those that come and those that go, `rows` rows have `len` readable elements in each of `outer`
+/// repeats. From `dst` on a scratch row has as many lanes in each, and a register behind them, of which nothing changes.
 #[derive(Clone, Copy)]
 pub(crate) struct Slide {
-    pub(crate) coming: *const u8,
-    pub(crate) going: *const u8,
-    pub(crate) rows: [usize; 2],
-    pub(crate) row_bytes: usize,
+    pub(crate) src: [*const u8; 2],
+    pub(crate) row_bytes: [usize; 2],
+    pub(crate) rows: usize,
     pub(crate) dst: *mut u8,
     pub(crate) len: usize,
     pub(crate) outer: usize,
-    pub(crate) outer_in: usize,
+    pub(crate) outer_in: [usize; 2],
     pub(crate) outer_out: usize,
 }
 
@@ -225,7 +223,12 @@ impl<A: Lane, S: Tables<A>, O: LaneOp<A, S>> Nest<A, S, O> for Sliding {
         for o in 0..a.outer {
             let mut i = 0;
             while i < a.len {
-                let from = o.wrapping_mul(a.outer_in).wrapping_add(i * size_of::<O::T>());
+                let from = [0, 1].map(
+                    #[inline(always)]
+                    |side| {
+                        a.src[side].wrapping_add(o.wrapping_mul(a.outer_in[side])).wrapping_add(i * size_of::<O::T>())
+                    },
+                );
                 let to = a.dst.wrapping_add(o.wrapping_mul(a.outer_out)).cast::<A>().wrapping_add(i);
                 // SAFETY: by this function's contract: so many elements of each row, and registers of the scratch row.
                 unsafe {
@@ -243,12 +246,12 @@ impl<A: Lane, S: Tables<A>, O: LaneOp<A, S>> Nest<A, S, O> for Sliding {
     }
 }
 
-/// `B` registers of sums at `to`, or one of whose lanes the first `n` are of the run; `from` bytes behind each row's first element.
+/// `B` registers of sums at `to`, or one of whose lanes the first `n` are of the run, and the first rows from `from` on.
 ///
 /// # Safety
 /// As for [`Slide`]: they are of the run, and `B` is 1 where `n` is less than a register.
 #[inline(always)]
-unsafe fn slide<A, S, O, const B: usize>(s: S, op: O, a: &Slide, from: usize, to: *mut A, n: usize)
+unsafe fn slide<A, S, O, const B: usize>(s: S, op: O, a: &Slide, from: [*const u8; 2], to: *mut A, n: usize)
 where
     A: Lane,
     S: Tables<A>,
@@ -260,20 +263,14 @@ where
         for b in 0..B {
             sums[b] = s.load(to.wrapping_add(b * S::N));
         }
-        let mut row = a.coming.wrapping_add(from);
-        for _ in 0..a.rows[0] {
+        let [mut coming, mut going] = from;
+        for _ in 0..a.rows {
             for b in 0..B {
-                sums[b] = op.join(s, sums[b], some::<A, S, O, B>(s, op, row, b, n));
+                // What both load alike is gone from the difference.
+                let new = some::<A, S, O, B>(s, op, coming, b, n);
+                sums[b] = op.join(s, sums[b], op.unjoin(s, new, some::<A, S, O, B>(s, op, going, b, n)));
             }
-            row = row.wrapping_add(a.row_bytes);
-            rolled();
-        }
-        let mut row = a.going.wrapping_add(from);
-        for _ in 0..a.rows[1] {
-            for b in 0..B {
-                sums[b] = op.unjoin(s, sums[b], some::<A, S, O, B>(s, op, row, b, n));
-            }
-            row = row.wrapping_add(a.row_bytes);
+            (coming, going) = (coming.wrapping_add(a.row_bytes[0]), going.wrapping_add(a.row_bytes[1]));
             rolled();
         }
         for b in 0..B {

@@ -11,7 +11,7 @@
 //! | [`columns`] | channels last: windows that walk along a row of pixels |
 //! | [`fold`] | streams folded elementwise: memory to memory, memory to scratch, scratch to memory |
 //! | [`flat`] | planes without end as one run of registers |
-//! | [`long`] | what long windows share: prefixes and suffixes of rows, doubling along a row |
+//! | [`long`] | what long windows share: prefixes and suffixes of rows, doubling along a row; running sums of integers |
 //! | [`rows`] | rows of outputs by tables: the rows of a window folded, then a permutation for each column |
 //! | [`separable`] | rows of outputs in two passes: down to a line, across it |
 //! | [`piles`] | pixels piled up on a row of accumulators |
@@ -160,8 +160,8 @@ pub(crate) struct Facts {
     /// Whether a tap may be joined twice, and in any order.
     pub(crate) idempotent: bool,
     pub(crate) any_order: bool,
-    /// Whether a tap can be taken out again, so that a window is made of the one before; and whether pixels shorter than a
-    /// register are added up along it, too ([`long::Stage`]).
+    /// Whether a tap can be taken out again, so that a window along a row is made of the one before; and whether this is so
+    /// where pixels are shorter than a register, and down columns ([`long::Stage`], [`long::Slide`]).
     pub(crate) unjoins: bool,
     pub(crate) scans: bool,
     /// Elements that a register joins where order is no matter.
@@ -294,7 +294,7 @@ impl<A: Lane, S: Tables<A>, O: LaneOp<A, S>> Table<A, S, O> {
         down: Leaf::of::<A, S, O, fold::Down>(),
         across: Leaf::of::<A, S, O, fold::Across>(),
         shared: Leaf::of::<A, S, O, long::Prefixes>(),
-        slide: if const { O::UNJOINS } { Leaf::of::<A, S, O, long::Sliding>() } else { Leaf::absent() },
+        slide: if const { long::scans::<A, S, O>() } { Leaf::of::<A, S, O, long::Sliding>() } else { Leaf::absent() },
         stage: Leaf::of::<A, S, O, long::Along>(),
         runs: Leaf::of::<A, S, O, lanes16::Dealt>(),
         around: Self::fused::<flat::Around, flat::Any>(),

@@ -54,7 +54,7 @@ impl Bands {
             let is_able = facts.scans || inner.saturating_mul(width.dilation) >= facts.lanes;
             long[1] && facts.unjoins && is_able
         };
-        let slides = long[0] && facts.unjoins && (!long[1] || runs(geometry.inner));
+        let slides = long[0] && facts.scans && !facts.plain;
         let spread = if long[0] && !slides { height.stride } else { 1 };
         let combed = |inner: usize| if is_combed { Comb::new(facts, width, inner) } else { None };
         let span = |inner: usize, outputs: usize| match combed(inner) {
@@ -89,7 +89,10 @@ impl Bands {
         let fits = |rows: usize, inner: usize, outputs: usize, room: usize| {
             let scratch = pitch(inner, outputs).and_then(|p| p.checked_mul(rows.checked_mul(spread * areas(inner))?));
             let beside = gathered(outputs).and_then(|bytes| bytes.checked_mul(taps));
-            scratch.zip(beside).and_then(|(a, b)| a.checked_add(b)).is_some_and(|all| all <= room)
+            // A row of nothing, in the place of one that goes or comes.
+            let nothing = if slides { pitch(inner, outputs) } else { Some(0) };
+            let all = scratch.zip(beside).and_then(|(a, b)| a.checked_add(b));
+            all.zip(nothing).and_then(|(a, b)| a.checked_add(b)).is_some_and(|all| all <= room)
         };
         // As much of a pixel as leaves room for a few outputs.
         let parts = [16, 8, 4, 2, 1].map(|registers| registers * facts.lanes);
@@ -148,7 +151,7 @@ impl Bands {
         let mut best = (1, widest(1, inner), inner);
         if long[0] || long[1] {
             for part in core::iter::once(inner).chain(parts).filter(|part| *part <= inner) {
-                if is_combed && combed(part).is_none() || slides && long[1] && !runs(part) {
+                if is_combed && combed(part).is_none() {
                     continue;
                 }
                 let most = if long[0] && !slides { height.output } else { 1 };
