@@ -15,6 +15,7 @@ use super::driver::piles::Piles;
 use super::driver::rows::Rows;
 use super::driver::separable::Separable;
 use super::driver::{Core, Driver};
+use crate::geometry::Axis;
 use crate::order::{LONG, Order};
 
 /// Plans a layer, or declines it.
@@ -119,10 +120,12 @@ fn fits_often(core: &Core, rows: &Rows) -> bool {
     taps <= 36 && (rows.outputs() >= 2 || core.layer.geometry.inner > 1)
 }
 
-/// Windows of many long pixels, none of which two windows have.
+/// Windows of many long pixels, none of which two windows have, or few: those of an adaptive axis have at most one in common.
 fn many_taps(core: &Core) -> bool {
     let geometry = &core.layer.geometry;
-    let shares = geometry.axes.iter().any(|axis| axis.output > 1 && axis.stride < axis.kernel);
+    let shares =
+        |axis: &Axis| axis.output > 1 && if axis.slides() { axis.stride < axis.kernel } else { axis.kernel < 4 };
+    let shares = geometry.axes.iter().any(shares);
     let taps = geometry.axes.iter().fold(1, |taps: usize, axis| taps.saturating_mul(axis.kernel));
     let bytes = geometry.inner.saturating_mul(core.facts().memory);
     !shares && (taps >= 24 && bytes >= 1024 || taps >= 512 && bytes >= 128)

@@ -11,7 +11,7 @@
 //! | [`rows`] | windows whose span fits a register, or two: planar rows, pixels of few channels |
 //! | [`separable`] | windows that move by one pixel or two along rows of a register and more: two passes, whole planes a call |
 //! | [`columns`] | channels last, a pixel a register or more: few columns a window, kept in registers |
-//! | [`piles`] | channels last: many taps a window, which windows do not share |
+//! | [`piles`] | channels last: many taps a window, which windows do not share, or hardly |
 //! | [`direct`] | few taps a window, or windows that share nothing; sums of thousands of floats; takes every layer |
 //! | [`bands`] | every other layer: down the window's columns into a scratch row, then across it; long windows |
 //!

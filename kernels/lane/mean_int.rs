@@ -293,7 +293,7 @@ const MOST_MULTIPLIED: u64 = 4096;
 fn reciprocals(c: usize) -> [i32; 2] {
     let exact = 1.0 / c as f64;
     let e = 1.25 * f64::from(f32::EPSILON);
-    let toward = if c % 2 == 0 { -1.0 } else { 1.0 };
+    let toward = if c.is_multiple_of(2) { -1.0 } else { 1.0 };
     [1.0, toward].map(|sign| {
         let far = exact * (1.0 + sign * e);
         let near = far as f32;
