@@ -256,6 +256,10 @@ fn wide_layers() {
         Layer::new(Op::Max(common::Nan::Propagate), Layout::Nchw, &[1, 2, 3, 4100], &[2, 2]).dilation(&[1, 4000]),
         Layer::new(Op::Avg, Layout::Nchw, &[1, 2, 8000], &[3]).stride(&[2]).padding(&[1]),
         Layer::new(Op::Avg, Layout::Nhwc, &[1, 130, 9, 70], &[3, 3]).padding(&[1, 1]),
+        // Pixels piled up, each column for itself, in strips of channels: columns that are added up as a tree, and one after the
+        // other.
+        Layer::new(Op::Avg, Layout::Nhwc, &[1, 1300, 9, 23], &[4, 11]).stride(&[4, 12]),
+        Layer::new(Op::Avg, Layout::Nhwc, &[1, 77, 30, 14], &[12, 4]).stride(&[12, 5]).padding(&[3, 2]),
     ];
     for layer in layers {
         wide::<f32>(&layer, &mut rng);
