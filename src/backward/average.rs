@@ -5,7 +5,8 @@ use core::marker::PhantomData;
 use alloc::sync::Arc;
 
 use super::axes::{Adjoint, Strides, Windows};
-use super::rows::Averages;
+use super::lanes::Shares as Kept;
+use super::rows::{Plan, Rows};
 use super::sealed::Sum;
 use super::{Float, Gives, LANES, Tap, part};
 use crate::geometry::{Count, MAX_RANK, Window};
@@ -169,8 +170,16 @@ impl<T: Float> AvgBackward<T> {
     pub fn run(&self, grad_output: &[T], grad_input: &mut [T]) -> Result<()> {
         self.layer.check_gradients(grad_output, grad_input)?;
         let (layer, count, equal) = (&*self.layer, self.count, self.layer.equal(self.count));
-        if !layer.averages(&Averages { layer, count, equal }, grad_output, grad_input) {
-            layer.gather(grad_input, Shares { layer, count, equal, grad_output });
+        // No batch or no channels, of which there may be endlessly many.
+        if grad_input.is_empty() {
+            return Ok(());
+        }
+        match Plan::new(layer) {
+            Some(plan) => {
+                let rows = Rows { layer, count, equal, coding: None };
+                rows.fill(&plan, &mut Kept::new(grad_output, grad_input));
+            }
+            None => layer.gather(grad_input, Shares { layer, count, equal, grad_output }),
         }
         Ok(())
     }

@@ -22,7 +22,7 @@
 use core::ops::Range;
 
 use super::axes::{Taps, Windows};
-use super::codes::Indices;
+use super::codes::{Coding, FARTHEST, Indices};
 use super::max::Maxima;
 use super::{part, part_mut};
 use crate::geometry::MAX_RANK;
@@ -34,9 +34,6 @@ const LANES: usize = 512;
 /// Rows of taps that a window may have, and how many of them are looked at together.
 const ROWS: usize = 63;
 const TOGETHER: usize = 3;
-
-/// What codes and distances must be below, so that no two are the same modulo 2³².
-const FARTHEST: u32 = 1 << 31;
 
 type Lanes = [u32; LANES];
 
@@ -86,15 +83,11 @@ struct Group {
 
 pub(super) struct Check<'a> {
     maxima: &'a Maxima<'a>,
-    /// What a step on an axis adds to the index of a window's first tap, and what a tap adds to a code.
-    places: [usize; MAX_RANK],
-    adds: [u32; MAX_RANK],
+    coding: Coding,
     /// Which axes' taps are the nearest and the farthest in the count, and which is left.
     fast: usize,
     mid: usize,
     slow: usize,
-    /// The largest code.
-    most: u32,
 }
 
 impl<'a> Check<'a> {
@@ -114,37 +107,7 @@ impl<'a> Check<'a> {
             (false, false) => [2, 1, 0],
             (false, true) => return None,
         };
-        let (mut places, mut adds, mut most) = ([0; MAX_RANK], [0; MAX_RANK], 0_usize);
-        let mut kernel = 1_usize;
-        for axis in (0..MAX_RANK).rev() {
-            let windows = layer.axes.get(axis)?;
-            let (place, add) = match (&maxima.rule.weights, windows) {
-                (Some(weights), Windows::Adaptive { .. }) => (*weights.axes.get(axis)?, *weights.axes.get(axis)?),
-                (Some(weights), Windows::Sliding { axis: along, .. }) => {
-                    let weight = *weights.axes.get(axis)?;
-                    // Of one tap nothing is added, however far the next would be.
-                    (weight, if along.kernel == 1 { weight } else { weight.checked_mul(along.dilation)? })
-                }
-                // Taps are counted row by row.
-                (None, Windows::Sliding { .. }) => (0, kernel),
-                (None, Windows::Adaptive { .. }) => return None,
-            };
-            kernel = kernel.checked_mul(windows.most_taps())?;
-            most = most.checked_add(add.checked_mul(windows.most_taps().saturating_sub(1))?)?;
-            *places.get_mut(axis)? = place;
-            *adds.get_mut(axis)? = u32::try_from(add).ok().filter(|add| *add > 0)?;
-        }
-        let most = u32::try_from(most).ok().filter(|most| *most < FARTHEST)?;
-        // What a plane's last index is from its first.
-        let last = layer.input.lengths.map(|length| length.saturating_sub(1));
-        let weights = maxima.rule.weights.as_ref();
-        let reach = weights.map_or(0, |weights| {
-            weights.of_pixel(last).saturating_add(weights.channel.saturating_mul(layer.split().inner))
-        });
-        if reach >= FARTHEST as usize {
-            return None;
-        }
-        Some(Self { maxima, places, adds, fast, mid, slow, most })
+        Some(Self { maxima, coding: Coding::new(layer, maxima.rule.weights)?, fast, mid, slow })
     }
 
     /// Whether every index names a tap of its window: not the whole truth, which [`Maxima::check_indices`] tells, where it says
@@ -213,15 +176,9 @@ impl<'a> Check<'a> {
         self.maxima.taps(window)
     }
 
-    /// The index of a window's first tap, were there no padding: it may lie before all that there are.
     fn origin(&self, block: usize, channel: usize, taps: &[Taps; MAX_RANK]) -> i64 {
-        let inner = self.maxima.layer.split().inner;
-        let plane = self.maxima.rule.weights.map_or(0, |weights| {
-            weights.of_plane(block.saturating_mul(inner)).wrapping_add(weights.channel.wrapping_mul(channel))
-        });
-        let first = |taps: &Taps| taps.start.wrapping_sub(taps.skipped.wrapping_mul(taps.step));
-        let in_plane = taps.iter().zip(self.places).map(|(taps, place)| first(taps).wrapping_mul(place));
-        in_plane.fold(plane, usize::wrapping_add) as i64
+        let plane = block.saturating_mul(self.maxima.layer.split().inner);
+        self.coding.origin(plane, channel, taps.map(Some))
     }
 
     /// Makes the tables of a group; `false` where a window has no taps, or is too far from the first. What is in them is a sum of
@@ -270,7 +227,8 @@ impl<'a> Check<'a> {
             }
         }
         let channels = pixel.saturating_mul(step) as u64;
-        across.saturating_add(down).saturating_add(channels).saturating_add(u64::from(self.most)) < u64::from(FARTHEST)
+        across.saturating_add(down).saturating_add(channels).saturating_add(u64::from(self.coding.most))
+            < u64::from(FARTHEST)
     }
 
     /// What the tables say of a window; `None` where it has no taps.
@@ -280,23 +238,20 @@ impl<'a> Check<'a> {
             return None;
         }
         let fast = taps.get(self.fast)?;
-        let code = |number: &dyn Fn(&Taps) -> usize| {
-            let code = taps.iter().zip(self.adds).map(|(taps, add)| (number(taps) as u32).wrapping_mul(add));
-            code.fold(0, u32::wrapping_add)
-        };
+        let code = |number: fn(&Taps) -> usize| self.coding.code(taps.each_ref().map(number));
         let behind = u64::try_from(self.origin(block, channel, &taps).wrapping_sub(first)).ok()?;
         let skipped = (fast.skipped as u32).wrapping_mul(self.add(self.fast));
         let values = [
             (behind as u32).wrapping_add(skipped),
             fast.count.saturating_sub(1) as u32,
-            code(&|taps| taps.skipped).wrapping_sub(skipped),
-            code(&|taps| taps.count.saturating_sub(1)),
+            code(|taps| taps.skipped).wrapping_sub(skipped),
+            code(|taps| taps.count.saturating_sub(1)),
         ];
         Some(Known { values, behind })
     }
 
     fn add(&self, axis: usize) -> u32 {
-        self.adds.get(axis).copied().unwrap_or(1)
+        self.coding.adds.get(axis).copied().unwrap_or(1)
     }
 
     /// The rows of a group's windows; `None` where there are too many.

@@ -8,10 +8,12 @@ use alloc::sync::Arc;
 
 use super::axes::{Adjoint, Strides, Taps, Windows, offset};
 use super::check::Check;
-use super::codes::Indices;
+use super::codes::{Coding, Indices};
+use super::lanes::Winners as Kept;
+use super::rows::{Plan, Rows};
 use super::sealed::Sum;
 use super::{Float, Gives, LANES, Tap, part};
-use crate::geometry::MAX_RANK;
+use crate::geometry::{Count, MAX_RANK};
 use crate::index::{IndexType, IndicesMut, Weights};
 use crate::indexed::{BindFind, Shared};
 use crate::kernels::Operation;
@@ -289,12 +291,30 @@ impl<T: Float, I: Index> MaxBackward<T, I> {
     }
 
     fn gather(&self, grad_output: &[T], indices: &[I], grad_input: &mut [T]) {
-        let maxima = self.maxima();
-        if !maxima.scatter(grad_output, Indices::new(indices), grad_input) {
-            self.layer.gather(grad_input, Winners { maxima, grad_output, indices });
+        // No batch or no channels, of which there may be endlessly many.
+        if grad_input.is_empty() {
+            return;
+        }
+        let (maxima, named) = (self.maxima(), Indices::new(indices));
+        let (plan, cover) = (maxima.rows(), maxima.cover());
+        // Few windows of pixels with some channels are looked through in less time than their indices followed.
+        let is_short = self.layer.split().inner >= 8 && cover <= MOST_COVER;
+        if !(plan.is_some() && is_short) && maxima.scatter(grad_output, named, grad_input) {
+            return;
+        }
+        match plan {
+            Some((plan, coding)) => {
+                let rows = Rows { layer: &self.layer, count: Count::Fixed(1), equal: Some(1), coding: Some(coding) };
+                let steps = coding.steps(&self.layer);
+                rows.fill(&plan, &mut Kept::new(grad_output, named, grad_input, steps, plan.channels()));
+            }
+            None => self.layer.gather(grad_input, Winners { maxima, grad_output, indices }),
         }
     }
 }
+
+/// Windows of a pixel, at most, that are looked through.
+const MOST_COVER: usize = 16;
 
 /// A layer of windows that slide, its rule, and the forward pass that finds its indices, where there is one. Knows no types, and is
 /// compiled once.
@@ -335,6 +355,18 @@ fn ruled(
 }
 
 impl Maxima<'_> {
+    /// How a layer whose indices have codes is cut into tiles.
+    fn rows(&self) -> Option<(Plan, Coding)> {
+        let [.., width] = &self.layer.axes;
+        let coding = Coding::new(self.layer, self.rule.weights)?;
+        matches!(width, Windows::Sliding { .. }).then_some((Plan::new(self.layer)?, coding))
+    }
+
+    /// The most windows that hold one element.
+    pub fn cover(&self) -> usize {
+        self.layer.axes.iter().map(Windows::most_covering).fold(1, usize::saturating_mul)
+    }
+
     /// Whether an index type holds every index that may occur.
     fn check(&self, index: IndexType) -> Result<()> {
         let taps = || self.layer.axes.iter().map(Windows::most_taps).fold(1, usize::saturating_mul);

@@ -17,6 +17,7 @@ mod average;
 mod axes;
 mod check;
 mod codes;
+mod lanes;
 mod lp;
 mod max;
 mod rows;
@@ -30,7 +31,7 @@ pub use max::MaxBackward;
 use alloc::vec::Vec;
 
 use crate::geometry::{Geometry, MAX_RANK, Window};
-use crate::kernels::vectorized;
+use crate::kernels::{vectorized, widest};
 use crate::order::{BLOCK, LONGEST_CHAIN};
 use crate::strides::Split;
 use crate::{Element, Error, Layout, Result};
@@ -56,16 +57,49 @@ pub trait Float: Element + sealed::Sealed {
     /// To the nearest, ties to even; any NaN to the canonical one.
     #[doc(hidden)]
     fn narrowed(sum: Self::Acc) -> Self;
-    /// Elements over a divisor.
+    /// Elements over a divisor: a power of two by a product, which is exact.
     #[doc(hidden)]
     #[inline(never)]
-    fn over_all(elements: &[Self], divisor: Self::Acc, to: &mut [Self::Acc]) {
+    fn over_all(elements: &[Self], divisor: usize, to: &mut [Self::Acc]) {
         use sealed::Sum;
-        vectorized(
+        let by = Self::Acc::of(divisor);
+        if divisor.is_power_of_two() {
+            let by = Self::Acc::of(1).over(by);
+            return widest(
+                #[inline(always)]
+                || {
+                    for (to, from) in to.iter_mut().zip(elements) {
+                        *to = from.widened().times(by);
+                    }
+                },
+            );
+        }
+        widest(
             #[inline(always)]
             || {
                 for (to, from) in to.iter_mut().zip(elements) {
-                    *to = from.widened().over(divisor);
+                    *to = from.widened().over(by);
+                }
+            },
+        );
+    }
+    /// Sums of pixels as elements, each rounded once, with `step` elements from one pixel to the next.
+    #[doc(hidden)]
+    #[inline(never)]
+    fn narrowed_apart(sums: &[Self::Acc], to: &mut [Self], [step, channels]: [usize; 2]) {
+        widest(
+            #[inline(always)]
+            || {
+                if channels == 1 {
+                    for (to, sum) in to.iter_mut().step_by(step.max(1)).zip(sums) {
+                        *to = Self::narrowed(*sum);
+                    }
+                    return;
+                }
+                for (to, sums) in to.chunks_mut(step.max(1)).zip(sums.chunks_exact(channels.max(1))) {
+                    for (to, sum) in to.iter_mut().zip(sums) {
+                        *to = Self::narrowed(*sum);
+                    }
                 }
             },
         );
@@ -136,6 +170,7 @@ macro_rules! sums {
             fn plus(self, other: Self) -> Self {
                 self + other
             }
+            #[inline(always)]
             fn times(self, other: Self) -> Self {
                 self * other
             }

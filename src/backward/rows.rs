@@ -18,15 +18,10 @@
 //! sum is −0, since each begins with +0: so a zero more changes no bit.)
 
 use super::axes::{Adjoint, Windows};
-use super::sealed::Sum;
-use super::{Float, part, part_mut};
+use super::codes::Coding;
+use super::lanes::{KEPT, Lanes, Named, Pixels, Run, TAPS, TILE};
 use crate::geometry::Count;
-use crate::kernels::vectorized;
 use crate::order::LONGEST_CHAIN;
-
-/// Numbers of a tile, at most; and of the rows that are kept.
-const TILE: usize = 1024;
-const KEPT: usize = 4096;
 
 /// Columns of a tile for each window around them, at least, while channels are more than these.
 const FEW: usize = 6;
@@ -38,7 +33,7 @@ const MOST_ROWS: usize = 16;
 /// How a layer is cut into tiles. A row of a tile has the numbers of its first block, those of the second, and so on; a
 /// block's are those of some neighbouring channels of its first column, its second …
 #[derive(Clone, Copy, Debug)]
-struct Plan {
+pub(super) struct Plan {
     /// Blocks of the batch that are done side by side.
     blocks: usize,
     /// Columns of a phase, each a stride behind the one before.
@@ -47,6 +42,8 @@ struct Plan {
     /// From one block to the next, and of all blocks: numbers of a phase, and numbers that a row of windows gives.
     pitch: usize,
     phase: usize,
+    /// Those of a phase up to the last that is a sum.
+    folded: usize,
     stride: usize,
     /// For sliding windows, the strides from a column to the first window that may hold it, backwards, and what the last tap
     /// is away from a window's first column beyond whole strides.
@@ -72,57 +69,29 @@ struct Tile {
     windows: [usize; 2],
 }
 
-/// The sums of a tile's row, and what rows of windows give.
-struct Scratch<A> {
-    sums: [A; TILE],
-    kept: [A; KEPT],
-}
-
-/// The gradient of an average.
-pub(super) struct Averages<'a> {
+/// A layer whose windows give something to each of their pixels.
+pub(super) struct Rows<'a> {
     pub layer: &'a Adjoint,
     pub count: Count,
     /// The divisor, where all windows have the same.
     pub equal: Option<usize>,
+    /// What indices count, for maxima.
+    pub coding: Option<Coding>,
 }
 
-/// Both gradients, for code that knows what sums are made in, but no elements.
-trait Gradients<A> {
-    /// Neighbouring gradients of the output from element `at` on, over a divisor.
-    fn over(&self, at: usize, divisor: A, to: &mut [A]);
-    /// Neighbouring sums to gradients of the input from element `at` on, rounded.
-    fn store(&mut self, at: usize, sums: &[A]);
-    /// The same of so many sums that take turns.
-    fn store_in_turn(&mut self, at: usize, len: usize, even: &[A], odd: &[A]);
-}
-
-struct Tensors<'a, T> {
-    grad_output: &'a [T],
-    grad_input: &'a mut [T],
-}
-
-impl<T: Float> Gradients<T::Acc> for Tensors<'_, T> {
-    fn over(&self, at: usize, divisor: T::Acc, to: &mut [T::Acc]) {
-        T::over_all(part(self.grad_output, at, to.len()), divisor, to);
-    }
-
-    fn store(&mut self, at: usize, sums: &[T::Acc]) {
-        T::narrowed_all(sums, part_mut(self.grad_input, at, sums.len()));
-    }
-
-    fn store_in_turn(&mut self, at: usize, len: usize, even: &[T::Acc], odd: &[T::Acc]) {
-        let row = part_mut(self.grad_input, at, len);
-        T::interleaved(even, odd, row);
-        if let (Some(last), Some(sum)) = (row.get_mut(len & !1), even.get(len / 2)) {
-            *last = T::narrowed(*sum);
-        }
-    }
+/// Rows of windows that are kept, and wait for a row of the input to be folded.
+struct Waiting {
+    /// The slot of each, and the code of its first tap.
+    rows: [Named; MOST_ROWS],
+    count: usize,
+    /// Whether sums are to begin with zeros.
+    is_first: bool,
 }
 
 impl Plan {
     /// `None` where so many windows hold an element that they are added in blocks, or the numbers of one column are too
     /// many for the scratch.
-    fn new(layer: &Adjoint) -> Option<Self> {
+    pub fn new(layer: &Adjoint) -> Option<Self> {
         let [depth, height, width] = &layer.axes;
         let cover = [depth, height, width].map(Windows::most_covering);
         if cover.iter().fold(1, |all: usize, n| all.saturating_mul(*n)) > LONGEST_CHAIN {
@@ -161,9 +130,10 @@ impl Plan {
         let is_whole = each == 1 && matches!(width, Windows::Sliding { .. });
         let blocks = if is_whole { blocks.min(split.outer).max(1) } else { 1 };
         let phase = blocks.checked_mul(pitch)?;
+        let folded = phase.checked_sub(around.checked_mul(channels)?)?;
         let slots = KEPT.checked_div(phase)?.min(MOST_ROWS);
         let kept = if wanted <= slots { [slabs, rows] } else { [1, rows.min(slots).max(1)] };
-        Some(Self { blocks, columns, channels, pitch, phase, stride, ahead, rest, kept })
+        Some(Self { blocks, columns, channels, pitch, phase, folded, stride, ahead, rest, kept })
     }
 }
 
@@ -174,24 +144,19 @@ fn strides(reach: usize, begin: usize, stride: usize) -> Option<[isize; 2]> {
     Some([at.checked_div_euclid(stride)?, at.checked_rem_euclid(stride)?])
 }
 
-impl Adjoint {
-    /// Fills the gradient of the input of an average; whether it did.
-    pub(super) fn averages<T: Float>(&self, averages: &Averages<'_>, grad_output: &[T], grad_input: &mut [T]) -> bool {
-        // No batch or no channels, of which there may be endlessly many.
-        if grad_input.is_empty() {
-            return true;
-        }
-        averages.fill(&mut Tensors { grad_output, grad_input })
+impl Plan {
+    /// The channels of a tile.
+    pub fn channels(&self) -> usize {
+        self.channels
     }
 }
 
-impl Averages<'_> {
-    fn fill<A: Sum>(&self, gradients: &mut dyn Gradients<A>) -> bool {
-        let Some(plan) = Plan::new(self.layer) else { return false };
+impl Rows<'_> {
+    /// Fills the gradient of the input.
+    pub fn fill(&self, plan: &Plan, lanes: &mut dyn Lanes) {
         let [_, _, width] = &self.layer.axes;
         let split = self.layer.split();
         let step = plan.columns.saturating_mul(plan.stride).max(1);
-        let mut scratch = Scratch { sums: [A::ZERO; TILE], kept: [A::ZERO; KEPT] };
         for block in (0..split.outer).step_by(plan.blocks.max(1)) {
             let blocks = plan.blocks.min(split.outer.saturating_sub(block));
             for column in (0..width.input()).step_by(step) {
@@ -208,120 +173,152 @@ impl Averages<'_> {
                 for channel in (0..split.inner).step_by(plan.channels.max(1)) {
                     let channels = plan.channels.min(split.inner.saturating_sub(channel));
                     let tile = Tile { block, blocks, column, columns, channel, channels, first, windows };
-                    self.tile(&plan, &tile, &mut scratch, gradients);
+                    self.tile(plan, &tile, lanes);
                 }
             }
         }
-        true
     }
 
-    fn tile<A: Sum>(&self, plan: &Plan, tile: &Tile, scratch: &mut Scratch<A>, gradients: &mut dyn Gradients<A>) {
+    fn tile(&self, plan: &Plan, tile: &Tile, lanes: &mut dyn Lanes) {
         let [depth, height, _] = &self.layer.axes;
-        let Scratch { sums, kept } = scratch;
         let mut rows = [[usize::MAX; 2]; MOST_ROWS];
-        let sums = part_mut(sums, 0, plan.phase.saturating_mul(plan.stride));
         let [slabs, each] = plan.kept;
         for z in 0..depth.input() {
             let over_z = depth.covering(z);
             for y in 0..height.input() {
                 let over_y = height.covering(y);
-                sums.fill(A::ZERO);
+                let mut waiting = Waiting { rows: [Named::default(); MOST_ROWS], count: 0, is_first: true };
                 for oz in over_z.outputs() {
                     for oy in over_y.outputs() {
                         let slot = oz.checked_rem(slabs).unwrap_or(0).saturating_mul(each);
                         let slot = slot.saturating_add(oy.checked_rem(each).unwrap_or(0));
-                        let shares = part_mut(kept, slot.saturating_mul(plan.phase), plan.phase);
+                        let from = slot.saturating_mul(plan.phase);
                         if let Some(row) = rows.get_mut(slot).filter(|row| **row != [oz, oy]) {
+                            if waiting.holds(from) {
+                                self.fold(plan, tile, &mut waiting, lanes);
+                            }
                             *row = [oz, oy];
-                            self.divide([oz, oy], plan, tile, gradients, shares);
+                            self.keep([oz, oy], plan, tile, from, lanes);
                         }
-                        self.add(plan, tile, shares, sums);
+                        let code = self.coding.as_ref().map_or(0, |coding| {
+                            let number = |windows: &Windows, o, at| windows.taps(o).number(at).unwrap_or(0);
+                            coding.code([number(depth, oz, z), number(height, oy, y), 0])
+                        });
+                        waiting.push(Named { from, code });
                     }
                 }
-                self.store([z, y], plan, tile, sums, gradients);
+                self.fold(plan, tile, &mut waiting, lanes);
+                self.store([z, y], plan, tile, lanes);
             }
         }
     }
 
-    /// What a row of windows gives: 0 where there is no window.
+    /// Keeps what a row of windows gives: 0 where there is no window.
     #[inline(never)]
-    fn divide<A: Sum>(
-        &self,
-        [oz, oy]: [usize; 2],
-        plan: &Plan,
-        tile: &Tile,
-        gradients: &dyn Gradients<A>,
-        shares: &mut [A],
-    ) {
+    fn keep(&self, [oz, oy]: [usize; 2], plan: &Plan, tile: &Tile, from: usize, lanes: &mut dyn Lanes) {
         let [depth, height, width] = &self.layer.axes;
         let [first, end] = tile.windows;
         let rows = depth.count(oz, self.count).saturating_mul(height.count(oy, self.count));
         let each = |ox: usize| self.equal.unwrap_or_else(|| rows.saturating_mul(width.count(ox, self.count)));
         // Windows in the middle of a row have the same count.
         let middle = if self.equal.is_some() { first..end } else { width.whole() };
-        let [from, to] = [middle.start, middle.end].map(|at| at.clamp(first, end.max(first)));
-        shares.fill(A::ZERO);
-        let mut over = |from: usize, to: usize| {
-            let shares = &mut *shares;
-            self.over(
-                [oz, oy],
-                plan,
-                tile,
-                [from, to],
-                &mut |at, to| gradients.over(at, A::of(each(from)), to),
-                shares,
-            );
-        };
-        (first..from).for_each(|ox| over(ox, ox.saturating_add(1)));
-        if from < to {
-            over(from, to);
+        let [begin, to] = [middle.start, middle.end].map(|at| at.clamp(first, end.max(first)));
+        // What is kept of a tile with fewer windows before is not of this one.
+        let around = end.saturating_sub(first).saturating_mul(tile.channels) < plan.pitch;
+        if around || tile.blocks < plan.blocks {
+            lanes.clear(from, plan.phase);
         }
-        (to.max(from)..end).for_each(|ox| over(ox, ox.saturating_add(1)));
+        for ox in (first..begin).chain(to.max(begin)..end) {
+            self.keep_run([oz, oy], plan, tile, [ox, ox.saturating_add(1)], each(ox), from, lanes);
+        }
+        if begin < to {
+            self.keep_run([oz, oy], plan, tile, [begin, to], each(begin), from, lanes);
+        }
     }
 
-    /// The gradients of neighbouring windows over a divisor, in every block.
-    fn over<A>(
+    /// The same of neighbouring windows with one divisor, in every block.
+    fn keep_run(
         &self,
         [oz, oy]: [usize; 2],
         plan: &Plan,
         tile: &Tile,
         [from, to]: [usize; 2],
-        over: &mut dyn FnMut(usize, &mut [A]),
-        shares: &mut [A],
+        divisor: usize,
+        row: usize,
+        lanes: &mut dyn Lanes,
     ) {
         let output = &self.layer.output;
         let (step, n) = (output.pixel_step(), tile.channels);
         let place = (from as isize).saturating_sub(tile.first).max(0) as usize;
-        let lanes = to.saturating_sub(from).saturating_mul(n);
+        let windows = to.saturating_sub(from);
+        let (windows, runs) = if step == n { (windows, 1) } else { (1, windows) };
         let in_block = output.pixel([oz, oy, from]).saturating_add(tile.channel);
-        for (block, shares) in shares.chunks_mut(plan.pitch.max(1)).take(tile.blocks).enumerate() {
-            let shares = part_mut(shares, place.saturating_mul(n), lanes);
-            let mut at = output.block(tile.block.saturating_add(block)).saturating_add(in_block);
-            if step == n {
-                over(at, shares);
-            } else {
-                for shares in shares.chunks_exact_mut(n.max(1)) {
-                    over(at, shares);
-                    at = at.saturating_add(step);
+        for block in 0..tile.blocks {
+            let at = output.block(tile.block.saturating_add(block)).saturating_add(in_block);
+            let in_row = block.saturating_mul(plan.pitch).saturating_add(place.saturating_mul(n));
+            let mut run =
+                Run { at, place: row.saturating_add(in_row), len: windows.saturating_mul(n), divisor, first: 0 };
+            for ox in 0..runs {
+                if let Some(coding) = &self.coding {
+                    let window = [oz, oy, from.saturating_add(ox)];
+                    let taps = [0, 1, 2].map(|axis: usize| {
+                        let axis = self.layer.axes.get(axis).zip(window.get(axis));
+                        axis.map(|(axis, o)| axis.taps(*o))
+                    });
+                    let block = tile.block.saturating_add(block);
+                    run.first = coding.origin(block.saturating_mul(self.layer.split().inner), tile.channel, taps);
                 }
+                lanes.keep(&run);
+                run.at = run.at.saturating_add(step);
+                run.place = run.place.saturating_add(n);
             }
         }
     }
 
-    /// Adds what a row of windows gives to the columns of a tile.
+    /// Folds what waits into the sums of a tile's columns.
     #[inline(never)]
-    fn add<A: Sum>(&self, plan: &Plan, tile: &Tile, shares: &[A], sums: &mut [A]) {
+    fn fold(&self, plan: &Plan, tile: &Tile, waiting: &mut Waiting, lanes: &mut dyn Lanes) {
         let [_, _, width] = &self.layer.axes;
-        match width {
-            Windows::Sliding { axis, .. } => {
-                let by = [axis.dilation.checked_div(plan.stride), axis.dilation.checked_rem(plan.stride)];
-                let [by, rest] = by.map(|by| by.unwrap_or(0));
+        let rows = waiting.rows.get(..waiting.count).unwrap_or_default();
+        let Windows::Sliding { axis, .. } = width else {
+            if waiting.is_first {
+                lanes.fold(&[], 0, plan.phase, true);
+            }
+            for row in rows {
+                let ([first, end], n) = (tile.windows, tile.channels);
+                let mut from = row.from;
+                for ox in first..end {
+                    let taps = width.taps(ox);
+                    let start = taps.start.max(tile.column).saturating_sub(tile.column);
+                    let to = taps.start.saturating_add(taps.count).saturating_sub(tile.column).min(tile.columns);
+                    lanes.spread(from, n, start.saturating_mul(n), to.saturating_sub(start).saturating_mul(n));
+                    from = from.saturating_add(n);
+                }
+            }
+            return waiting.clear();
+        };
+        let by = [axis.dilation.checked_div(plan.stride), axis.dilation.checked_rem(plan.stride)];
+        let [by, rest] = by.map(|by| by.unwrap_or(0));
+        for number in 0..plan.stride {
+            let mut list = [Named::default(); TAPS];
+            let (mut listed, mut is_first) = (0_usize, waiting.is_first);
+            let place = number.saturating_mul(plan.phase);
+            for row in rows {
                 let (mut behind, mut phase) = (0_usize, plan.rest);
-                for _ in 0..axis.kernel {
-                    // Column `j` of this phase belongs to the window at place `j + behind` of the row.
-                    let skipped = behind.saturating_mul(tile.channels);
-                    let sums = part_mut(sums, (phase as usize).saturating_mul(plan.phase), plan.phase);
-                    plus(sums, shares.get(skipped..).unwrap_or_default());
+                for tap in (0..axis.kernel).rev() {
+                    if phase as usize == number {
+                        // Column `j` of this phase belongs to the window at place `j + behind` of the row.
+                        let from = row.from.saturating_add(behind.saturating_mul(tile.channels));
+                        let code = self.coding.as_ref().map_or(0, |coding| coding.code([0, 0, tap]));
+                        if listed == TAPS {
+                            lanes.fold(&list, place, plan.folded, is_first);
+                            (listed, is_first) = (0, false);
+                        }
+                        if let Some(to) = list.get_mut(listed) {
+                            *to = Named { from, code: row.code.wrapping_add(code) };
+                            listed = listed.saturating_add(1);
+                        }
+                    }
                     behind = behind.saturating_add(by);
                     phase = phase.saturating_sub(rest as isize);
                     if phase < 0 {
@@ -329,66 +326,51 @@ impl Averages<'_> {
                     }
                 }
             }
-            Windows::Adaptive { .. } => {
-                let ([first, end], n) = (tile.windows, tile.channels.max(1));
-                for (ox, share) in (first..end).zip(shares.chunks_exact(n)) {
-                    let taps = width.taps(ox);
-                    let from = taps.start.max(tile.column).saturating_sub(tile.column);
-                    let to = taps.start.saturating_add(taps.count).saturating_sub(tile.column).min(tile.columns);
-                    let sums = part_mut(sums, from.saturating_mul(n), to.saturating_sub(from).saturating_mul(n));
-                    match share {
-                        [share] => sums.iter_mut().for_each(|sum| *sum = sum.plus(*share)),
-                        share => sums.chunks_exact_mut(n).for_each(|sums| plus(sums, share)),
-                    }
-                }
+            let list = list.get(..listed).unwrap_or_default();
+            if is_first || !list.is_empty() {
+                lanes.fold(list, place, plan.folded, is_first);
             }
         }
+        waiting.clear();
     }
 
-    /// The sums of a tile's columns, rounded, to rows of the input's gradient.
+    /// The sums of a tile's columns to rows of the input's gradient.
     #[inline(never)]
-    fn store<A: Sum>(
-        &self,
-        [z, y]: [usize; 2],
-        plan: &Plan,
-        tile: &Tile,
-        sums: &[A],
-        gradients: &mut dyn Gradients<A>,
-    ) {
+    fn store(&self, [z, y]: [usize; 2], plan: &Plan, tile: &Tile, lanes: &mut dyn Lanes) {
         let input = &self.layer.input;
         let in_block = input.pixel([z, y, tile.column]).saturating_add(tile.channel);
-        let (step, n) = (input.pixel_step(), tile.channels);
-        let columns = tile.columns;
+        let (step, channels) = (input.pixel_step(), tile.channels);
         for block in 0..tile.blocks {
-            let start = input.block(tile.block.saturating_add(block)).saturating_add(in_block);
+            let at = input.block(tile.block.saturating_add(block)).saturating_add(in_block);
             let of_block = block.saturating_mul(plan.pitch);
-            let mut phases = sums.chunks_exact(plan.phase.max(1)).map(|sums| sums.get(of_block..).unwrap_or_default());
-            if step == n && plan.stride == 1 {
-                gradients.store(start, part(phases.next().unwrap_or_default(), 0, columns.saturating_mul(n)));
-            } else if step == 1 && n == 1 && plan.stride == 2 {
-                let (even, odd) = (phases.next().unwrap_or_default(), phases.next().unwrap_or_default());
-                gradients.store_in_turn(start, columns, even, odd);
-            } else {
-                for (phase, sums) in phases.enumerate() {
-                    let columns = (phase..columns).step_by(plan.stride.max(1));
-                    for (column, sums) in columns.zip(sums.chunks_exact(n.max(1))) {
-                        let at = start.saturating_add(column.saturating_mul(step));
-                        gradients.store(at, sums);
-                    }
-                }
+            if step == 1 && channels == 1 && plan.stride == 2 {
+                lanes.store_in_turn(at, tile.columns, of_block, plan.phase.saturating_add(of_block));
+                continue;
+            }
+            for phase in 0..plan.stride.min(tile.columns) {
+                let count = tile.columns.saturating_sub(phase).div_ceil(plan.stride.max(1));
+                let at = at.saturating_add(phase.saturating_mul(step));
+                let pixels = Pixels { at, step: step.saturating_mul(plan.stride), channels, count };
+                lanes.store(&pixels, phase.saturating_mul(plan.phase).saturating_add(of_block));
             }
         }
     }
 }
 
-#[inline(never)]
-fn plus<A: Sum>(sums: &mut [A], shares: &[A]) {
-    vectorized(
-        #[inline(always)]
-        || {
-            for (sum, share) in sums.iter_mut().zip(shares) {
-                *sum = sum.plus(*share);
-            }
-        },
-    );
+impl Waiting {
+    /// Whether a row in this slot waits.
+    fn holds(&self, from: usize) -> bool {
+        self.rows.iter().take(self.count).any(|row| row.from == from)
+    }
+
+    fn push(&mut self, row: Named) {
+        if let Some(to) = self.rows.get_mut(self.count) {
+            *to = row;
+            self.count = self.count.saturating_add(1);
+        }
+    }
+
+    fn clear(&mut self) {
+        (self.count, self.is_first) = (0, false);
+    }
 }

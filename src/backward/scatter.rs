@@ -9,7 +9,7 @@
 
 use core::ops::Range;
 
-use super::axes::{Adjoint, Taps, Windows};
+use super::axes::{Adjoint, Taps};
 use super::codes::Indices;
 use super::max::Maxima;
 use super::sealed::Sum;
@@ -220,11 +220,7 @@ fn add_named<A: Sum, I: Index>(sums: &mut [A], indices: &[I], gradients: &[A], [
 impl Maxima<'_> {
     /// Fills the gradient of the input by what the indices name; whether it did.
     pub(super) fn scatter<T: Float>(&self, grad_output: &[T], indices: Indices<'_>, grad_input: &mut [T]) -> bool {
-        if grad_input.is_empty() {
-            return true;
-        }
-        let cover = self.layer.axes.iter().map(Windows::most_covering).fold(1, usize::saturating_mul);
-        if cover > LONGEST_CHAIN || !self.layer.input.has_packed_planes() {
+        if self.cover() > LONGEST_CHAIN || !self.layer.input.has_packed_planes() {
             return false;
         }
         let Some(numbers) = Numbers::new(self) else { return false };
