@@ -357,6 +357,8 @@ macro_rules! every_float {
 
 #[path = "backward/crowded.rs"]
 mod crowded;
+#[path = "backward/indices.rs"]
+mod indices;
 #[path = "backward/norms.rs"]
 mod norms;
 #[path = "backward/tiles.rs"]

@@ -9,14 +9,18 @@ use super::{Float, part, part_mut};
 use crate::kernels::widest;
 
 /// Numbers of a tile, at most; and of the rows that are kept.
-pub(super) const TILE: usize = 2048;
-pub(super) const KEPT: usize = 4096;
+pub(super) const TILE: usize = 1536;
+pub(super) const KEPT: usize = 3072;
+
+/// Sums that there is room for, where phases are whole chunks, and kept numbers with those that a last chunk reads.
+const ROOM: usize = TILE + 16 * CHUNK;
+const READ: usize = KEPT + CHUNK;
 
 /// Taps of a list, at most: as many windows as may hold an element.
 pub(super) const TAPS: usize = crate::order::LONGEST_CHAIN;
 
 /// Sums that are made together.
-const CHUNK: usize = 32;
+pub(super) const CHUNK: usize = 32;
 
 /// A tap of a row: where what it takes begins among the kept numbers, and the code of indices that name it.
 #[derive(Clone, Copy, Default)]
@@ -47,13 +51,16 @@ pub(super) struct Pixels {
     pub count: usize,
 }
 
+/// The most that sums of phases take, if they are whole chunks.
+pub(super) const fn fits(stride: usize, chunked: usize) -> bool {
+    stride.saturating_mul(chunked) <= ROOM
+}
+
 pub(super) trait Lanes {
     /// Keeps zeros.
     fn clear(&mut self, place: usize, len: usize);
     /// Keeps what some windows give.
     fn keep(&mut self, run: &Run);
-    /// Takes what is needed of the input itself for the sums from number `place` on.
-    fn load(&mut self, _pixels: &Pixels, _place: usize) {}
     /// Adds what the taps name to sums, or makes them of it.
     fn fold(&mut self, taps: &[Named], place: usize, len: usize, is_first: bool);
     /// Adds the kept numbers of one window to the sums of its pixels.
@@ -68,13 +75,13 @@ pub(super) trait Lanes {
 struct Sums<'a, T: Float> {
     grad_output: &'a [T],
     grad_input: &'a mut [T],
-    sums: [T::Acc; TILE],
-    kept: [T::Acc; KEPT],
+    sums: [T::Acc; ROOM],
+    kept: [T::Acc; READ],
 }
 
 impl<'a, T: Float> Sums<'a, T> {
     fn new(grad_output: &'a [T], grad_input: &'a mut [T]) -> Self {
-        Self { grad_output, grad_input, sums: [T::Acc::ZERO; TILE], kept: [T::Acc::ZERO; KEPT] }
+        Self { grad_output, grad_input, sums: [T::Acc::ZERO; ROOM], kept: [T::Acc::ZERO; READ] }
     }
 
     fn keep(&mut self, run: &Run) {
@@ -220,7 +227,7 @@ pub(super) struct Winners<'a, T: Float> {
     indices: Indices<'a>,
     /// Where the first tap of each window of a run is behind that of the first window.
     behind: [u32; KEPT],
-    codes: [u32; KEPT],
+    codes: [u32; READ],
 }
 
 impl<'a, T: Float> Winners<'a, T> {
@@ -242,7 +249,7 @@ impl<'a, T: Float> Winners<'a, T> {
             }
             pixel = pixel.wrapping_add(window);
         }
-        Self { sums: Sums::new(grad_output, grad_input), indices, behind, codes: [0; KEPT] }
+        Self { sums: Sums::new(grad_output, grad_input), indices, behind, codes: [0; READ] }
     }
 }
 

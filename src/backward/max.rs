@@ -296,13 +296,10 @@ impl<T: Float, I: Index> MaxBackward<T, I> {
             return;
         }
         let (maxima, named) = (self.maxima(), Indices::new(indices));
-        let (plan, cover) = (maxima.rows(), maxima.cover());
-        // Few windows of pixels with some channels are looked through in less time than their indices followed.
-        let is_short = self.layer.split().inner >= 8 && cover <= MOST_COVER;
-        if !(plan.is_some() && is_short) && maxima.scatter(grad_output, named, grad_input) {
+        if maxima.scatter(grad_output, named, grad_input) {
             return;
         }
-        match plan {
+        match maxima.rows() {
             Some((plan, coding)) => {
                 let rows = Rows { layer: &self.layer, count: Count::Fixed(1), equal: Some(1), coding: Some(coding) };
                 let steps = coding.steps(&self.layer);
@@ -312,9 +309,6 @@ impl<T: Float, I: Index> MaxBackward<T, I> {
         }
     }
 }
-
-/// Windows of a pixel, at most, that are looked through.
-const MOST_COVER: usize = 16;
 
 /// A layer of windows that slide, its rule, and the forward pass that finds its indices, where there is one. Knows no types, and is
 /// compiled once.

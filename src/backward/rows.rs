@@ -19,7 +19,7 @@
 
 use super::axes::{Adjoint, Windows};
 use super::codes::Coding;
-use super::lanes::{KEPT, Lanes, Named, Pixels, Run, TAPS, TILE};
+use super::lanes::{CHUNK, KEPT, Lanes, Named, Pixels, Run, TAPS, TILE, fits};
 use crate::geometry::Count;
 use crate::order::LONGEST_CHAIN;
 
@@ -42,7 +42,8 @@ pub(super) struct Plan {
     /// From one block to the next, and of all blocks: numbers of a phase, and numbers that a row of windows gives.
     pitch: usize,
     phase: usize,
-    /// Those of a phase up to the last that is a sum.
+    /// From the sums of one phase to those of the next, and how many of them are folded.
+    sums: usize,
     folded: usize,
     stride: usize,
     /// For sliding windows, the strides from a column to the first window that may hold it, backwards, and what the last tap
@@ -86,6 +87,7 @@ struct Waiting {
     count: usize,
     /// Whether sums are to begin with zeros.
     is_first: bool,
+    list: [Named; TAPS],
 }
 
 impl Plan {
@@ -131,9 +133,13 @@ impl Plan {
         let blocks = if is_whole { blocks.min(split.outer).max(1) } else { 1 };
         let phase = blocks.checked_mul(pitch)?;
         let folded = phase.checked_sub(around.checked_mul(channels)?)?;
+        // Sums of whole chunks, if there is room: what lies beyond the last is nothing's.
+        let chunked = phase.next_multiple_of(CHUNK);
+        let (sums, folded) =
+            if fits(stride, chunked) { (chunked, folded.next_multiple_of(CHUNK)) } else { (phase, folded) };
         let slots = KEPT.checked_div(phase)?.min(MOST_ROWS);
         let kept = if wanted <= slots { [slabs, rows] } else { [1, rows.min(slots).max(1)] };
-        Some(Self { blocks, columns, channels, pitch, phase, folded, stride, ahead, rest, kept })
+        Some(Self { blocks, columns, channels, pitch, phase, sums, folded, stride, ahead, rest, kept })
     }
 }
 
@@ -182,12 +188,14 @@ impl Rows<'_> {
     fn tile(&self, plan: &Plan, tile: &Tile, lanes: &mut dyn Lanes) {
         let [depth, height, _] = &self.layer.axes;
         let mut rows = [[usize::MAX; 2]; MOST_ROWS];
+        let none = Named::default();
+        let mut waiting = Waiting { rows: [none; MOST_ROWS], count: 0, is_first: true, list: [none; TAPS] };
         let [slabs, each] = plan.kept;
         for z in 0..depth.input() {
             let over_z = depth.covering(z);
             for y in 0..height.input() {
                 let over_y = height.covering(y);
-                let mut waiting = Waiting { rows: [Named::default(); MOST_ROWS], count: 0, is_first: true };
+                waiting.is_first = true;
                 for oz in over_z.outputs() {
                     for oy in over_y.outputs() {
                         let slot = oz.checked_rem(slabs).unwrap_or(0).saturating_mul(each);
@@ -300,9 +308,9 @@ impl Rows<'_> {
         let by = [axis.dilation.checked_div(plan.stride), axis.dilation.checked_rem(plan.stride)];
         let [by, rest] = by.map(|by| by.unwrap_or(0));
         for number in 0..plan.stride {
-            let mut list = [Named::default(); TAPS];
+            let list = &mut waiting.list;
             let (mut listed, mut is_first) = (0_usize, waiting.is_first);
-            let place = number.saturating_mul(plan.phase);
+            let place = number.saturating_mul(plan.sums);
             for row in rows {
                 let (mut behind, mut phase) = (0_usize, plan.rest);
                 for tap in (0..axis.kernel).rev() {
@@ -311,7 +319,7 @@ impl Rows<'_> {
                         let from = row.from.saturating_add(behind.saturating_mul(tile.channels));
                         let code = self.coding.as_ref().map_or(0, |coding| coding.code([0, 0, tap]));
                         if listed == TAPS {
-                            lanes.fold(&list, place, plan.folded, is_first);
+                            lanes.fold(&*list, place, plan.folded, is_first);
                             (listed, is_first) = (0, false);
                         }
                         if let Some(to) = list.get_mut(listed) {
@@ -344,14 +352,14 @@ impl Rows<'_> {
             let at = input.block(tile.block.saturating_add(block)).saturating_add(in_block);
             let of_block = block.saturating_mul(plan.pitch);
             if step == 1 && channels == 1 && plan.stride == 2 {
-                lanes.store_in_turn(at, tile.columns, of_block, plan.phase.saturating_add(of_block));
+                lanes.store_in_turn(at, tile.columns, of_block, plan.sums.saturating_add(of_block));
                 continue;
             }
             for phase in 0..plan.stride.min(tile.columns) {
                 let count = tile.columns.saturating_sub(phase).div_ceil(plan.stride.max(1));
                 let at = at.saturating_add(phase.saturating_mul(step));
                 let pixels = Pixels { at, step: step.saturating_mul(plan.stride), channels, count };
-                lanes.store(&pixels, phase.saturating_mul(plan.phase).saturating_add(of_block));
+                lanes.store(&pixels, phase.saturating_mul(plan.sums).saturating_add(of_block));
             }
         }
     }

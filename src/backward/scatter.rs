@@ -10,7 +10,7 @@
 use core::ops::Range;
 
 use super::axes::{Adjoint, Taps};
-use super::codes::Indices;
+use super::codes::{FARTHEST, Indices};
 use super::max::Maxima;
 use super::sealed::Sum;
 use super::{Float, LANES, narrow, part, part_mut};
@@ -52,7 +52,11 @@ impl<'a> Numbers<'a> {
         let [_, height, width] = layer.input.lengths;
         let pixels = layer.input.plane_len();
         let is_row_major = weights.axes == [height.saturating_mul(width), width, 1];
-        (is_row_major && u32::try_from(pixels).is_ok()).then_some(Self { layer, weights, pixels })
+        (is_row_major && pixels.saturating_mul(layer.split().inner) < FARTHEST as usize).then_some(Self {
+            layer,
+            weights,
+            pixels,
+        })
     }
 
     /// Fills the gradient of the input, whose planes are packed, with elements that are their own sums.
@@ -202,18 +206,29 @@ fn add_named<A: Sum, I: Index>(sums: &mut [A], indices: &[I], gradients: &[A], [
         }
         return;
     }
-    let pixels = sums.len().checked_div(inner).unwrap_or(0);
     for (indices, gradients) in indices.chunks_exact(inner.max(1)).zip(gradients.chunks_exact(inner.max(1))) {
-        let mut base = base;
-        for (at, (index, gradient)) in indices.iter().zip(gradients).enumerate() {
-            let number = (index.to_i64() as usize).wrapping_sub(base);
-            base = base.wrapping_add(channel);
-            if number < pixels {
-                if let Some(sum) = sums.get_mut(number.wrapping_mul(inner).wrapping_add(at)) {
+        let mut first = 0_usize;
+        for (indices, gradients) in indices.chunks(LANES).zip(gradients.chunks(LANES)) {
+            let mut places = [0; LANES];
+            find(&mut places, indices, [base, channel, inner, first]);
+            for (place, gradient) in places.iter().zip(gradients) {
+                if let Some(sum) = sums.get_mut(*place as usize) {
                     *sum = sum.plus(*gradient);
                 }
             }
+            first = first.wrapping_add(LANES);
         }
+    }
+}
+
+/// Where indices of neighbouring channels point, from channel `first` on: in a plane of fewer than 2³¹ elements, or beyond it.
+#[inline(always)]
+fn find<I: Index>(places: &mut [u32; LANES], indices: &[I], [base, channel, inner, first]: [usize; 4]) {
+    let mut at = first as u32;
+    let mut base = (base as u32).wrapping_add((channel as u32).wrapping_mul(at));
+    for (place, index) in places.iter_mut().zip(indices) {
+        *place = (index.to_i64() as u32).wrapping_sub(base).wrapping_mul(inner as u32).wrapping_add(at);
+        (at, base) = (at.wrapping_add(1), base.wrapping_add(channel as u32));
     }
 }
 
