@@ -17,6 +17,8 @@ mod average;
 mod axes;
 mod check;
 mod codes;
+#[cfg(feature = "half")]
+mod halves;
 mod lanes;
 mod lp;
 mod max;
@@ -238,16 +240,17 @@ macro_rules! halves {
             type Acc = f32;
             #[inline(always)]
             fn widened(self) -> f32 {
-                self.to_f32()
+                halves::$type::widened(self.to_bits())
             }
             #[inline(never)]
             fn widened_all<'a>(elements: &'a [Self], room: &'a mut [f32; LANES]) -> &'a [f32] {
-                room.iter_mut().zip(elements).for_each(|(to, from)| *to = from.to_f32());
+                room.iter_mut().zip(elements).for_each(|(to, from)| *to = from.widened());
                 room.get(..elements.len()).unwrap_or_default()
             }
             #[inline(always)]
             fn narrowed(sum: f32) -> Self {
-                if sum.is_nan() { Self::NAN } else { Self::from_f32(sum) }
+                let bits = halves::$type::narrowed(sum);
+                if sum.is_nan() { Self::NAN } else { Self::from_bits(bits) }
             }
         }
     )+ };
