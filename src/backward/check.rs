@@ -375,7 +375,7 @@ mod tests {
     #[test]
     fn multiples_are_found_by_products() {
         for by in (1..2000).chain([4096, 65_535, 65_536, 65_537, 1 << 30]) {
-            let twos = (by as u32).trailing_zeros();
+            let twos = u32::trailing_zeros(by);
             let inverse = inverse(by >> twos);
             let most = u32::MAX / by;
             for number in (0..40).chain([by - 1, by, by + 1, most * by, most.saturating_mul(by).saturating_sub(1)]) {

@@ -7,9 +7,11 @@
 //!
 //! | way | elements take their sums | for |
 //! |---|---|---|
-//! | `rows.rs` | a row of windows after the other | averages, sums, adaptive averages |
-//! | `scatter.rs` | where the indices point, a window after the other | maxima of `f32` and `f64` whose indices count pixels |
-//! | [`gather`](Adjoint::gather) | one by one | what is left: norms, maxima of 16-bit floats, elements that more than 256 windows hold |
+//! | `rows.rs` | a row of windows after the other; `lanes.rs` has the arithmetic | averages, sums, adaptive averages; maxima whose indices count something else than pixels, and of 16-bit floats with channels side by side |
+//! | `scatter.rs` | where the indices point, a window after the other | maxima whose indices count pixels |
+//! | [`gather`](Adjoint::gather) | one by one | what is left: norms, elements that more than 256 windows hold |
+//!
+//! Indices are checked many at a time (`check.rs`), as what they are away from their windows' first taps (`codes.rs`).
 //!
 //! Sums are made in `f32` for `f32`, `f16` and `bf16` and in `f64` for `f64`, and rounded once. A NaN is the canonical one.
 
@@ -52,7 +54,7 @@ pub trait Float: Element + sealed::Sealed {
     fn widened_all<'a>(elements: &'a [Self], room: &'a mut [Self::Acc; LANES]) -> &'a [Self::Acc];
     /// Elements that are what they are summed in, as such.
     #[doc(hidden)]
-    fn as_sums<'a>(read: &'a [Self], written: &'a mut [Self]) -> Option<(&'a [Self::Acc], &'a mut [Self::Acc])> {
+    fn as_sums<'a>(read: &'a [Self], written: &'a mut [Self]) -> sealed::Both<'a, Self::Acc> {
         let _ = (read, written);
         None
     }
@@ -138,6 +140,9 @@ pub trait Float: Element + sealed::Sealed {
 
 mod sealed {
     pub trait Sealed {}
+
+    /// What is read and what is written.
+    pub type Both<'a, A> = Option<(&'a [A], &'a mut [A])>;
 
     /// What gradients are summed in.
     pub trait Sum: Copy + PartialOrd {

@@ -1,14 +1,16 @@
-//! The gradient of averages, by rows: what the windows give back is added a row of windows at a time.
+//! Gradients by rows: what the windows give back is added a row of windows at a time.
 //!
 //! ```text
 //! for each block, for each tile of columns and channels, for each row of the input:
-//!     for each row of windows that hold it, in their order:               (1)
-//!         for each tap of a row, from the last to the first:              (2)
-//!             add what the windows give, of which this tap lies in the tile
+//!     for some neighbouring sums:
+//!         for each row of windows that hold it, in their order:               (1)
+//!             for each tap of a row, from the last to the first:              (2)
+//!                 add what the windows give, of which this tap lies in the tile
 //!     round, store
 //! ```
 //!
-//! 1. A window's gradient is divided once: what a row of windows gives is kept for the rows of the input that follow.
+//! 1. A window's gradient is divided once: what a row of windows gives is kept for the rows of the input that follow. Of a maximum
+//!    its index is kept, too, as a code (`codes.rs`): a tap takes what is named by its own.
 //! 2. The later a tap, the earlier the window that holds a given column by it: so each element adds its windows in their
 //!    row-major order, and gets the bits that it would get alone.
 //!
@@ -237,10 +239,10 @@ impl Rows<'_> {
             lanes.clear(from, plan.phase);
         }
         for ox in (first..begin).chain(to.max(begin)..end) {
-            self.keep_run([oz, oy], plan, tile, [ox, ox.saturating_add(1)], each(ox), from, lanes);
+            self.keep_run([oz, oy], plan, tile, [ox, ox.saturating_add(1)], [each(ox), from], lanes);
         }
         if begin < to {
-            self.keep_run([oz, oy], plan, tile, [begin, to], each(begin), from, lanes);
+            self.keep_run([oz, oy], plan, tile, [begin, to], [each(begin), from], lanes);
         }
     }
 
@@ -251,8 +253,7 @@ impl Rows<'_> {
         plan: &Plan,
         tile: &Tile,
         [from, to]: [usize; 2],
-        divisor: usize,
-        row: usize,
+        [divisor, row]: [usize; 2],
         lanes: &mut dyn Lanes,
     ) {
         let output = &self.layer.output;

@@ -3,9 +3,8 @@
 //! An element's windows come in the order in which it would add them alone, and those that name another element add
 //! nothing: so the bits are those of a gather. An element must not have so many windows that they are added in blocks.
 //!
-//! `f32` and `f64` are their own sums, and so is what is added to nothing but zero, where windows lie apart. Other 16-bit floats have
-//! sums of `f32` on the stack, of a part of a plane at a time: every window that reaches the part adds what it names there. Channels
-//! last, their gather is as fast.
+//! `f32` and `f64` are their own sums. Other floats have sums of `f32` on the stack, of a part of a plane at a time: every window that
+//! reaches the part adds what it names there. Channels last they are left to `rows.rs`.
 
 use core::ops::Range;
 

@@ -6,16 +6,16 @@ use lanepool::{Error, Index};
 /// Layers of more windows than are checked together: many small planes, long rows, many channels, long windows.
 fn long_layer(rng: &mut Rng) -> Layer {
     let (_, layout) = *rng.pick(&LAYOUTS);
-    let rows: [(&[usize], &[usize], &[usize], &[usize]); 7] = [
-        (&[3, 40, 7, 7], &[3, 3], &[1, 1], &[1, 1]),
-        (&[2, 2, 61, 40], &[3, 2], &[2, 2], &[1, 0]),
-        (&[1, 1, 4, 1300], &[2, 3], &[1, 1], &[1, 1]),
-        (&[2, 600, 4, 3], &[3, 3], &[2, 1], &[1, 1]),
-        (&[1, 3, 30, 33], &[9, 5], &[3, 1], &[4, 2]),
-        (&[1, 2, 9, 14, 50], &[2, 3, 3], &[1, 2, 1], &[1, 1, 1]),
-        (&[1, 4, 2000], &[5], &[1], &[2]),
+    let rows: [[&[usize]; 4]; 7] = [
+        [&[3, 40, 7, 7], &[3, 3], &[1, 1], &[1, 1]],
+        [&[2, 2, 61, 40], &[3, 2], &[2, 2], &[1, 0]],
+        [&[1, 1, 4, 1300], &[2, 3], &[1, 1], &[1, 1]],
+        [&[2, 600, 4, 3], &[3, 3], &[2, 1], &[1, 1]],
+        [&[1, 3, 30, 33], &[9, 5], &[3, 1], &[4, 2]],
+        [&[1, 2, 9, 14, 50], &[2, 3, 3], &[1, 2, 1], &[1, 1, 1]],
+        [&[1, 4, 2000], &[5], &[1], &[2]],
     ];
-    let (shape, kernel, stride, padding) = *rng.pick(&rows);
+    let [shape, kernel, stride, padding] = *rng.pick(&rows);
     let mut shape = shape.to_vec();
     shape[1] = common::check::channels(layout, shape[1]);
     let layer = Layer::new(Op::Avg, layout, &shape, kernel).stride(stride).padding_unequal(padding, padding);
