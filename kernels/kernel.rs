@@ -7,6 +7,7 @@ use core::ops::Range;
 
 use super::choose;
 use super::driver::divisors::Divisors;
+use super::driver::staged::Staged;
 use super::driver::{Core, Driver, Io, Layer, Twin};
 use super::leaf::{Constants, Table};
 use super::simd::{Lane, LaneOp, Tables};
@@ -79,6 +80,22 @@ impl Kernel {
         Some(Self { core, driver, types })
     }
 
+    /// The same layer by the driver of norms, which has the kernel of another operation on lanes of its own.
+    pub(crate) fn staged(self, stages: Staged) -> Self {
+        let types = [stages.tier(), self.types[1]];
+        Self { driver: Box::new(stages), types, ..self }
+    }
+
+    /// As the compiler names its type.
+    pub(crate) fn tier(&self) -> &'static str {
+        self.types[0]
+    }
+
+    /// In which order sums are added.
+    pub(crate) fn order(&self) -> Order {
+        self.core.order
+    }
+
     /// The name of the driver.
     pub(crate) fn driver(&self) -> &'static str {
         self.driver.name()
@@ -104,7 +121,16 @@ impl Kernel {
         unsafe { self.driver.run(&self.core, io, rows) };
     }
 
-    /// The same, with long rows shared between threads: see [`Driver::run_shared`].
+    /// The same for a part of another kernel's run.
+    ///
+    /// # Safety
+    /// As for `run`.
+    pub(crate) unsafe fn run_inner(&self, io: &Io, rows: Range<usize>) {
+        // SAFETY: the same contract.
+        unsafe { self.driver.run(&self.core, io, rows) };
+    }
+
+    /// The same as `run`, with long rows shared between threads: see [`Driver::run_shared`].
     ///
     /// # Safety
     /// As for `run`.
@@ -123,6 +149,11 @@ impl Kernel {
         #[cfg(feature = "count-runs")]
         super::runs::note([self.types[0], self.driver.name(), self.types[1]]);
     }
+}
+
+/// A lane operation on the tier of a token, as a driver knows it.
+pub(crate) fn twin_on<A: Lane, S: Tables<A>, O: LaneOp<A, S>>(_token: S, op: O) -> Twin {
+    twin::<A, S, O>(op)
 }
 
 fn twin<A: Lane, S: Tables<A>, O: LaneOp<A, S>>(op: O) -> Twin {

@@ -312,6 +312,24 @@ pub(crate) trait Floats<A: Lane>: Adds<A> {
     fn any(self, m: Self::M) -> bool;
 }
 
+/// Floats of 64 bits as such and as words: what powers are made of. Memory may hold them as `f32`.
+pub(crate) trait Words64: Floats<f64> + Widen<f32, f64> {
+    fn sub(self, a: Long<Self>, b: Long<Self>) -> Long<Self>;
+    /// The smaller of two numbers: see [`Lanes::max`].
+    fn min(self, a: Long<Self>, b: Long<Self>) -> Long<Self>;
+    /// Bits that both have.
+    fn and_bits(self, a: Long<Self>, b: Long<Self>) -> Long<Self>;
+    /// The bits as integers, added with wrapping.
+    fn add_bits(self, a: Long<Self>, b: Long<Self>) -> Long<Self>;
+    /// The bits, moved down by 52: those of sign and exponent, where the last ones of the fraction were.
+    fn down(self, a: Long<Self>) -> Long<Self>;
+    /// The bits, moved up by 52: the last ones, where sign and exponent were.
+    fn up(self, a: Long<Self>) -> Long<Self>;
+}
+
+/// A tier's vector of `f64`.
+pub(crate) type Long<S> = <S as Lanes<f64>>::V;
+
 /// Signed integers whose bits are looked at: what ordered keys are made of.
 pub(crate) trait Integers<A: Lane>: Adds<A> {
     /// −1 where negative, 0 elsewhere.

@@ -5,18 +5,20 @@ use core::marker::PhantomData;
 
 use super::bound::{Bound, BoundFind};
 use super::clamp;
-use super::driver::Layer;
 use super::driver::divisors::are_powers_of_two;
-use super::kernel::Kernel;
+use super::driver::staged::{Staged, Tiles};
+use super::driver::{Layer, Twin};
+use super::kernel::{Kernel, twin_on};
 use super::lane::extreme::{Flipped, FloatLane, Watched, Whole};
 use super::lane::keys::Keys;
-use super::lane::lp::{Lp, Plain, Power};
+use super::lane::lp::{Lp, Norm};
 use super::lane::mean::Mean;
 use super::lane::mean_int::{Extent, Integer, Long, Short, Width};
+use super::lane::power::{Pass, PowerLane, pass};
 use super::seek::Finder;
 #[cfg(feature = "half")]
 use super::simd::Integers16;
-use super::simd::{Floats, Lane, Tables};
+use super::simd::{Floats, Lane, Tables, Words64};
 #[cfg(not(test))]
 use super::token::Portable;
 use super::token::Scalar;
@@ -291,28 +293,6 @@ macro_rules! found {
     };
 }
 
-/// The norm of elements whose mean, in lanes `$lane`, is `$mean`.
-macro_rules! norm {
-    ($lane:ty: |$layer:ident| $mean:expr) => {
-        fn bind_norm(tier: Tier, operation: Operation, $layer: &Layer, driver: Option<&str>) -> Option<Bound> {
-            let Operation::Lp(p) = operation else { return None };
-            let mean = $mean;
-            let norm = match p {
-                1.0 => Plain::Sum,
-                2.0 => Plain::Squares,
-                f64::INFINITY => Plain::Most,
-                // Powers take their time on every tier: all run the scalar one's code.
-                p => {
-                    let op = Lp { mean, norm: Power(p) };
-                    return Bound::new::<Self>(Kernel::new::<$lane, _, _>(Scalar::detect()?, op, $layer, driver)?, $layer);
-                }
-            };
-            let op = Lp { mean, norm };
-            Bound::new::<Self>(on_shared_tier!(tier, s => Kernel::new::<$lane, _, _>(s, op, $layer, driver))?, $layer)
-        }
-    };
-}
-
 /// The mean of floats `$type`.
 macro_rules! mean {
     ($type:ty, $layer:expr) => {
@@ -332,6 +312,76 @@ macro_rules! keys {
     };
 }
 
+/// The norm of elements whose mean, in lanes `$lane` and on the tiers that `$on` says, is `$mean`: in stages, where the driver for
+/// that takes the layer.
+macro_rules! norm {
+    ($lane:ty, $on:ident: |$layer:ident| $mean:expr) => {
+        fn bind_norm(tier: Tier, operation: Operation, $layer: &Layer, driver: Option<&str>) -> Option<Bound> {
+            let Operation::Lp(p) = operation else { return None };
+            let (mean, norm) = ($mean, Norm::new(p));
+            let others = driver.filter(|name| *name != Staged::NAME);
+            let op = Lp { mean, norm };
+            let mut kernel = on_shared_tier!(tier, s => Kernel::new::<$lane, _, _>(s, op, $layer, others))?;
+            if others.is_none() {
+                let memory = $on!(tier, s => twin_on::<$lane, _, _>(s, mean));
+                kernel = match <$lane>::stages(tier, norm, $layer, memory) {
+                    Some(stages) => kernel.staged(stages),
+                    None if driver.is_none() => kernel,
+                    None => return None,
+                };
+            }
+            Bound::new::<Self>(kernel, $layer)
+        }
+    };
+}
+
+/// A [`Pass`] on the tier of a token.
+fn pass_on<A: PowerLane<S>, S: Words64 + Floats<A>>(_token: S) -> Pass {
+    pass::<A, S>
+}
+
+/// Lanes in which norms are added up by other operations' kernels.
+trait Staging: Sized {
+    /// What raises and roots them. The portable tier's own would be no faster than the scalar one, which is vectorised as well.
+    fn pass(tier: Tier) -> Option<Pass>;
+
+    /// The stages of a layer, the mean of whose elements is `memory`.
+    fn stages(tier: Tier, norm: Norm, layer: &Layer, memory: Twin) -> Option<Staged>;
+}
+
+macro_rules! staging {
+    ($($lane:ty, means $on:ident: |$tier:ident, $tile:ident| $most:expr);+ $(;)?) => { $(
+        impl Staging for $lane {
+            fn pass(tier: Tier) -> Option<Pass> {
+                #[cfg(all(lanepool_x86, not(test)))]
+                if tier == Tier::Avx512 {
+                    return Avx512::detect().map(pass_on::<Self, _>);
+                }
+                Some(on_shared_tier!(tier, s => pass_on::<Self, _>(s)))
+            }
+
+            fn stages(tier: Tier, norm: Norm, layer: &Layer, memory: Twin) -> Option<Staged> {
+                let tiles = Tiles::new(layer, size_of::<Self>())?;
+                let ($tier, $tile) = (tier, &tiles.layer);
+                let sums = if norm.is_most {
+                    $most
+                } else {
+                    let mean = mean!(Self, $tile);
+                    $on!(tier, s => Kernel::new::<Self, _, _>(s, mean, $tile, None))
+                };
+                Staged::new(layer, tiles, sums?, norm, Self::pass(tier)?, memory)
+            }
+        }
+    )+ };
+}
+
+staging! {
+    f32, means on_tier: |tier, tile| {
+        on_tier!(tier, s => Kernel::watched(s, Watched, keys!(f32 as i32, Operation::Max), tile, None))
+    };
+    f64, means on_shared_tier: |tier, tile| doubles(tier, keys!(f64 as i64, Operation::Max), tile, None);
+}
+
 /// f32 and f64: element and lane, keys and what binds them, the tiers of means, and how the maximum is bound and found.
 macro_rules! floats {
     ($($type:ty as $key:ty: $by:ident, means $on:ident, $max:item, $found:item);+ $(;)?) => { $(
@@ -340,7 +390,7 @@ macro_rules! floats {
             // No model format pools minima: keys are enough.
             bound_by!(bind_min $by: |operation| keys!($type as $key, operation));
             bound!(bind_mean $on, $type: |_operation, layer| mean!($type, layer));
-            norm!($type: |layer| mean!($type, layer));
+            norm!($type, $on: |layer| mean!($type, layer));
             $found
 
             fn bind_clamp(tier: Tier, bounds: [u64; 2]) -> Option<Clamp> {
@@ -397,7 +447,7 @@ macro_rules! halves {
             bound_by!(bind_max words: |operation| keys!($type as i16, operation));
             bound_by!(bind_min words: |operation| keys!($type as i16, operation));
             bound!(bind_mean on_tier, f32: |_operation, layer| mean!($type, layer));
-            norm!(f32: |layer| mean!($type, layer));
+            norm!(f32, on_tier: |layer| mean!($type, layer));
             found!(find_words: |operation| max keys!($type as i16, operation), min keys!($type as i16, operation));
 
             fn bind_clamp(tier: Tier, bounds: [u64; 2]) -> Option<Clamp> {

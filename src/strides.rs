@@ -5,7 +5,7 @@ use core::ops::Range;
 use alloc::vec::Vec;
 
 use crate::error::AxisName;
-use crate::geometry::{Geometry, MAX_RANK, check_size};
+use crate::geometry::{Axis, Geometry, MAX_RANK, check_size};
 use crate::{Error, Layout, Result};
 
 /// `outer × slabs × rows × pixels × inner` elements, and how far it is from one to the next. Inner elements lie side by side.
@@ -351,6 +351,13 @@ impl Places {
             Gaps::Pixels
         };
         Ok(Self { input, output, input_is_packed: input.is_packed(inputs, geometry.inner), gaps })
+    }
+
+    /// Without gaps.
+    pub(crate) fn packed(geometry: &Geometry) -> Self {
+        let steps = |length: fn(&Axis) -> usize| Steps::packed(geometry.axes.map(|axis| length(&axis)), geometry.inner);
+        let (input, output) = (steps(|axis| axis.input), steps(|axis| axis.output));
+        Self { input, output, input_is_packed: true, gaps: Gaps::None }
     }
 }
 

@@ -77,9 +77,9 @@ fn owner<T: Sample>(tier: Tier, divides: bool) -> Tier {
     }
 }
 
-/// Of norms, which are rare for every element.
-fn owner_of_norms(tier: Tier) -> Tier {
-    owner::<f64>(tier, true)
+/// Of norms: in stages they are sums of the tier's own; else rare for every element.
+fn owner_of_norms<T: Sample>(tier: Tier, driver: &str) -> Tier {
+    if driver == "staged" { owner::<T>(tier, true) } else { owner::<f64>(tier, true) }
 }
 
 /// Runs every layer, operation and driver on one tier, and adds what was entered to the table.
@@ -106,10 +106,8 @@ fn run_tier<T: Sample>(tier: Tier, table: &mut Table) {
         }
         for which in 0..RELATIVES {
             let Ok(plan) = layer.relative::<T>(which, Some(tier)) else { continue };
-            // "Powers take their time on every tier: all run the scalar one's code."
             let token = match which {
-                2 => Tier::Scalar,
-                0 | 1 | 3 => owner_of_norms(tier),
+                0..=3 => owner_of_norms::<T>(tier, plan.kernel()),
                 which => owner::<T>(tier, which == 4),
             };
             run(&plan, token, table);

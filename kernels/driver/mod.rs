@@ -14,6 +14,7 @@
 //! | [`piles`] | channels last: many taps a window, which windows do not share, or hardly |
 //! | [`direct`] | few taps a window, or windows that share nothing; sums of thousands of floats; takes every layer |
 //! | [`bands`] | every other layer: down the window's columns into a scratch row, then across it; long windows |
+//! | [`staged`] | norms: a tile raised once, then added up by one of the others |
 //!
 //! `choose.rs` has the order in which they are asked.
 
@@ -43,6 +44,7 @@ pub(crate) mod program;
 pub(crate) mod rows;
 mod segments;
 pub(crate) mod separable;
+pub(crate) mod staged;
 
 /// A layer as the drivers see it: the windows, what an average divides by, and where memory holds both tensors.
 #[derive(Clone, Copy, Debug)]

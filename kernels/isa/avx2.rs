@@ -4,7 +4,7 @@ use core::arch::x86_64::*;
 
 use super::MAGIC_64;
 use crate::kernels::simd::{
-    Adds, FAR, Floats, Integers, Integers16, Integers32, Integers64, Lanes, Tables, Widen, dealt,
+    Adds, FAR, Floats, Integers, Integers16, Integers32, Integers64, Lanes, Tables, Widen, Words64, dealt,
 };
 use crate::kernels::token::Avx2;
 
@@ -159,6 +159,19 @@ impl Floats<f64> for Avx2 {
         fn abs(self, a: __m256d) -> __m256d { _mm256_andnot_pd(_mm256_set1_pd(-0.0), a) }
         fn unordered(self, a: __m256d, b: __m256d) -> __m256d { _mm256_cmp_pd::<_CMP_UNORD_Q>(a, b) }
         fn any(self, m: __m256d) -> bool { _mm256_movemask_pd(m) != 0 }
+    }
+}
+
+impl Words64 for Avx2 {
+    instructions! {
+        fn sub(self, a: __m256d, b: __m256d) -> __m256d { _mm256_sub_pd(a, b) }
+        fn min(self, a: __m256d, b: __m256d) -> __m256d { _mm256_min_pd(a, b) }
+        fn and_bits(self, a: __m256d, b: __m256d) -> __m256d { _mm256_and_pd(a, b) }
+        fn add_bits(self, a: __m256d, b: __m256d) -> __m256d {
+            _mm256_castsi256_pd(_mm256_add_epi64(_mm256_castpd_si256(a), _mm256_castpd_si256(b)))
+        }
+        fn down(self, a: __m256d) -> __m256d { _mm256_castsi256_pd(_mm256_srli_epi64::<52>(_mm256_castpd_si256(a))) }
+        fn up(self, a: __m256d) -> __m256d { _mm256_castsi256_pd(_mm256_slli_epi64::<52>(_mm256_castpd_si256(a))) }
     }
 }
 
@@ -560,6 +573,7 @@ widen! { Avx2:
         |q, v| store_4(q, { let w = words_i32(v); let w = _mm_packs_epi32(w, w); _mm_packs_epi16(w, w) });
     i32 => i64: |p| _mm256_cvtepi32_epi64(_mm_loadu_si128(p.cast())),
         |q, v| _mm_storeu_si128(q.cast(), words_i32(v));
+    f32 => f64: |p| _mm256_cvtps_pd(_mm_loadu_ps(p)), |q, v| _mm_storeu_ps(q, _mm256_cvtpd_ps(v));
     u32 => i64: |p| _mm256_cvtepu32_epi64(_mm_loadu_si128(p.cast())),
         |q, v| _mm_storeu_si128(q.cast(), longs_between(v, 0, u32::MAX.into()));
 }

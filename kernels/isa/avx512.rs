@@ -3,7 +3,7 @@
 use core::arch::x86_64::*;
 
 use crate::kernels::simd::{
-    Adds, FAR, Floats, Integers, Integers16, Integers32, Integers64, Lanes, Tables, Widen, dealt,
+    Adds, FAR, Floats, Integers, Integers16, Integers32, Integers64, Lanes, Tables, Widen, Words64, dealt,
 };
 use crate::kernels::token::Avx512;
 
@@ -120,6 +120,19 @@ impl Floats<f64> for Avx512 {
         fn abs(self, a: __m512d) -> __m512d { _mm512_abs_pd(a) }
         fn unordered(self, a: __m512d, b: __m512d) -> __mmask8 { _mm512_cmp_pd_mask::<_CMP_UNORD_Q>(a, b) }
         fn any(self, m: __mmask8) -> bool { m != 0 }
+    }
+}
+
+impl Words64 for Avx512 {
+    instructions! {
+        fn sub(self, a: __m512d, b: __m512d) -> __m512d { _mm512_sub_pd(a, b) }
+        fn min(self, a: __m512d, b: __m512d) -> __m512d { _mm512_min_pd(a, b) }
+        fn and_bits(self, a: __m512d, b: __m512d) -> __m512d { _mm512_and_pd(a, b) }
+        fn add_bits(self, a: __m512d, b: __m512d) -> __m512d {
+            _mm512_castsi512_pd(_mm512_add_epi64(_mm512_castpd_si512(a), _mm512_castpd_si512(b)))
+        }
+        fn down(self, a: __m512d) -> __m512d { _mm512_castsi512_pd(_mm512_srli_epi64::<52>(_mm512_castpd_si512(a))) }
+        fn up(self, a: __m512d) -> __m512d { _mm512_castsi512_pd(_mm512_slli_epi64::<52>(_mm512_castpd_si512(a))) }
     }
 }
 
@@ -506,6 +519,7 @@ widen! {
     u8 => i64: bytes_8, |w| _mm512_cvtepu8_epi64(w),
         |v| _mm512_cvtusepi64_epi8(_mm512_max_epi64(v, _mm512_setzero_si512()));
     i8 => i64: bytes_8, |w| _mm512_cvtepi8_epi64(w), |v| _mm512_cvtsepi64_epi8(v);
+    f32 => f64: longs_8, |w| _mm512_cvtps_pd(_mm256_castsi256_ps(w)), |v| _mm256_castps_si256(_mm512_cvtpd_ps(v));
     i32 => i64: longs_8, |w| _mm512_cvtepi32_epi64(w), |v| _mm512_cvtsepi64_epi32(v);
     u32 => i64: longs_8, |w| _mm512_cvtepu32_epi64(w),
         |v| _mm512_cvtusepi64_epi32(_mm512_max_epi64(v, _mm512_setzero_si512()));

@@ -5,7 +5,7 @@ use core::arch::aarch64::*;
 use core::arch::asm;
 
 use crate::kernels::simd::{
-    Adds, FAR, Floats, Integers, Integers16, Integers32, Integers64, Lanes, Tables, Widen, dealt,
+    Adds, FAR, Floats, Integers, Integers16, Integers32, Integers64, Lanes, Tables, Widen, Words64, dealt,
 };
 use crate::kernels::token::Neon;
 
@@ -97,6 +97,21 @@ impl Floats<f64> for Neon {
             veorq_u64(ordered, vdupq_n_u64(u64::MAX))
         }}
         fn any(self, m: uint64x2_t) -> bool { vmaxvq_u32(vreinterpretq_u32_u64(m)) != 0 }
+    }
+}
+
+impl Words64 for Neon {
+    instructions! {
+        fn sub(self, a: float64x2_t, b: float64x2_t) -> float64x2_t { vsubq_f64(a, b) }
+        fn min(self, a: float64x2_t, b: float64x2_t) -> float64x2_t { vminq_f64(a, b) }
+        fn and_bits(self, a: float64x2_t, b: float64x2_t) -> float64x2_t {
+            vreinterpretq_f64_u64(vandq_u64(vreinterpretq_u64_f64(a), vreinterpretq_u64_f64(b)))
+        }
+        fn add_bits(self, a: float64x2_t, b: float64x2_t) -> float64x2_t {
+            vreinterpretq_f64_u64(vaddq_u64(vreinterpretq_u64_f64(a), vreinterpretq_u64_f64(b)))
+        }
+        fn down(self, a: float64x2_t) -> float64x2_t { vreinterpretq_f64_u64(vshrq_n_u64::<52>(vreinterpretq_u64_f64(a))) }
+        fn up(self, a: float64x2_t) -> float64x2_t { vreinterpretq_f64_u64(vshlq_n_u64::<52>(vreinterpretq_u64_f64(a))) }
     }
 }
 
@@ -324,6 +339,7 @@ widen! { Neon:
     i16 => i32: |p| vmovl_s16(vld1_s16(p)), |q, v| vst1_s16(q, vqmovn_s32(v)),
         sums |w| vpaddlq_s16(w);
     u16 => i32: |p| vreinterpretq_s32_u32(vmovl_u16(vld1_u16(p))), |q, v| vst1_u16(q, vqmovun_s32(v));
+    f32 => f64: |p| vcvt_f64_f32(vld1_f32(p)), |q, v| vst1_f32(q, vcvt_f32_f64(v));
     i16 => i64: |p| load_64(p), |q, v| store_4(q.cast(), vreinterpret_u8_s16(words_i16(v)));
     u16 => i64: |p| load_64(p), |q, v| store_4(q.cast(), { let w = vqmovn_s64(v); vreinterpret_u8_u16(vqmovun_s32(vcombine_s32(w, w))) });
     u8 => i64: |p| load_64(p), |q, v| store_2(q, { let w = words_i16(v); vqmovun_s16(vcombine_s16(w, w)) });

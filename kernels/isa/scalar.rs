@@ -1,6 +1,8 @@
 //! The scalar tier: a vector is one element. The plainest reading of every leaf, and the reference of every other tier.
 
-use crate::kernels::simd::{Adds, Floats, Integers, Integers16, Integers32, Integers64, Lanes, Tables, Widen, dealt};
+use crate::kernels::simd::{
+    Adds, Floats, Integers, Integers16, Integers32, Integers64, Lanes, Tables, Widen, Words64, dealt,
+};
 use crate::kernels::token::Scalar;
 
 macro_rules! lanes {
@@ -267,6 +269,52 @@ macro_rules! widen {
 }
 
 widen! { u8 => i16, i8 => i16, u8 => i32, i8 => i32, i16 => i32, u16 => i32, i16 => i64, u16 => i64, i32 => i64, u32 => i64, u8 => i64, i8 => i64 }
+
+impl Widen<f32, f64> for Scalar {
+    #[inline(always)]
+    unsafe fn load_wide(self, p: *const f32) -> f64 {
+        // SAFETY: one element is readable by the trait's contract.
+        unsafe { p.read_unaligned() }.into()
+    }
+
+    #[inline(always)]
+    unsafe fn store_narrow(self, q: *mut f32, v: f64) {
+        // SAFETY: one element is writable by the trait's contract.
+        unsafe { q.write_unaligned(v as f32) }
+    }
+}
+
+impl Words64 for Scalar {
+    #[inline(always)]
+    fn sub(self, a: f64, b: f64) -> f64 {
+        a - b
+    }
+
+    #[inline(always)]
+    fn min(self, a: f64, b: f64) -> f64 {
+        if a < b { a } else { b }
+    }
+
+    #[inline(always)]
+    fn and_bits(self, a: f64, b: f64) -> f64 {
+        f64::from_bits(a.to_bits() & b.to_bits())
+    }
+
+    #[inline(always)]
+    fn add_bits(self, a: f64, b: f64) -> f64 {
+        f64::from_bits(a.to_bits().wrapping_add(b.to_bits()))
+    }
+
+    #[inline(always)]
+    fn down(self, a: f64) -> f64 {
+        f64::from_bits(a.to_bits() >> 52)
+    }
+
+    #[inline(always)]
+    fn up(self, a: f64) -> f64 {
+        f64::from_bits(a.to_bits() << 52)
+    }
+}
 
 /// Keeps a conversion, which is long, out of the loops: this tier is not for speed.
 #[cfg(feature = "half")]

@@ -1,100 +1,68 @@
 //! The p-norm: `(Σ |x|^p)^(1/p)`, a [`Mean`] whose elements are raised as they are loaded and whose result is rooted.
 //!
 //! Everything else, the order of the sum, the divisor (1, or the valid taps of a power mean) and the canonical NaN, is the
-//! mean's. What differs between the norms is a [`Norm`]:
+//! mean's. What a [`Norm`] does to one lane is a [`Step`] of [`power`](super::power):
 //!
-//! | norm | raised | joined | rooted |
+//! | p | raised | joined | rooted |
 //! |---|---|---|---|
-//! | [`Plain`], p = 1, 2, ∞ | `\|x\|`, `x·x`, `\|x\|` | sum, sum, maximum | not, square root, not |
-//! | [`Power`], any other p | `\|x\|^p` in `f64` | sum | `s^(1/p)` in `f64` |
+//! | 1, 2, ∞ | `\|x\|`, `x·x`, `\|x\|` | sum, sum, maximum | not, square root, not |
+//! | any other | `\|x\|^p` | sum | `s^(1/p)` |
+//!
+//! Its leaves are for windows that the driver [`staged`](crate::kernels::driver::staged) declines, which raises a tile of the input
+//! once and has the mean's own kernels add it up: large ones.
 
 use super::mean::{Mean, MeanLane};
+use super::power::{PowerLane, Step, pass};
 use super::unwatched;
-use crate::kernels::simd::{Floats, LaneOp, MOST_WORDS};
-use crate::kernels::token::Scalar;
+use crate::kernels::simd::{Adds, Floats, LaneOp, Lanes, MOST_LANES, MOST_WORDS, Words64};
 
-/// How elements become terms, and the folded terms the result.
-pub(crate) trait Norm<A: MeanLane, S: Floats<A>>: Copy + Send + Sync + 'static {
-    fn raise(self, s: S, v: S::V) -> S::V;
-    #[inline(always)]
-    fn join(self, s: S, a: S::V, b: S::V) -> S::V {
-        s.add(a, b)
-    }
-    /// NaN is given as the canonical one and must stay it.
-    fn root(self, s: S, v: S::V) -> S::V;
+/// How elements become terms, and the folded terms the result. Told apart at run time: one piece of code for all norms.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Norm {
+    pub(crate) raise: Step,
+    pub(crate) root: Step,
+    /// p = ∞: the largest term is wanted, not the sum.
+    pub(crate) is_most: bool,
 }
 
-/// The norms that need nothing but IEEE operations. Told apart at run time: one piece of code for all three.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Plain {
-    /// p = 1.
-    Sum,
-    /// p = 2.
-    Squares,
-    /// p = ∞.
-    Most,
-}
-
-impl<A: MeanLane, S: Floats<A>> Norm<A, S> for Plain {
-    #[inline(always)]
-    fn raise(self, s: S, v: S::V) -> S::V {
-        if self == Self::Squares { s.mul(v, v) } else { s.abs(v) }
-    }
-
-    /// A NaN stays NaN in every sum; a maximum must be told.
-    #[inline(always)]
-    fn join(self, s: S, a: S::V, b: S::V) -> S::V {
-        if self == Self::Most { s.pick(s.unordered(a, b), s.splat(A::NAN), s.max(a, b)) } else { s.add(a, b) }
-    }
-
-    #[inline(always)]
-    fn root(self, s: S, v: S::V) -> S::V {
-        if self == Self::Squares { s.sqrt(v) } else { v }
+impl Norm {
+    pub(crate) fn new(p: f64) -> Self {
+        Self { raise: Step::raise(p), root: Step::root(p), is_most: p == f64::INFINITY }
     }
 }
 
-/// Any other norm. A power takes longer than everything else in a kernel and no tier has an instruction for it, so this is for
-/// the scalar tier alone, which stands in for every other one (`table.rs`): the same bits, and little code.
-///
-/// Powers are those of the crate `libm`: pure Rust, the same bits on every CPU, within a unit in the last place of `f64`.
+/// A step on one vector. What takes long is a pass of its own, through memory: it is called, not inlined.
+#[inline(always)]
+fn step<A: PowerLane<S>, S: Words64 + Floats<A>>(s: S, step: &Step, v: <S as Lanes<A>>::V) -> <S as Lanes<A>>::V {
+    match step {
+        Step::Abs => Floats::<A>::abs(s, v),
+        Step::Square => Floats::<A>::mul(s, v, v),
+        Step::Root => Floats::<A>::sqrt(s, v),
+        step => {
+            let mut lanes = [A::ZERO; MOST_LANES];
+            let p = lanes.as_mut_ptr();
+            // SAFETY: the array holds a vector, and the token is the tier's.
+            unsafe {
+                Lanes::<A>::store(s, p, v);
+                pass::<A, S>(step, p.cast_const().cast(), p.cast(), <S as Lanes<A>>::N);
+                Lanes::<A>::load(s, p)
+            }
+        }
+    }
+}
+
+/// The norm of elements `T`.
 #[derive(Clone, Copy)]
-pub(crate) struct Power(pub(crate) f64);
-
-/// A power of a lane that is not negative, in `f64`, rounded once. Apart from the loops, whose time it is anyway.
-#[inline(never)]
-fn power<A: MeanLane>(x: A, exponent: f64) -> A {
-    let x = x.to_f64();
-    if x.is_nan() { A::NAN } else { A::from_f64(libm::pow(x, exponent)) }
-}
-
-impl<A: MeanLane> Norm<A, Scalar> for Power
-where
-    Scalar: Floats<A, V = A>,
-{
-    #[inline(always)]
-    fn raise(self, s: Scalar, v: A) -> A {
-        power(s.abs(v), self.0)
-    }
-
-    #[inline(always)]
-    fn root(self, _s: Scalar, v: A) -> A {
-        power(v, 1.0 / self.0)
-    }
-}
-
-/// The norm `N` of elements `T`.
-#[derive(Clone, Copy)]
-pub(crate) struct Lp<T, N> {
+pub(crate) struct Lp<T> {
     pub(crate) mean: Mean<T>,
-    pub(crate) norm: N,
+    pub(crate) norm: Norm,
 }
 
-impl<A, S, T, N> LaneOp<A, S> for Lp<T, N>
+impl<A, S, T> LaneOp<A, S> for Lp<T>
 where
-    A: MeanLane,
-    S: Floats<A>,
+    A: MeanLane + PowerLane<S>,
+    S: Floats<A> + Words64,
     T: bytemuck::Pod + Send + Sync,
-    N: Norm<A, S>,
     Mean<T>: LaneOp<A, S, T = T>,
 {
     type T = T;
@@ -112,20 +80,25 @@ where
     }
 
     #[inline(always)]
-    unsafe fn load(self, s: S, p: *const T) -> S::V {
+    unsafe fn load(self, s: S, p: *const T) -> <S as Lanes<A>>::V {
         // SAFETY: the same contract.
-        self.norm.raise(s, unsafe { self.mean.load(s, p) })
+        step::<A, S>(s, &self.norm.raise, unsafe { self.mean.load(s, p) })
     }
 
     #[inline(always)]
-    unsafe fn load_first(self, s: S, p: *const T, n: usize) -> S::V {
+    unsafe fn load_first(self, s: S, p: *const T, n: usize) -> <S as Lanes<A>>::V {
         // SAFETY: the same contract.
-        self.norm.raise(s, unsafe { self.mean.load_first(s, p, n) })
+        step::<A, S>(s, &self.norm.raise, unsafe { self.mean.load_first(s, p, n) })
     }
 
+    /// A NaN stays NaN in every sum; a maximum must be told.
     #[inline(always)]
-    fn join(self, s: S, a: S::V, b: S::V) -> S::V {
-        self.norm.join(s, a, b)
+    fn join(self, s: S, a: <S as Lanes<A>>::V, b: <S as Lanes<A>>::V) -> <S as Lanes<A>>::V {
+        if self.norm.is_most {
+            Lanes::<A>::pick(s, Floats::<A>::unordered(s, a, b), s.splat(A::NAN), Lanes::<A>::max(s, a, b))
+        } else {
+            Adds::<A>::add(s, a, b)
+        }
     }
 
     const WORDS: usize = <Mean<T> as LaneOp<A, S>>::WORDS;
@@ -136,26 +109,26 @@ where
     }
 
     #[inline(always)]
-    fn divisor(self, s: S, word: impl Fn(usize) -> S::V) -> Self::Divisor {
+    fn divisor(self, s: S, word: impl Fn(usize) -> <S as Lanes<A>>::V) -> Self::Divisor {
         self.mean.divisor(s, word)
     }
 
     #[inline(always)]
-    fn finish(self, s: S, v: S::V, divisor: Self::Divisor) -> S::V {
-        self.norm.root(s, self.mean.finish(s, v, divisor))
+    fn finish(self, s: S, v: <S as Lanes<A>>::V, divisor: Self::Divisor) -> <S as Lanes<A>>::V {
+        step::<A, S>(s, &self.norm.root, self.mean.finish(s, v, divisor))
     }
 
     #[inline(always)]
-    unsafe fn store(self, s: S, p: *mut T, v: S::V) {
+    unsafe fn store(self, s: S, p: *mut T, v: <S as Lanes<A>>::V) {
         // SAFETY: the same contract.
         unsafe { self.mean.store(s, p, v) }
     }
 
     #[inline(always)]
-    unsafe fn store_first(self, s: S, p: *mut T, n: usize, v: S::V) {
+    unsafe fn store_first(self, s: S, p: *mut T, n: usize, v: <S as Lanes<A>>::V) {
         // SAFETY: the same contract.
         unsafe { self.mean.store_first(s, p, n, v) }
     }
 
-    unwatched!(S, S::V);
+    unwatched!(S, <S as Lanes<A>>::V);
 }

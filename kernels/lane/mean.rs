@@ -21,9 +21,6 @@ pub(crate) trait MeanLane: FloatLane {
     const NOTHING: Self;
     fn from_count(count: usize) -> Self;
     fn reciprocal(self) -> Self;
-    /// Rounded to nearest.
-    fn from_f64(x: f64) -> Self;
-    fn to_f64(self) -> f64;
 }
 
 macro_rules! mean_lane {
@@ -35,12 +32,6 @@ macro_rules! mean_lane {
             }
             fn reciprocal(self) -> Self {
                 1.0 / self
-            }
-            fn from_f64(x: f64) -> Self {
-                x as $lane
-            }
-            fn to_f64(self) -> f64 {
-                self.into()
             }
         }
     )+ };

@@ -8,12 +8,14 @@
 //! | [`mean_int`] | mean and sum of integers, exact |
 //! | [`quantized`] | mean of quantised bytes, to other scales |
 //! | [`lp`] | p-norms of floats: means of powers |
+//! | [`power`] | powers of floats, the same bits on every tier |
 
 pub(crate) mod extreme;
 pub(crate) mod keys;
 pub(crate) mod lp;
 pub(crate) mod mean;
 pub(crate) mod mean_int;
+pub(crate) mod power;
 pub(crate) mod quantized;
 
 use super::simd::{Lane, LaneOp, Lanes, Tables};
