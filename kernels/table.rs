@@ -11,6 +11,8 @@ use super::driver::{Layer, Twin};
 use super::kernel::{Kernel, twin_on};
 use super::lane::extreme::{Flipped, FloatLane, Watched, Whole};
 use super::lane::keys::Keys;
+#[cfg(feature = "half")]
+use super::lane::lp::Halves;
 use super::lane::lp::{Lp, Norm};
 use super::lane::mean::Mean;
 use super::lane::mean_int::{Extent, Integer, Long, Short, Width};
@@ -315,12 +317,12 @@ macro_rules! keys {
 /// The norm of elements whose mean, in lanes `$lane` and on the tiers that `$on` says, is `$mean`: in stages, where the driver for
 /// that takes the layer.
 macro_rules! norm {
-    ($lane:ty, $on:ident: |$layer:ident| $mean:expr) => {
+    ($lane:ty, $on:ident: |$layer:ident| $mean:expr $(, as $rare:ty)?) => {
         fn bind_norm(tier: Tier, operation: Operation, $layer: &Layer, driver: Option<&str>) -> Option<Bound> {
             let Operation::Lp(p) = operation else { return None };
             let (mean, norm) = ($mean, Norm::new(p));
             let others = driver.filter(|name| *name != Staged::NAME);
-            let op = Lp { mean, norm };
+            let op = Lp { mean: $( <$rare>::from )? (mean), norm };
             let mut kernel = on_shared_tier!(tier, s => Kernel::new::<$lane, _, _>(s, op, $layer, others))?;
             if others.is_none() {
                 let memory = $on!(tier, s => twin_on::<$lane, _, _>(s, mean));
@@ -361,7 +363,7 @@ macro_rules! staging {
             }
 
             fn stages(tier: Tier, norm: Norm, layer: &Layer, memory: Twin) -> Option<Staged> {
-                let tiles = Tiles::new(layer, size_of::<Self>())?;
+                let tiles = Tiles::new(layer, size_of::<Self>(), norm.raise.time())?;
                 let ($tier, $tile) = (tier, &tiles.layer);
                 let sums = if norm.is_most {
                     $most
@@ -447,7 +449,7 @@ macro_rules! halves {
             bound_by!(bind_max words: |operation| keys!($type as i16, operation));
             bound_by!(bind_min words: |operation| keys!($type as i16, operation));
             bound!(bind_mean on_tier, f32: |_operation, layer| mean!($type, layer));
-            norm!(f32, on_tier: |layer| mean!($type, layer));
+            norm!(f32, on_tier: |layer| mean!($type, layer), as Halves);
             found!(find_words: |operation| max keys!($type as i16, operation), min keys!($type as i16, operation));
 
             fn bind_clamp(tier: Tier, bounds: [u64; 2]) -> Option<Clamp> {

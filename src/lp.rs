@@ -12,9 +12,9 @@ use crate::{DType, Error, Pool, PoolOperation, Result};
 /// - **Exact paths**: p = 1, 2 and ∞ use nothing but IEEE operations, each rounded correctly: `|x|`, `x·x`, sums, and one square root
 ///   at the end.
 /// - **Any other p** is a power of each tap, and one of the sum: the same IEEE operations on every tier, none fused, so the bits are the
-///   same everywhere. Where p or 1/p is `n/4` with `n` up to 32, powers are roots and products, else `2^(p·log₂ x)`. Of `f32`, `f16` and `bf16` each
+///   same everywhere. Where p or 1/p is a whole number of quarters below 33, powers are products and roots, else `2^(p·log₂ x)`. Of `f32`, `f16` and `bf16` each
 ///   is computed in `f64` and rounded once: it is one of the two `f32`s around the true power, within 0.502 units in the last place.
-///   Of `f64` it is within 0.8 units, and by products within `n/2`; the root divides that by p.
+///   Of `f64` it is within 0.8 units, and by products within some p; the root divides that by p.
 /// - **Accumulator** (`f32` for f32, f16 and bf16; `f64` for f64) **and order** are those of [`AvgPool`](crate::AvgPool). A power
 ///   beyond the accumulator's range is infinite, and so is the result, as in ONNX Runtime and PyTorch; one below it is lost.
 /// - **NaN** in a window gives the canonical quiet NaN, for every p.

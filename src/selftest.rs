@@ -433,7 +433,7 @@ mod tests {
                 drivers.insert(plan.kernel());
             }
         }
-        assert_eq!(drivers.into_iter().collect::<Vec<_>>(), ["bands", "direct", "global"]);
+        assert_eq!(drivers.into_iter().collect::<Vec<_>>(), ["bands", "direct", "global", "staged"]);
     }
 
     /// FNV-1a's published values, and elements folded from their least significant byte on.

@@ -8,6 +8,7 @@ mod common;
 
 use common::check::{self, compare};
 use common::layer::LAYOUTS;
+use common::strides::strides;
 use common::{Fill, Layer, Nan, Op, Rng, Sample, oracle, share, tiers};
 use lanepool::{Layout, LpPool, Plan, Tier};
 
@@ -154,6 +155,65 @@ fn tiers_agree_on_any_bits() {
             let p = *rng.pick(&[0.1, 1.0, 2.0, 7.5, INF]);
             run::<f32>(&layer, &Fill::Bits.tensor(layer.input_len(), &mut rng), p, false);
             run::<half::f16>(&layer, &Fill::Bits.tensor(layer.input_len(), &mut rng), p, true);
+        }
+    }
+}
+
+/// Layers whose planes no scratch holds: tiles of rows, of columns, of channels, and those whose first row is a multiple of the kernel.
+/// By the driver of norms, whole and in tasks, they have the bits of a driver that raises every tap.
+#[test]
+fn tiles_of_large_layers() {
+    let planar = |shape: &[usize], kernel: &[usize]| Layer::new(Op::Sum, Layout::Nchw, shape, kernel);
+    let last = |shape: &[usize], kernel: &[usize]| Layer::new(Op::Sum, Layout::Nhwc, shape, kernel);
+    let layers = [
+        planar(&[1, 2, 150, 131], &[3, 3]).stride(&[2, 2]).padding(&[1, 1]),
+        planar(&[2, 1, 121, 130], &[3, 2]).padding_unequal(&[2, 0], &[0, 1]).ceil(true),
+        planar(&[1, 1, 90, 300], &[9, 9]).padding(&[4, 4]),
+        planar(&[1, 1, 60, 400], &[11, 3]).padding(&[5, 1]),
+        planar(&[1, 1, 9, 6000], &[3, 3]).stride(&[1, 3]).dilation(&[2, 5]),
+        planar(&[1, 1, 13_000], &[5]).stride(&[2]).padding(&[2]),
+        planar(&[1, 1, 9, 50, 70], &[3, 3, 3]).stride(&[2, 1, 2]).padding(&[1, 1, 0]),
+        last(&[1, 70, 30, 28], &[3, 3]).padding(&[1, 1]),
+        last(&[1, 3, 90, 80], &[2, 3]).stride(&[2, 1]),
+        last(&[2, 130, 9, 40], &[2, 2]).stride(&[2, 2]).ceil(true),
+        last(&[1, 40, 5, 60, 9], &[2, 3, 3]).padding(&[1, 1, 1]),
+    ];
+    let mut rng = Rng::named("tiles");
+    for layer in &layers {
+        large::<f32>(layer, &mut rng);
+        large::<f64>(layer, &mut rng);
+        large::<half::bf16>(layer, &mut rng);
+    }
+}
+
+/// One of them, by every kind of norm; and with gaps between rows or pixels.
+fn large<T: Sample>(layer: &Layer, rng: &mut Rng) {
+    if !share::holds(format_args!("{} {layer}", T::NAME)) {
+        return;
+    }
+    for (p, mean) in [(2.0, true), (3.0, false), (2.3, true), (INF, false)] {
+        let packed = plan::<T>(layer, p, mean, Tier::Scalar);
+        let both =
+            [strides(layer.layout, &layer.shape, true, rng), strides(layer.layout, &packed.output_shape(), false, rng)];
+        for strides in [None, Some(both)] {
+            let layer = Layer { strides, ..layer.clone() };
+            let others = ["bands", "direct"].into_iter().find_map(|driver| {
+                let layer = Layer { driver: Some(driver), ..layer.clone() };
+                layer.plan_of::<_, T>(LpPool::mean(LpPool::p(layer.base(), p), mean), Some(Tier::Scalar)).ok()
+            });
+            let others = others.expect("one of them takes every layer");
+            let mut src = Fill::Numbers.tensor::<T>(others.input_len(), rng);
+            let at = rng.below(src.len());
+            src[at] = *rng.pick(&T::seven());
+            let want = check::run(&others, &src);
+            for tier in tiers::available() {
+                let own = plan::<T>(&layer, p, mean, tier);
+                // Gaps in rows of few channels are not for tiles.
+                assert!(own.kernel() == "staged" || layer.strides.is_some(), "{own}");
+                let got = check::run(&own, &src);
+                let differs = got.iter().zip(&want).position(|(got, want)| got.bits() != want.bits());
+                assert_eq!(differs, None, "p = {p}, {layer}: {own} is not {others}");
+            }
         }
     }
 }

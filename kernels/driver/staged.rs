@@ -11,14 +11,14 @@
 //! 1. Padding that lies in the tile is zeros, which change no sum of terms that are not negative. An axis that a tile has whole keeps its padding.
 //! 2. A layer of its own, of which every tile is one: so it has every driver there is, and the lanes of the tier, also
 //!    those of elements of 16 bits. The sums are added in the order of the whole layer, or this driver declines it.
-//! 3. The last tiles of an axis overlap those before: every tile is whole.
+//! 3. The last tiles across overlap those before; what the last one down has too much lies outside, or is not wanted.
 //!
 //! So a power, which takes longer than everything else, is taken once for each element and not for each tap.
 
 use core::fmt;
 use core::ops::Range;
 
-use super::divisors::{Block, Divisors};
+use super::divisors::Divisors;
 use super::{Core, Driver, Io, Layer, Position, SCRATCH, Scratch, Twin};
 use crate::geometry::{Axis, Count, Geometry};
 use crate::kernels::kernel::Kernel;
@@ -31,84 +31,93 @@ use crate::strides::{Gaps, Places};
 /// Bytes of a register that lie behind both parts of the scratch: leaves may load and store whole ones.
 const ROOM: usize = 64;
 
-/// What visiting one more run of a tile takes, in lanes that are moved meanwhile.
+/// Lanes of a pixel that are cut off at a time: a line of memory, or two.
+const LINE: usize = 16;
+
+/// What one more run of a tile takes, and one more tile, in lanes that are squared meanwhile.
 const RUN: usize = 32;
+const TILE: usize = 1024;
 
 /// How a layer is cut into tiles.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(crate) struct Tiles {
     /// A tile as a layer: its input lies in scratch.
     pub(crate) layer: Layer,
     /// Whether it has whole planes. Else it lies in one slab of one plane.
     is_whole: bool,
+    /// Outputs of which a tile's first row is a multiple.
+    unit: usize,
 }
 
 impl Tiles {
-    /// For lanes of so many bytes. `None` where a tile of no size fits the scratch.
-    pub(crate) fn new(layer: &Layer, lane: usize) -> Option<Self> {
+    /// For lanes of so many bytes, each of which takes so long to raise. `None` where a tile of no size fits the scratch.
+    pub(crate) fn new(layer: &Layer, lane: usize, time: usize) -> Option<Self> {
         let geometry = &layer.geometry;
         let room = (SCRATCH - 4 * ROOM) / lane;
-        let lengths = |axes: &[Axis; 3], length: fn(&Axis) -> usize| {
-            axes.iter().map(length).try_fold(1_usize, usize::checked_mul)
-        };
-        let size = |axes: &[Axis; 3], inner: usize| {
-            let all = lengths(axes, |axis| axis.input)?.checked_add(lengths(axes, |axis| axis.output)?)?;
-            all.checked_mul(inner)
-        };
+        let all = |axes: &[Axis; 3], length: fn(&Axis) -> usize| axes.iter().map(length).fold(1, usize::saturating_mul);
+        let [inputs, outputs]: [fn(&Axis) -> usize; 2] = [|axis| axis.input, |axis| axis.output];
+        let size =
+            |axes: &[Axis; 3], inner: usize| all(axes, inputs).saturating_add(all(axes, outputs)).saturating_mul(inner);
         if !geometry.axes.iter().all(Axis::slides) || geometry.outer == 0 || geometry.inner == 0 {
             return None;
         }
-        let plane = size(&geometry.axes, geometry.inner)?;
+        let plane = size(&geometry.axes, geometry.inner);
         let [depth, height, width] = geometry.axes;
-        // Rows, and pixels where channels are cut, must be runs of some length.
-        let has_rows = layer.places.input.pixel == geometry.inner && layer.places.output.pixel == geometry.inner;
-        if plane <= room && (has_rows || geometry.inner >= 16) {
-            let outer = (room / plane.max(1)).min(geometry.outer).max(1);
-            return Some(Self { layer: packed(geometry, geometry.axes, outer, geometry.inner), is_whole: true });
+        // Rows, or pixels of some length, are what is loaded at once.
+        let has_rows = (layer.places.input.pixel, layer.places.output.pixel) == (geometry.inner, geometry.inner);
+        if plane <= room && (has_rows || geometry.inner >= LINE) {
+            let outer = (room / plane).min(geometry.outer);
+            return Some(Self {
+                layer: packed(geometry, geometry.axes, outer, geometry.inner),
+                is_whole: true,
+                unit: 1,
+            });
         }
+        // Rows that windows share are cut at multiples of the kernel, counted from the layer's first.
+        let is_long = matches!(Order::of(geometry), Order::Long { rows: true, .. });
+        let unit = if is_long { height.kernel } else { 1 };
         let slab = part(&depth, 1);
-        let mut best: Option<(usize, Geometry)> = None;
+        let mut best: Option<(usize, [Axis; 3], usize)> = None;
         let mut inner = geometry.inner;
-        loop {
-            let is_cut = inner < geometry.inner;
+        while has_rows && inner == geometry.inner || inner >= LINE {
             let mut columns = width.output;
-            while (has_rows && !is_cut) || inner >= 16 {
-                let across = part(&width, columns);
-                // The most rows that fit.
-                let of = |rows: usize| size(&[slab, part(&height, rows), across], inner).is_some_and(|n| n <= room);
-                if of(1) {
-                    let (mut fits, mut over) = (1, height.output + 1);
-                    while over - fits > 1 {
-                        let middle = fits + (over - fits) / 2;
-                        if of(middle) { fits = middle } else { over = middle }
+            loop {
+                let of = |rows: usize| [slab, part(&height, rows), part(&width, columns)];
+                // The most rows that fit, or nearly.
+                let (one, two) = (size(&of(1), inner), size(&of(2), inner));
+                let more = room.saturating_sub(one).checked_div(two.saturating_sub(one)).unwrap_or(0);
+                let rows = if size(&[slab, height, part(&width, columns)], inner) <= room {
+                    height.output
+                } else {
+                    (more + 1).min(height.output) / unit * unit
+                };
+                if rows > 0 && size(&of(rows), inner) <= room {
+                    // What a lane of the output takes: to raise its part of the tile, whose rows, or pixels, are loaded one by one.
+                    let axes = of(rows);
+                    let is_cut = (columns, inner) != (width.output, geometry.inner);
+                    let pixels = all(&axes, inputs);
+                    let runs =
+                        if inner < geometry.inner { pixels } else { pixels / axes[2].input * usize::from(is_cut) };
+                    let took = (pixels * inner * time + runs * RUN + TILE).saturating_mul(64);
+                    let each = took / (all(&axes, outputs) * inner);
+                    if best.is_none_or(|(least, ..)| each < least) {
+                        best = Some((each, axes, inner));
                     }
-                    let axes = [slab, part(&height, fits), across];
-                    // Lanes that are moved for each that is put out, in units of 1/16.
-                    let runs = lengths(&axes, |axis| axis.input)? / if is_cut { 1 } else { across.input };
-                    let moved = lengths(&axes, |axis| axis.input)? * inner + runs * RUN + 8 * RUN;
-                    let cost = moved.saturating_mul(64) / (lengths(&axes, |axis| axis.output)? * inner).max(1);
-                    if best.is_none_or(|(least, _)| cost < least) {
-                        best = Some((cost, packed(geometry, axes, 1, inner).geometry));
-                    }
-                    break;
                 }
-                if columns <= 2 {
+                if columns < 16 {
                     break;
                 }
                 columns = columns.div_ceil(2);
             }
             // Whole lines of memory, half as many each time.
-            let next = inner.div_ceil(2).next_multiple_of(16);
-            if next >= inner || inner <= 16 {
+            let next = inner.div_ceil(2).next_multiple_of(LINE);
+            if next >= inner {
                 break;
             }
             inner = next;
         }
-        let (_, tile) = best?;
-        // Rows that windows share are cut at multiples of the kernel, counted from the layer's first.
-        let is_aligned = !matches!(Order::of(geometry), Order::Long { rows: true, .. }) || tile.axes[1] == height;
-        let layer = packed(&tile, tile.axes, 1, tile.inner);
-        is_aligned.then_some(Self { layer, is_whole: false })
+        let (_, axes, inner) = best?;
+        Some(Self { layer: packed(geometry, axes, 1, inner), is_whole: false, unit })
     }
 }
 
@@ -179,10 +188,11 @@ impl Staged {
         &self.tiles.layer.geometry
     }
 
-    /// Runs of equal length in one row, or the row as one: from memory to lanes, or from lanes to memory.
+    /// Runs of equal length, in bytes apart: from memory to lanes, or from lanes to memory.
     ///
     /// # Safety
     /// As for [`Fold`].
+    #[inline(never)]
     unsafe fn moves(
         &self,
         io: &Io,
@@ -192,8 +202,6 @@ impl Staged {
         runs: (usize, usize, usize),
         loads: bool,
     ) {
-        let facts = &self.memory.leaves.facts;
-        let mut block = Block::new();
         let (outer, outer_in, outer_out) = runs;
         let fold = Fold {
             src: from,
@@ -203,8 +211,8 @@ impl Staged {
             outer_in,
             outer_out,
             len,
-            divisors: self.ones.words(self.memory.leaves, &self.memory.constants, 1, &mut block),
-            word_bytes: facts.register(),
+            divisors: self.ones.common(),
+            word_bytes: self.memory.leaves.facts.register(),
             lane_bytes: 0,
             chunk: None,
             readable: io.src_end,
@@ -216,70 +224,89 @@ impl Staged {
         unsafe { leaf.call(&self.memory.constants, &fold) };
     }
 
-    /// Loads a row of a tile, from its first column on, and zeros for the columns that lie outside.
+    /// Elements that follow each other, to raised lanes.
     ///
     /// # Safety
-    /// The row has the elements that lie inside, and `to` takes the tile's.
-    unsafe fn load_row(&self, core: &Core, io: &Io, row: *const u8, at: &Place, to: *mut u8) {
-        let (width, inner) = (&core.layer.geometry.axes[2], core.layer.geometry.inner);
-        let tile = self.tile();
-        let pixel = core.layer.places.input.pixel * core.facts().memory;
-        // Columns before the input, and of it.
-        let first = at.x * width.stride;
-        let begin =
-            if tile.axes[2].input == width.input && tile.axes[2].output == width.output { 0 } else { width.begin };
-        let before = begin.saturating_sub(first).min(tile.axes[2].input);
-        let start = (first + before).saturating_sub(begin).min(width.input);
-        let inside = (width.input - start).min(tile.axes[2].input - before);
-        let lanes = tile.inner * self.lane;
+    /// `from` has them, and `to` takes the lanes.
+    unsafe fn take(&self, io: &Io, from: *const u8, to: *mut u8, n: usize) {
         // SAFETY: by this function's contract.
         unsafe {
-            to.write_bytes(0, before * lanes);
-            let after = before + inside;
-            to.add(after * lanes).write_bytes(0, (tile.axes[2].input - after) * lanes);
-            if inside > 0 {
-                let from = row.wrapping_add(start * pixel + at.channel * core.facts().memory);
-                let to = to.add(before * lanes);
-                if tile.inner == inner && core.layer.places.input.pixel == inner {
-                    self.moves(io, from, to, inside * inner, (1, 0, 0), true);
-                } else {
-                    self.moves(io, from, to, tile.inner, (inside, pixel, lanes), true);
-                }
+            let mut from = from;
+            if !self.is_lane {
+                self.moves(io, from, to, n, (1, 0, 0), true);
+                from = to;
+            }
+            (self.pass)(&self.norm.raise, from, to, n);
+        }
+    }
+
+    /// Sums, to elements that follow each other.
+    ///
+    /// # Safety
+    /// `sums` has the lanes, which may be changed, and `to` takes the elements.
+    unsafe fn give(&self, io: &Io, sums: *mut u8, to: *mut u8, n: usize) {
+        // SAFETY: by this function's contract.
+        unsafe {
+            (self.pass)(&self.norm.root, sums, if self.is_lane { to } else { sums }, n);
+            if !self.is_lane {
+                self.moves(io, sums, to, n, (1, 0, 0), false);
             }
         }
     }
 
-    /// Loads the part of a slab that a tile needs.
+    /// Whether a tile has whole rows of the layer, so that rows that follow each other do so in the tile.
+    fn has_rows(&self, core: &Core) -> bool {
+        let (tile, geometry) = (self.tile(), &core.layer.geometry);
+        (tile.axes[2], tile.inner) == (geometry.axes[2], geometry.inner)
+    }
+
+    /// Raises a part of one slab or more, with zeros for what lies outside the input.
     ///
     /// # Safety
-    /// As for `load_row`.
+    /// As for `run`, of the tile at `at`, whose lanes `to` takes.
     unsafe fn load(&self, core: &Core, io: &Io, at: &Place, to: *mut u8) {
-        let [depth, height, _] = &core.layer.geometry.axes;
-        let tile = self.tile();
+        let ([depth, height, width], tile) = (&core.layer.geometry.axes, self.tile());
+        let (steps, inner, memory) = (&core.layer.places.input, core.layer.geometry.inner, core.facts().memory);
         let row = row_in(tile) * self.lane;
-        // Padding of an axis that the tile has whole is the kernel's.
-        let begin = |axis: &Axis, part: &Axis| {
-            if (part.output, part.input) == (axis.output, axis.input) { 0 } else { axis.begin }
+        // What lies inside, of the input of a tile: first in the tile, then in the layer, and how many.
+        let inside = |axis: &Axis, part: &Axis, o: usize| {
+            // The padding of an axis that the tile has whole is the kernel's.
+            let begin = if part == axis { 0 } else { axis.begin };
+            let first = o * axis.stride;
+            let before = begin.saturating_sub(first).min(part.input);
+            let start = (first + before).saturating_sub(begin).min(axis.input);
+            (before, start, (axis.input - start).min(part.input - before))
         };
-        let inside = |axis: &Axis, part: &Axis, o: usize, i: usize| {
-            let i = (o * axis.stride + i).checked_sub(begin(axis, part))?;
-            (i < axis.input).then_some(i)
-        };
-        let mut to = to;
-        for i in 0..tile.axes[0].input {
-            for j in 0..tile.axes[1].input {
-                let place = inside(depth, &tile.axes[0], at.z, i).zip(inside(height, &tile.axes[1], at.y, j));
-                // SAFETY: by this function's contract.
-                unsafe {
-                    match place {
-                        Some((z, y)) => {
-                            let from = io.src.wrapping_add(core.input_row(at.outer, z, y));
-                            self.load_row(core, io, from, at, to);
-                        }
-                        None => to.write_bytes(0, row),
+        let slabs = inside(depth, &tile.axes[0], at.z);
+        let rows = inside(height, &tile.axes[1], at.y);
+        let columns = inside(width, &tile.axes[2], at.x);
+        let is_whole = self.has_rows(core) && steps.pixel == inner && steps.row == row_in(&core.layer.geometry);
+        // SAFETY: by this function's contract: what lies inside is of the layer, and the rest of the tile is its scratch.
+        unsafe {
+            let all = tile.axes[0].input * tile.axes[1].input;
+            if [slabs, rows, columns].iter().zip(&tile.axes).any(|((_, _, n), axis)| *n < axis.input) {
+                to.write_bytes(0, all * row);
+            }
+            for z in 0..slabs.2 {
+                let slab = to.add(((slabs.0 + z) * tile.axes[1].input + rows.0) * row);
+                let from = |y: usize| io.src.wrapping_add(core.input_row(at.outer, slabs.1 + z, rows.1 + y));
+                if is_whole {
+                    self.take(io, from(0), slab, rows.2 * row_in(tile));
+                    continue;
+                }
+                for y in 0..rows.2 {
+                    let from = from(y).wrapping_add((columns.1 * steps.pixel + at.channel) * memory);
+                    let to = slab.add(y * row + columns.0 * tile.inner * self.lane);
+                    if tile.inner == inner && steps.pixel == inner {
+                        self.moves(io, from, to, columns.2 * inner, (1, 0, 0), true);
+                    } else {
+                        let runs = (columns.2, steps.pixel * memory, tile.inner * self.lane);
+                        self.moves(io, from, to, tile.inner, runs, true);
                     }
                 }
-                to = to.wrapping_add(row);
+            }
+            if !is_whole {
+                (self.pass)(&self.norm.raise, to, to, all * row_in(tile));
             }
         }
     }
@@ -311,20 +338,48 @@ impl Staged {
         }
     }
 
-    /// Stores some outputs of a row, which have been rooted.
+    /// Roots rows that follow each other in a slab, and stores them.
     ///
     /// # Safety
-    /// `lanes` has them, and `dst`, where the row's first element lies, takes them.
-    unsafe fn store_row(&self, core: &Core, io: &Io, lanes: *const u8, dst: *mut u8, x: Range<usize>, channel: usize) {
-        let (inner, pixel, memory) = (core.layer.geometry.inner, core.layer.places.output.pixel, core.facts().memory);
-        let own = self.tile().inner;
-        let dst = dst.wrapping_add((x.start * pixel + channel) * memory);
+    /// As for `run`, of `rows` rows from `first` on at `x` and `channel`, whose sums `sums` has; `base` is where the run's first
+    /// row lies.
+    unsafe fn store(
+        &self,
+        core: &Core,
+        io: &Io,
+        sums: *mut u8,
+        base: usize,
+        first: &Position,
+        rows: usize,
+        (x, channel): (usize, usize),
+    ) {
+        let (steps, geometry, memory) = (&core.layer.places.output, &core.layer.geometry, core.facts().memory);
+        let tile = self.tile();
+        let (row, columns) = (tile.row_len(), tile.axes[2].output);
+        let place = |y: usize| {
+            let at = Position { y: first.y + y, ..*first };
+            let dst = io.dst.wrapping_add(core.output_row(&at).wrapping_sub(base));
+            (at, dst.wrapping_add((x * steps.pixel + channel) * memory))
+        };
         // SAFETY: by this function's contract.
         unsafe {
-            if own == inner && pixel == inner {
-                self.moves(io, lanes, dst, x.len() * inner, (1, 0, 0), false);
-            } else {
-                self.moves(io, lanes, dst, own, (x.len(), own * self.lane, pixel * memory), false);
+            if core.layer.count == Count::Valid {
+                for y in 0..rows {
+                    self.divide(core, sums.add(y * row * self.lane), &place(y).0, x..x + columns);
+                }
+            }
+            if self.has_rows(core) && steps.pixel == geometry.inner && steps.row == row {
+                return self.give(io, sums, place(0).1, rows * row);
+            }
+            (self.pass)(&self.norm.root, sums, sums, rows * row);
+            for y in 0..rows {
+                let (lanes, dst) = (sums.add(y * row * self.lane), place(y).1);
+                if tile.inner == geometry.inner && steps.pixel == geometry.inner {
+                    self.moves(io, lanes, dst, row, (1, 0, 0), false);
+                } else {
+                    let runs = (columns, tile.inner * self.lane, steps.pixel * memory);
+                    self.moves(io, lanes, dst, tile.inner, runs, false);
+                }
             }
         }
     }
@@ -351,67 +406,42 @@ impl Staged {
     /// # Safety
     /// As for `run`.
     unsafe fn run_planes(&self, core: &Core, io: &Io, rows: Range<usize>, lanes: *mut u8, sums: *mut u8) {
-        let tile = *self.tile();
-        let geometry = &core.layer.geometry;
-        let [depth, height, width] = &geometry.axes;
+        let (tile, geometry) = (self.tile(), &core.layer.geometry);
+        let [depth, height, _] = &geometry.axes;
         let each = depth.output * height.output;
-        let plane = depth.input * height.input * row_in(&tile);
+        let plane = depth.input * height.input * row_in(tile);
         let row = geometry.row_len();
-        let memory = core.facts().memory;
         let base = core.output_row(&Position::of(geometry, rows.start));
-        let is_packed = core.layer.is_packed();
-        let mut is_filled = false;
         let mut at = rows.start;
         while at < rows.end {
             let first = at / each;
-            let planes = tile.outer.min(geometry.outer - first).min((rows.end - first * each).div_ceil(each));
+            let planes = tile.outer.min((rows.end - first * each).div_ceil(each));
             let wanted = at..rows.end.min((first + planes) * each);
-            let own = wanted.start - first * each..wanted.end - first * each;
-            let n = planes * plane;
-            // SAFETY: planes of the layer; scratch has a tile's.
+            // SAFETY: planes of the layer and rows of the run; scratch has a tile's.
             unsafe {
-                if is_packed && self.is_lane {
-                    (self.pass)(&self.norm.raise, io.src.wrapping_add(first * plane * memory), lanes, n);
+                if core.layer.places.input_is_packed {
+                    self.take(io, io.src.wrapping_add(first * plane * core.facts().memory), lanes, planes * plane);
                 } else {
                     for i in 0..planes {
                         let place = Place { outer: first + i, z: 0, y: 0, x: 0, channel: 0 };
-                        if core.layer.places.input_is_packed {
-                            let from = io.src.wrapping_add((first + i) * plane * memory);
-                            self.moves(io, from, lanes.wrapping_add(i * plane * self.lane), plane, (1, 0, 0), true);
-                        } else {
-                            self.load(core, io, &place, lanes.wrapping_add(i * plane * self.lane));
-                        }
+                        self.load(core, io, &place, lanes.add(i * plane * self.lane));
                     }
-                    (self.pass)(&self.norm.raise, lanes, lanes, n);
                 }
                 // The kernel may read what follows, though it wants none of it.
-                if !is_filled {
-                    lanes.wrapping_add(n * self.lane).write_bytes(0, (tile.outer * plane - n) * self.lane);
-                    is_filled = true;
-                }
-                self.add_up(lanes, sums, own.clone());
-                let mut position = Position::of(geometry, wanted.start);
-                if core.layer.count == Count::Valid {
-                    let mut position = position;
-                    for i in 0..wanted.len() {
-                        self.divide(core, sums.wrapping_add(i * row * self.lane), &position, 0..width.output);
-                        position.advance(geometry, 1);
-                    }
-                }
-                let n = wanted.len() * row;
-                let dst = |position: &Position| io.dst.wrapping_add(core.output_row(position).wrapping_sub(base));
-                if core.layer.places.gaps == Gaps::None && self.is_lane {
-                    (self.pass)(&self.norm.root, sums, dst(&position), n);
+                lanes.add(planes * plane * self.lane).write_bytes(0, (tile.outer - planes) * plane * self.lane);
+                self.add_up(lanes, sums, wanted.start - first * each..wanted.end - first * each);
+                let (position, n) = (Position::of(geometry, wanted.start), wanted.len());
+                if core.layer.places.gaps == Gaps::None && core.layer.count != Count::Valid {
+                    let dst = io.dst.wrapping_add(core.output_row(&position).wrapping_sub(base));
+                    self.give(io, sums, dst, n * row);
                 } else {
-                    (self.pass)(&self.norm.root, sums, sums, n);
-                    if core.layer.places.gaps == Gaps::None {
-                        self.moves(io, sums, dst(&position), n, (1, 0, 0), false);
-                    } else {
-                        for i in 0..wanted.len() {
-                            let lanes = sums.wrapping_add(i * row * self.lane);
-                            self.store_row(core, io, lanes, dst(&position), 0..width.output, 0);
-                            position.advance(geometry, 1);
-                        }
+                    // Slab by slab.
+                    let (mut position, mut done) = (position, 0);
+                    while done < n {
+                        let some = (height.output - position.y).min(n - done);
+                        self.store(core, io, sums.add(done * row * self.lane), base, &position, some, (0, 0));
+                        position.advance(geometry, some);
+                        done += some;
                     }
                 }
             }
@@ -419,10 +449,10 @@ impl Staged {
         }
     }
 
-    /// Tiles of one slab, for some rows of it.
+    /// Tiles of one slab, for `count` rows of it from `at` on.
     ///
     /// # Safety
-    /// As for `run`, of `count` rows from `at` on, whose output row lies at `dst` in bytes.
+    /// As for `run`, whose first row lies at `base`.
     unsafe fn run_slab(
         &self,
         core: &Core,
@@ -432,42 +462,25 @@ impl Staged {
         base: usize,
         (lanes, sums): (*mut u8, *mut u8),
     ) {
-        let tile = *self.tile();
-        let geometry = &core.layer.geometry;
-        let [_, height, width] = &geometry.axes;
+        let (tile, geometry) = (self.tile(), &core.layer.geometry);
+        let width = &geometry.axes[2];
         let [_, rows, columns] = tile.axes.map(|axis| axis.output);
-        let row = tile.row_len();
-        let n = tile.axes[0].input * tile.axes[1].input * row_in(&tile);
         let mut y = at.y;
         while y < at.y + count {
-            let first = y.min(height.output - rows);
+            let first = y - y % self.tiles.unit;
+            // A tile that has the axis whole begins where that does.
+            let first = if tile.axes[1] == geometry.axes[1] { 0 } else { first };
             let end = (first + rows).min(at.y + count);
             for x in (0..width.output).step_by(columns) {
                 for channel in (0..geometry.inner).step_by(tile.inner) {
-                    let place = Place {
-                        outer: at.outer,
-                        z: at.z,
-                        y: first,
-                        x: x.min(width.output - columns),
-                        channel: channel.min(geometry.inner - tile.inner),
-                    };
+                    // The last tiles across overlap those before.
+                    let (x, channel) = (x.min(width.output - columns), channel.min(geometry.inner - tile.inner));
+                    let place = Place { outer: at.outer, z: at.z, y: first, x, channel };
                     // SAFETY: a tile of the layer, and rows of it that the run has; scratch has a tile's.
                     unsafe {
                         self.load(core, io, &place, lanes);
-                        (self.pass)(&self.norm.raise, lanes, lanes, n);
                         self.add_up(lanes, sums, y - first..end - first);
-                        for i in 0..end - y {
-                            let at = Position { y: y + i, ..*at };
-                            let lanes = sums.wrapping_add(i * row * self.lane);
-                            self.divide(core, lanes, &at, place.x..place.x + columns);
-                        }
-                        (self.pass)(&self.norm.root, sums, sums, (end - y) * row);
-                        for i in 0..end - y {
-                            let at = Position { y: y + i, ..*at };
-                            let dst = io.dst.wrapping_add(core.output_row(&at).wrapping_sub(base));
-                            let lanes = sums.wrapping_add(i * row * self.lane);
-                            self.store_row(core, io, lanes, dst, place.x..place.x + columns, place.channel);
-                        }
+                        self.store(core, io, sums, base, &Position { y, ..*at }, end - y, (x, channel));
                     }
                 }
             }
@@ -514,10 +527,6 @@ impl fmt::Debug for Staged {
         let tile = self.tile();
         let [depth, height, width] = tile.axes.map(|axis| axis.output);
         let Geometry { outer, inner, .. } = tile;
-        write!(
-            f,
-            "staged: tiles of {outer} × {depth}×{height}×{width} × {inner} outputs, {:?}, {:?}",
-            self.norm, self.sums
-        )
+        write!(f, "staged: tiles of {outer} × {depth}×{height}×{width} × {inner} outputs, {:?}", self.sums)
     }
 }

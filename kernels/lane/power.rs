@@ -6,39 +6,41 @@
 //! | step | `f32` | `f64` |
 //! |---|---|---|
 //! | `\|x\|`, `x·x`, `√x`, `x/n` | the IEEE operation | the same |
-//! | exponent `n / 2^r`, `n ≤ 32`, `r ≤ 2` | `r` roots and products, as `f64`s | the same |
+//! | exponents that are quarters, up to 32¾ | products and roots, as `f64`s | the same |
 //! | any other exponent | `2^(e·log₂ x)` as `f64`s, [`single`] | the same in two `f64`s each, [`double`] |
 //!
 //! An `f32` is rounded once, from an `f64` that is nearer to the power than 2⁻³³ of it: so it is one of the two numbers around
-//! the power, and within 0.502 units in the last place (`tests/powers.rs` looks at some million). An `f64` is within 0.8 units by any other
-//! exponent, and by `n` products within `n/2`.
+//! the power, and within 0.502 units in the last place (`power_tests.rs` looks at half a million). An `f64` is within 0.8 units; by products,
+//! within 2⁻⁵³ of the power for each factor and 3 more.
 
 use super::mean::MeanLane;
 use crate::kernels::leaf::fold::rolled;
 use crate::kernels::simd::{Floats, Lanes, Long, MOST_LANES, Words64};
 
 /// Vectors of `f64` that are raised side by side.
-const SIDE: usize = 4;
+const SIDE: usize = 2;
 
 /// What is done to every lane of a run. A canonical NaN stays one.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, PartialEq)]
+#[cfg_attr(test, derive(Debug))]
 pub(crate) enum Step {
     Abs,
     Square,
     Root,
     /// By a count.
     Divide(usize),
-    /// So many square roots, and then this power, which is not 0.
+    /// To a whole power up to 32, the exponent's digits of a half and of a quarter apart.
     Products {
-        roots: u32,
-        power: u32,
+        whole: u32,
+        half: bool,
+        quarter: bool,
     },
     /// To the sum of two numbers, of which the second makes up for the rounding of the first.
     Power(f64, f64),
 }
 
-/// The largest whole number that products serve. More would take as long as any power.
-const MOST_PRODUCTS: f64 = 32.0;
+/// The least exponent that products do not serve: they would take as long as any power.
+const MOST_PRODUCTS: f64 = 33.0;
 
 /// Exponents beyond have no other powers than this one: 0, 1 and infinity.
 const MOST: f64 = 73_786_976_294_838_206_464.0;
@@ -71,11 +73,23 @@ impl Step {
         }
     }
 
+    /// About how long it takes, in squares of as many lanes.
+    pub(crate) fn time(self) -> usize {
+        match self {
+            Self::Products { .. } => 4,
+            Self::Power(..) => 12,
+            _ => 1,
+        }
+    }
+
     fn products(exponent: f64) -> Option<Self> {
-        (0..=2).find_map(|roots| {
-            let whole = exponent * f64::from(1_u32 << roots);
-            let is_it = whole <= MOST_PRODUCTS && whole >= 1.0 && f64::from(whole as u32) == whole;
-            is_it.then_some(Self::Products { roots, power: whole as u32 })
+        let quarters = exponent * 4.0;
+        // What is not a whole number of quarters is cut.
+        let n = if quarters < 4.0 * MOST_PRODUCTS { quarters as u32 } else { 0 };
+        (n > 0 && f64::from(n) == quarters).then_some(Self::Products {
+            whole: n / 4,
+            half: n & 2 != 0,
+            quarter: n & 1 != 0,
         })
     }
 }
@@ -216,8 +230,8 @@ where
                             Lanes::<A>::store(s, q, quotient)
                         });
                     }
-                    Step::Products { roots, power } => each!(A, from, to, n, by SIDE * long, |p, q| {
-                        let powers = products(s, read::<A, S>(s, p), roots, power);
+                    Step::Products { whole, half, quarter } => each!(A, from, to, n, by SIDE * long, |p, q| {
+                        let powers = products(s, read::<A, S>(s, p), whole, [half, quarter]);
                         for b in 0..SIDE {
                             A::put(s, q.wrapping_add(b * long), powers[b]);
                         }
@@ -249,19 +263,13 @@ unsafe fn read<A: PowerLane<S>, S: Words64>(s: S, p: *const A) -> [Long<S>; SIDE
     x
 }
 
-/// So many square roots, and products of those.
+/// The product of a whole power and of the roots that are wanted: the second, the fourth.
 #[inline(always)]
-fn products<S: Words64>(s: S, mut x: [Long<S>; SIDE], roots: u32, power: u32) -> [Long<S>; SIDE] {
-    for _ in 0..roots {
-        for b in 0..SIDE {
-            x[b] = s.sqrt(x[b]);
-        }
-        rolled();
-    }
-    // From the power's second bit on.
-    let mut all = x;
-    for bit in (0..power.max(1).ilog2()).rev() {
-        let is_set = power >> bit & 1 != 0;
+fn products<S: Words64>(s: S, x: [Long<S>; SIDE], whole: u32, roots: [bool; 2]) -> [Long<S>; SIDE] {
+    let mut all = if whole == 0 { [s.splat(1.0); SIDE] } else { x };
+    // From the power's second digit on.
+    for bit in (0..whole.max(1).ilog2()).rev() {
+        let is_set = whole >> bit & 1 != 0;
         for b in 0..SIDE {
             all[b] = s.mul(all[b], all[b]);
             if is_set {
@@ -269,6 +277,18 @@ fn products<S: Words64>(s: S, mut x: [Long<S>; SIDE], roots: u32, power: u32) ->
             }
         }
         rolled();
+    }
+    if roots != [false; 2] {
+        let mut root = x;
+        for is_wanted in roots {
+            for b in 0..SIDE {
+                root[b] = s.sqrt(root[b]);
+                if is_wanted {
+                    all[b] = s.mul(all[b], root[b]);
+                }
+            }
+            rolled();
+        }
     }
     all
 }
@@ -485,3 +505,7 @@ fn double<S: Words64>(s: S, x: Long<S>, exponent: f64, low: f64) -> Long<S> {
     let other = s.add(s.sub(whole, s.sub(half, s.splat(MAGIC))), s.splat(MAGIC));
     s.mul(s.mul(z, s.add_bits(one, s.up(half))), s.add_bits(one, s.up(other)))
 }
+
+#[cfg(all(test, any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[path = "power_tests.rs"]
+mod tests;
