@@ -95,11 +95,11 @@ impl Tiles {
                     // What a lane of the output takes: to raise its part of the tile, whose rows, or pixels, are loaded one by one.
                     let axes = of(rows);
                     let is_cut = (columns, inner) != (width.output, geometry.inner);
-                    let pixels = all(&axes, inputs);
+                    let [inputs, outputs] = pixels(&axes);
                     let runs =
-                        if inner < geometry.inner { pixels } else { pixels / axes[2].input * usize::from(is_cut) };
-                    let took = (pixels * inner * time + runs * RUN + TILE).saturating_mul(64);
-                    let each = took / (all(&axes, outputs) * inner);
+                        if inner < geometry.inner { inputs } else { inputs / axes[2].input * usize::from(is_cut) };
+                    let took = (inputs * inner * time + runs * RUN + TILE).saturating_mul(64);
+                    let each = took / (outputs * inner);
                     if best.is_none_or(|(least, ..)| each < least) {
                         best = Some((each, axes, inner));
                     }
@@ -121,7 +121,15 @@ impl Tiles {
     }
 }
 
+/// Of the input and of the output.
+#[inline(never)]
+fn pixels(axes: &[Axis; 3]) -> [usize; 2] {
+    let add = |[a, b]: [usize; 2], axis: &Axis| [a.saturating_mul(axis.input), b.saturating_mul(axis.output)];
+    axes.iter().fold([1, 1], add)
+}
+
 /// Some outputs of an axis, as an axis: all of them, or windows without padding.
+#[inline(never)]
 fn part(axis: &Axis, outputs: usize) -> Axis {
     if outputs >= axis.output {
         return *axis;
@@ -136,6 +144,7 @@ fn row_in(geometry: &Geometry) -> usize {
 }
 
 /// Sums of a layer whose tensors lie in scratch.
+#[inline(never)]
 fn packed(geometry: &Geometry, axes: [Axis; 3], outer: usize, inner: usize) -> Layer {
     let geometry = Geometry { outer, inner, axes, batch: 1, ..*geometry };
     Layer { geometry, count: Count::Fixed(1), places: Places::packed(&geometry) }

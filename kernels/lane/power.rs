@@ -169,27 +169,14 @@ impl<S: Words64> PowerLane<S> for f64 {
     }
 }
 
-/// Works on `$lanes` lanes at a time of `$n`, and on a copy of the last ones where they are fewer.
+/// Works on some lanes at a time, of which `$n` is a multiple.
 macro_rules! each {
-    ($A:ty, $from:expr, $to:expr, $n:expr, by $lanes:expr, |$p:ident, $q:ident| $body:expr) => {{
-        let (lanes, mut rest) = ($lanes, [<$A>::ZERO; MOST_LANES]);
-        let mut i = 0;
-        while i < $n {
-            let (first, left) = ($from.wrapping_add(i), $n - i);
-            let is_whole = left >= lanes;
-            let ($p, $q) = if is_whole {
-                (first, $to.wrapping_add(i))
-            } else {
-                core::ptr::copy_nonoverlapping(first, rest.as_mut_ptr(), left);
-                (rest.as_ptr(), rest.as_mut_ptr())
-            };
+    ($from:expr, $to:expr, $n:expr, by $lanes:expr, |$p:ident, $q:ident| $body:expr) => {
+        for i in (0..$n).step_by($lanes) {
+            let ($p, $q) = ($from.wrapping_add(i), $to.wrapping_add(i));
             $body;
-            if !is_whole {
-                core::ptr::copy_nonoverlapping(rest.as_ptr(), $to.wrapping_add(i), left);
-            }
-            i += lanes;
         }
-    }};
+    };
 }
 
 /// A [`Pass`] over lanes `A` on tier `S`.
@@ -202,51 +189,73 @@ where
     A: PowerLane<S>,
     S: Words64 + Floats<A>,
 {
-    // SAFETY: by this function's contract.
-    let s = unsafe { S::assume() };
-    s.vectorize(
-        #[inline(always)]
-        || {
-            let (from, to) = (from.cast::<A>(), to.cast::<A>());
-            let (by, long) = (<S as Lanes<A>>::N, <S as Lanes<f64>>::N);
-            // SAFETY: by this function's contract: lanes of the run, or copies of fewer than the array has.
-            unsafe {
-                match *step {
-                    Step::Abs => each!(A, from, to, n, by by, |p, q| {
-                        Lanes::<A>::store(s, q, Floats::<A>::abs(s, Lanes::<A>::load(s, p)))
-                    }),
-                    Step::Square => each!(A, from, to, n, by by, |p, q| {
-                        let v = Lanes::<A>::load(s, p);
-                        Lanes::<A>::store(s, q, Floats::<A>::mul(s, v, v))
-                    }),
-                    Step::Root => each!(A, from, to, n, by by, |p, q| {
-                        let root = Floats::<A>::sqrt(s, Lanes::<A>::load(s, p));
-                        Lanes::<A>::store(s, q, root)
-                    }),
-                    Step::Divide(count) => {
-                        let count = Lanes::<A>::splat(s, A::from_count(count));
-                        each!(A, from, to, n, by by, |p, q| {
-                            let quotient = Floats::<A>::div(s, Lanes::<A>::load(s, p), count);
-                            Lanes::<A>::store(s, q, quotient)
-                        });
-                    }
-                    Step::Products { whole, half, quarter } => each!(A, from, to, n, by SIDE * long, |p, q| {
-                        let powers = products(s, read::<A, S>(s, p), whole, [half, quarter]);
-                        for b in 0..SIDE {
-                            A::put(s, q.wrapping_add(b * long), powers[b]);
-                        }
-                    }),
-                    Step::Power(high, low) => each!(A, from, to, n, by SIDE * long, |p, q| {
-                        let x = read::<A, S>(s, p);
-                        let powers = A::power(s, x, high, low);
-                        for b in 0..SIDE {
-                            A::put(s, q.wrapping_add(b * long), own(s, x[b], powers[b]));
-                        }
-                    }),
-                }
+    let (first, last) = (from.cast::<A>(), to.cast::<A>());
+    let unit = SIDE * <S as Lanes<f64>>::N;
+    let rest = n % unit;
+    let whole = n - rest;
+    // SAFETY: by this function's contract; what is left is fewer lanes than the array has.
+    unsafe {
+        if whole > 0 {
+            let s = S::assume();
+            s.vectorize(
+                #[inline(always)]
+                || run::<A, S>(s, step, first, last, whole),
+            );
+        }
+        if rest > 0 {
+            let mut lanes = [A::ZERO; MOST_LANES];
+            core::ptr::copy_nonoverlapping(first.add(whole), lanes.as_mut_ptr(), rest);
+            pass::<A, S>(step, lanes.as_ptr().cast(), lanes.as_mut_ptr().cast(), unit);
+            core::ptr::copy_nonoverlapping(lanes.as_ptr(), last.add(whole), rest);
+        }
+    }
+}
+
+/// The same of a multiple of the lanes that are raised at a time.
+///
+/// # Safety
+/// As for [`Pass`].
+#[inline(always)]
+unsafe fn run<A, S>(s: S, step: &Step, from: *const A, to: *mut A, n: usize)
+where
+    A: PowerLane<S>,
+    S: Words64 + Floats<A>,
+{
+    let (by, long) = (<S as Lanes<A>>::N, <S as Lanes<f64>>::N);
+    // SAFETY: by this function's contract: lanes of the run.
+    unsafe {
+        match *step {
+            Step::Abs => each!(from, to, n, by by, |p, q| {
+                Lanes::<A>::store(s, q, Floats::<A>::abs(s, Lanes::<A>::load(s, p)))
+            }),
+            Step::Square => each!(from, to, n, by by, |p, q| {
+                let v = Lanes::<A>::load(s, p);
+                Lanes::<A>::store(s, q, Floats::<A>::mul(s, v, v))
+            }),
+            Step::Root => each!(from, to, n, by by, |p, q| {
+                Lanes::<A>::store(s, q, Floats::<A>::sqrt(s, Lanes::<A>::load(s, p)))
+            }),
+            Step::Divide(count) => {
+                let count = Lanes::<A>::splat(s, A::from_count(count));
+                each!(from, to, n, by by, |p, q| {
+                    Lanes::<A>::store(s, q, Floats::<A>::div(s, Lanes::<A>::load(s, p), count))
+                });
             }
-        },
-    );
+            Step::Products { whole, half, quarter } => each!(from, to, n, by SIDE * long, |p, q| {
+                let powers = products(s, read::<A, S>(s, p), whole, [half, quarter]);
+                for b in 0..SIDE {
+                    A::put(s, q.wrapping_add(b * long), powers[b]);
+                }
+            }),
+            Step::Power(high, low) => each!(from, to, n, by SIDE * long, |p, q| {
+                let x = read::<A, S>(s, p);
+                let powers = A::power(s, x, high, low);
+                for b in 0..SIDE {
+                    A::put(s, q.wrapping_add(b * long), own(s, x[b], powers[b]));
+                }
+            }),
+        }
+    }
 }
 
 /// The magnitudes of as many lanes as are raised at a time.
