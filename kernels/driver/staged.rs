@@ -352,6 +352,7 @@ impl Staged {
     /// # Safety
     /// As for `run`, of `rows` rows from `first` on at `x` and `channel`, whose sums `sums` has; `base` is where the run's first
     /// row lies.
+    #[allow(clippy::too_many_arguments, reason = "where some rows of a tile lie")]
     unsafe fn store(
         &self,
         core: &Core,

@@ -13,6 +13,8 @@
 //! the power, and within 0.502 units in the last place (`power_tests.rs` looks at half a million). An `f64` is within 0.8 units; by products,
 //! within 2⁻⁵³ of the power for each factor and 3 more.
 
+#![allow(clippy::excessive_precision, reason = "coefficients as FreeBSD has them")]
+
 use super::mean::MeanLane;
 use crate::kernels::leaf::fold::rolled;
 use crate::kernels::simd::{Floats, Lanes, Long, MOST_LANES, Words64};
@@ -439,7 +441,7 @@ const DOUBLE_EXP: [f64; 5] = [
     -1.65339022054652515390e-06,
     4.13813679705723846039e-08,
 ];
-const LN2: f64 = 6.93147180559945286227e-01;
+const LN2: f64 = core::f64::consts::LN_2;
 const LN2_HIGH: f64 = 6.93147182464599609375e-01;
 const LN2_LOW: f64 = -1.90465429995776804525e-09;
 
