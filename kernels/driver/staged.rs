@@ -92,14 +92,15 @@ impl Tiles {
                     (more + 1).min(height.output) / unit * unit
                 };
                 if rows > 0 && size(&of(rows), inner) <= room {
-                    // What a lane of the output takes: to raise its part of the tile, whose rows, or pixels, are loaded one by one.
+                    // What a slab takes: to raise its tiles, whose rows, or pixels, are loaded one by one.
                     let axes = of(rows);
                     let is_cut = (columns, inner) != (width.output, geometry.inner);
-                    let [inputs, outputs] = pixels(&axes);
+                    let [inputs, _] = pixels(&axes);
                     let runs =
                         if inner < geometry.inner { inputs } else { inputs / axes[2].input * usize::from(is_cut) };
-                    let took = (inputs * inner * time + runs * RUN + TILE).saturating_mul(64);
-                    let each = took / (outputs * inner);
+                    let tiles =
+                        height.output.div_ceil(rows) * width.output.div_ceil(columns) * geometry.inner.div_ceil(inner);
+                    let each = (inputs * inner * time + runs * RUN + TILE).saturating_mul(tiles);
                     if best.is_none_or(|(least, ..)| each < least) {
                         best = Some((each, axes, inner));
                     }
