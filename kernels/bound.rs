@@ -173,6 +173,7 @@ impl BoundFind {
         Self::of(finder, layer, Bytes::of::<T>())
     }
 
+    #[inline(never)]
     fn of(finder: Finder, layer: &Layer, element: Bytes) -> Option<Self> {
         let (input_len, output) = (layer.input_extent(), layer.output());
         (finder.element_bytes() == element.size).then_some(Self { finder, input_len, output, element })

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | [`pixels`] | pixels of a register and more | `leaf/pick.rs`: lines of lanes with the same taps, and labels of taps |
 //! | [`tiles`] | narrower pixels, and planes: a tile of the input in another order | the same |
-//! | `each` | what is left: gaps between pixels, windows without a tap, windows of so many taps that a lane holds no label | `leaf/seek.rs`: one register of lanes a call, taps by number |
+//! | [`each`] | what is left: gaps between pixels, windows without a tap, or of so many that a lane holds no label | the same, a register a call; `leaf/seek.rs`: one window |
 //!
 //! What a label or a number means, an offset in the plane or the tensor, is linear in the tap's coordinates
 //! ([`labels`], [`numbering`]). All of this is compiled once for all elements and tiers.
@@ -12,13 +12,15 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
+pub(crate) mod each;
 pub(crate) mod labels;
 mod numbering;
+mod order;
 mod pixels;
 mod tiles;
 
 use labels::Fields;
-use numbering::{Numbering, first_tap, skipped};
+use numbering::Numbering;
 use pixels::Pixels;
 use tiles::Tiles;
 
@@ -26,9 +28,10 @@ use super::driver::{Io, Layer, Position};
 use super::leaf::deal::{Dealer, Deals};
 use super::leaf::number::{Number, Numbers};
 use super::leaf::pick::{Lines, Pick, Tap};
-use super::leaf::seek::{Best, Found, Search, Seek};
+use super::leaf::seek::{Best, Search, Seek};
 use super::leaf::{Constants, Leaf};
-use super::simd::{Lane, Lanes, MOST_LANES, Tables};
+use super::simd::{Lane, LaneOp, Lanes, Tables};
+use super::token::Scalar;
 use crate::IndexKind;
 use crate::geometry::Axis;
 
@@ -136,17 +139,20 @@ impl Job<'_> {
 
 impl Finder {
     /// The extreme of an operation on a tier, whose token is given.
-    pub(crate) fn new<A: Lane, S: Tables<A> + Numbers + Deals, O: Seek<A, S>>(
+    pub(crate) fn new<A: Lane, S: Tables<A> + Numbers + Deals, O: Seek<A, S> + Seek<A, Scalar>>(
         _token: S,
         op: O,
         kind: IndexKind,
         layer: &Layer,
-    ) -> Self {
-        const { assert!(!O::WATCH, "who watches has a careful twin") };
+    ) -> Self
+    where
+        Scalar: Tables<A, M = bool>,
+    {
+        const { assert!(!<O as LaneOp<A, S>>::WATCH, "who watches has a careful twin") };
         let mut identity = [0; 8];
-        identity[..size_of::<A>()].copy_from_slice(bytemuck::bytes_of(&op.identity()));
+        identity[..size_of::<A>()].copy_from_slice(bytemuck::bytes_of(&LaneOp::<A, S>::identity(op)));
         let finder = Self {
-            leaf: Best::leaf::<A, S, O>(),
+            leaf: Best::leaf::<A, O>(),
             constants: Constants::new(op),
             careful: Pick::leaf::<A, S, O>(),
             number: Number::of::<S>(),
@@ -174,7 +180,12 @@ impl Finder {
     fn planned(mut self) -> Self {
         let (axes, inner) = (&self.layer.geometry.axes, self.layer.geometry.inner);
         let taps = axes.iter().map(|axis| axis.kernel).fold(1, usize::saturating_mul);
-        let is_plain = |axis: &Axis| axis.slides() && (0..axis.output).all(|o| axis.taps(o).count > 0);
+        // Windows that are not cut have all of their taps.
+        let is_plain = |axis: &Axis| {
+            let (head, tail) = axis.cut_windows();
+            let mut cut = (0..head).chain(axis.output - tail..axis.output);
+            axis.slides() && cut.all(|o| numbering::valid_taps(axis, o).0.count > 0)
+        };
         if self.lanes == 1
             || taps > MOST_LISTED
             || inner == 0
@@ -229,149 +240,4 @@ impl Finder {
             }
         }
     }
-
-    /// # Safety
-    /// As for [`Finder::run`].
-    unsafe fn each(&self, job: &Job<'_>, rows: Range<usize>) {
-        let geometry = &self.layer.geometry;
-        let mut at = Position::of(geometry, rows.start);
-        for _ in rows {
-            let row = Row { to: job.place(self, &at), wants_values: job.wants_values, indices: job.indices };
-            // SAFETY: by this function's contract; the row is one of `rows`.
-            unsafe {
-                if geometry.inner == 1 {
-                    self.planar(job.io, &at, &row);
-                } else {
-                    self.pixels(job.io, &at, &row);
-                }
-            }
-            at.advance(geometry, 1);
-        }
-    }
-
-    /// A row whose lanes are neighbouring outputs. Outputs whose windows padding cuts have taps of their own and are
-    /// found one by one.
-    ///
-    /// # Safety
-    /// As for `run`, of the row at `at`.
-    unsafe fn planar(&self, io: &Io, at: &Position, row: &Row) {
-        let width = &self.layer.geometry.axes[2];
-        let pixel = self.layer.places.output.pixel;
-        let (head, tail) = width.cut_windows();
-        let whole = head..width.output.saturating_sub(tail).max(head);
-        let step = width.stride as i64 * self.numbering.weights[2];
-        let mut x = 0;
-        while x < width.output {
-            let left = if whole.contains(&x) { whole.end - x } else { 1 };
-            let n = left.min(self.lanes);
-            // SAFETY: the windows of `n` outputs from `x` on have the same taps: one window, or windows that are not
-            // cut.
-            unsafe { self.find(io, at, row, (x, 0), n, x * pixel, pixel, step) };
-            x += n;
-        }
-    }
-
-    /// A row whose lanes are the inner elements of one output pixel.
-    ///
-    /// # Safety
-    /// As for `run`, of the row at `at`.
-    unsafe fn pixels(&self, io: &Io, at: &Position, row: &Row) {
-        let (inner, pixel) = (self.layer.geometry.inner, self.layer.places.output.pixel);
-        for x in 0..self.layer.geometry.axes[2].output {
-            let mut c = 0;
-            while c < inner {
-                let n = (inner - c).min(self.lanes);
-                // SAFETY: every inner element of a pixel has its window's taps.
-                unsafe { self.find(io, at, row, (x, c), n, x * pixel + c, 1, self.numbering.plane) };
-                c += n;
-            }
-        }
-    }
-
-    /// `n` lanes from output `x`, inner element `c` on, whose windows have the same taps: their outputs lie from `to`
-    /// on, `apart` elements apart, and the indices of their first taps are `step` apart.
-    ///
-    /// # Safety
-    /// As for `run`: outputs of the row at `at`.
-    #[allow(clippy::too_many_arguments, reason = "which lanes, and where their outputs go")]
-    unsafe fn find(
-        &self,
-        io: &Io,
-        at: &Position,
-        row: &Row,
-        (x, c): (usize, usize),
-        n: usize,
-        to: usize,
-        apart: usize,
-        step: i64,
-    ) {
-        let geometry = &self.layer.geometry;
-        let [depth, height, width] = &geometry.axes;
-        let (z_taps, y_taps, x_taps) = (depth.taps(at.z), height.taps(at.y), width.taps(x));
-        let first = [first_tap(depth, at.z), first_tap(height, at.y), first_tap(width, x)];
-        let mut origin = self.numbering.origin(at.outer * geometry.inner + c, first);
-        let counts = [z_taps.count, y_taps.count, x_taps.count];
-        let has_taps = counts.iter().all(|count| *count > 0);
-        let mut found: Found = [0; MOST_LANES];
-        let mut values = Values([0; 8 * MOST_LANES]);
-        let dst = io.dst.wrapping_add((row.to + to) * self.bytes);
-        let is_apart = apart != 1 && n > 1;
-        if has_taps {
-            let number = (skipped(depth, at.z, z_taps) * height.kernel + skipped(height, at.y, y_taps)) * width.kernel
-                + skipped(width, x, x_taps);
-            let steps = &self.layer.places.input;
-            let apart_in = if geometry.inner == 1 { width.stride.wrapping_mul(steps.pixel) } else { 1 };
-            let offset =
-                steps.row_at(at.outer, z_taps.start, y_taps.start).wrapping_add(x_taps.start * steps.pixel + c);
-            let search = Search {
-                first: io.src.wrapping_add(offset.wrapping_mul(self.bytes)),
-                counts,
-                // Steps of an axis with one tap are never taken; the products could wrap.
-                steps: [
-                    depth.dilation.wrapping_mul(steps.slab).wrapping_mul(self.bytes),
-                    height.dilation.wrapping_mul(steps.row).wrapping_mul(self.bytes),
-                    width.dilation.wrapping_mul(steps.pixel).wrapping_mul(self.bytes),
-                ],
-                apart: apart_in.wrapping_mul(self.bytes),
-                lanes: n,
-                number,
-                kernel: [height.kernel, width.kernel],
-                readable: io.src_end,
-                values: match (row.wants_values, is_apart) {
-                    (false, _) => core::ptr::null_mut(),
-                    (true, false) => dst,
-                    (true, true) => values.0.as_mut_ptr(),
-                },
-                found: &mut found,
-            };
-            // SAFETY: by this function's contract: valid taps of the lanes, and their outputs or as much room.
-            unsafe {
-                self.leaf.call(&self.constants, &search);
-                if row.wants_values && is_apart {
-                    for lane in 0..n {
-                        let from = values.0.as_ptr().add(lane * self.bytes);
-                        let to = dst.wrapping_add(lane * apart * self.bytes);
-                        core::ptr::copy_nonoverlapping(from, to, self.bytes);
-                    }
-                }
-            }
-        }
-        for lane in 0..n {
-            let index = if has_taps { self.numbering.index(origin, found[lane]) } else { -1 };
-            // SAFETY: an output of the run.
-            unsafe { row.indices.write(row.to + to + lane * apart, index) };
-            origin += step;
-        }
-    }
-}
-
-/// Room for the values of a register's lanes.
-#[repr(align(64))]
-struct Values([u8; 8 * MOST_LANES]);
-
-/// An output row: where it is in the run's output, and what is wanted of it.
-struct Row {
-    to: usize,
-    wants_values: bool,
-    indices: Indices,
 }

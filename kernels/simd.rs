@@ -190,12 +190,6 @@ pub(crate) trait Lanes<A: Lane>: Simd {
         }
     }
 
-    /// The even elements of `a` then `b`: a stride of 2, undone.
-    #[inline(always)]
-    fn even(self, a: Self::V, b: Self::V) -> Self::V {
-        self.unzip(a, b).0
-    }
-
     /// The even and the odd elements of `a` then `b`.
     fn unzip(self, a: Self::V, b: Self::V) -> (Self::V, Self::V);
 

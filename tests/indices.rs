@@ -156,6 +156,42 @@ fn by_the_rule<T: Sample>() {
     }
 }
 
+/// Every way that a finder goes, on every tier: pixels of many registers and of a few elements; planes that are one run, rows
+/// that are cut into tiles both ways; windows of so many taps that a byte does not number them.
+fn every_way<T: Sample>() {
+    let mut rng = Rng::named("every way");
+    let op = |i: usize| EXTREMES[i % 4];
+    let last = |i, shape: &[usize], kernel: &[usize]| Layer::new(op(i), Layout::Nhwc, shape, kernel);
+    let first = |i, shape: &[usize], kernel: &[usize]| Layer::new(op(i), Layout::Nchw, shape, kernel);
+    for (i, layer) in [
+        last(0, &[2, 130, 5, 7], &[3, 3]).stride(&[2, 2]).padding(&[1, 1]),
+        last(1, &[1, 70, 4, 9], &[2, 3]).padding_unequal(&[1, 2], &[0, 1]).dilation(&[2, 2]),
+        last(2, &[1, 4200, 2, 3], &[2, 2]),
+        last(3, &[1, 3, 20, 120], &[3, 3]).stride(&[2, 2]).padding(&[1, 1]),
+        last(0, &[1, 5, 9, 11], &[3, 2]).stride(&[1, 3]).padding(&[1, 0]),
+        last(1, &[1, 67, 19, 18], &[17, 17]).padding(&[1, 1]),
+        first(2, &[2, 3, 14, 14], &[2, 2]).stride(&[2, 2]),
+        first(3, &[1, 3, 7, 7], &[3, 3]).padding(&[1, 1]),
+        first(0, &[1, 2, 13, 31], &[3, 3]).stride(&[3, 2]).padding(&[1, 1]),
+        first(1, &[1, 1, 90, 140], &[3, 3]).stride(&[2, 2]).padding(&[1, 1]),
+        first(2, &[1, 1, 6, 9000], &[2, 3]).stride(&[1, 2]).padding(&[1, 1]),
+        first(3, &[1, 1, 8, 9000], &[3, 3]).padding(&[1, 1]),
+        first(0, &[1, 1, 5, 6, 150], &[2, 3, 3]).stride(&[2, 1, 1]).padding(&[1, 1, 1]),
+        first(1, &[1, 2, 5, 6, 7], &[3, 2, 3]).stride(&[1, 2, 2]).padding(&[1, 1, 1]),
+        first(2, &[1, 1, 20, 160], &[17, 17]).padding(&[2, 3]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        for fill in [Fill::Edges, Fill::Nans] {
+            let src = fill.tensor::<T>(layer.input_len(), &mut rng);
+            check::<T>(&layer, KINDS[i % 6], &src);
+            let inverse = Layer { op: op(i + 1), ..layer.clone() };
+            check::<T>(&inverse, KINDS[(i + 3) % 6], &src);
+        }
+    }
+}
+
 /// Windows of more taps than lanes of the element can count, with the best anywhere.
 fn long_windows<T: Sample>() {
     let mut rng = Rng::named("long windows");
@@ -186,6 +222,11 @@ macro_rules! tests {
             #[test]
             fn by_the_rule() {
                 super::by_the_rule::<$T>();
+            }
+
+            #[test]
+            fn every_way() {
+                super::every_way::<$T>();
             }
 
             #[test]

@@ -1,11 +1,12 @@
 //! Rows of elements laid out anew, those of even places and those of odd ones apart: one leaf a tier, for all elements.
 
-use crate::kernels::simd::{Lane, Lanes, Simd};
+use super::fold::rolled;
+use crate::kernels::simd::{Lane, Lanes, Simd, Tables};
 
 /// What a tier can do that deals.
-pub(crate) trait Deals: Simd + Lanes<u8> + Lanes<i16> + Lanes<i32> + Lanes<i64> {}
+pub(crate) trait Deals: Simd + Tables<u8> + Tables<i16> + Tables<i32> + Tables<i64> {}
 
-impl<S: Simd + Lanes<u8> + Lanes<i16> + Lanes<i32> + Lanes<i64>> Deals for S {}
+impl<S: Simd + Tables<u8> + Tables<i16> + Tables<i32> + Tables<i64>> Deals for S {}
 
 /// Rows that are copied, or dealt to two rows each.
 ///
@@ -62,9 +63,11 @@ unsafe fn enter<S: Deals>(a: &Deal) {
     }
 }
 
-/// Copies so many bytes of each row.
+/// Copies so many bytes of each row, and asks for as many rows more: those that will be dealt next, likely, while these are
+/// worked on.
 #[inline(always)]
 unsafe fn copy<S: Deals>(s: S, a: &Deal, len: usize) {
+    let ahead = a.rows.wrapping_mul(a.from_step);
     let lanes = <S as Lanes<u8>>::N;
     for row in 0..a.rows {
         let from = a.from.wrapping_add(row.wrapping_mul(a.from_step));
@@ -72,12 +75,17 @@ unsafe fn copy<S: Deals>(s: S, a: &Deal, len: usize) {
         // SAFETY: bytes of the row, by the type's contract.
         unsafe {
             if len < lanes {
-                Lanes::<u8>::store_first(s, to, len, Lanes::<u8>::load_first(s, from, len, 0));
+                if const { <S as Tables<u8>>::MASK_BITS } {
+                    Lanes::<u8>::store_first(s, to, len, Lanes::<u8>::load_first(s, from, len, 0));
+                } else {
+                    core::ptr::copy_nonoverlapping(from, to, len);
+                }
                 continue;
             }
             let mut next = 0;
             while next < len {
                 let at = next.min(len - lanes);
+                s.prefetch(from.wrapping_add(at).wrapping_add(ahead));
                 Lanes::<u8>::store(s, to.add(at), Lanes::<u8>::load(s, from.add(at)));
                 next += lanes;
             }
@@ -85,9 +93,10 @@ unsafe fn copy<S: Deals>(s: S, a: &Deal, len: usize) {
     }
 }
 
-/// Deals the elements of each row.
+/// Deals the elements of each row, and asks for more likewise.
 #[inline(always)]
-unsafe fn apart<A: Lane, S: Lanes<A>>(s: S, a: &Deal) {
+unsafe fn apart<A: Lane, S: Tables<A>>(s: S, a: &Deal) {
+    let ahead = a.rows.wrapping_mul(a.from_step);
     for row in 0..a.rows {
         let from: *const A = a.from.wrapping_add(row.wrapping_mul(a.from_step)).cast();
         let even = a.to.wrapping_add(row.wrapping_mul(a.to_step));
@@ -96,19 +105,28 @@ unsafe fn apart<A: Lane, S: Lanes<A>>(s: S, a: &Deal) {
         // SAFETY: elements of the row, by the type's contract.
         unsafe {
             while at + 2 * S::N <= a.n {
+                s.prefetch(from.add(at).wrapping_byte_add(ahead));
+                s.prefetch(from.add(at + S::N).wrapping_byte_add(ahead));
                 let (evens, odds) = s.unzip(s.load(from.add(at)), s.load(from.add(at + S::N)));
                 s.store(even.add(at / 2), evens);
                 s.store(odd.add(at / 2), odds);
                 at += 2 * S::N;
             }
             let left = a.n - at;
-            if left > 0 {
-                let low = s.load_first(from.add(at), left.min(S::N), A::zeroed());
+            if const { S::MASK_BITS } && left > 0 {
                 let high = left.saturating_sub(S::N);
+                let low = s.load_first(from.add(at), left - high, A::zeroed());
                 let high = s.load_first(from.add(at + left - high), high, A::zeroed());
                 let (evens, odds) = s.unzip(low, high);
                 s.store_first(even.add(at / 2), left.div_ceil(2), evens);
                 s.store_first(odd.add(at / 2), left / 2, odds);
+                continue;
+            }
+            while at < a.n {
+                let to = if at % 2 == 0 { even } else { odd };
+                *to.add(at / 2) = *from.add(at);
+                at += 1;
+                rolled();
             }
         }
     }

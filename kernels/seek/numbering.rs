@@ -95,8 +95,10 @@ pub(super) fn first_tap(axis: &Axis, o: usize) -> i64 {
     (o * axis.stride) as i64 - axis.begin as i64
 }
 
-/// How many taps of output `o` lie before the input.
-#[inline(always)]
-pub(super) fn skipped(axis: &Axis, o: usize, taps: Taps) -> usize {
-    (taps.start + axis.begin - o * axis.stride) / axis.dilation
+/// The valid taps of output `o`, and how many more lie before the input. A function of its own, of much code that is asked for
+/// in many places.
+#[inline(never)]
+pub(super) fn valid_taps(axis: &Axis, o: usize) -> (Taps, usize) {
+    let taps = axis.taps(o);
+    (taps, (taps.start + axis.begin - o * axis.stride) / axis.dilation)
 }

@@ -5,7 +5,7 @@ use core::ops::Range;
 
 use super::labels::Fields;
 use super::numbering::first_tap;
-use super::numbering::skipped;
+use super::numbering::valid_taps;
 use super::{Finder, Job};
 use crate::geometry::Taps;
 use crate::kernels::driver::{Layer, Position, Scratch};
@@ -20,7 +20,7 @@ static ZEROS: Zeros = Zeros([0; 64]);
 struct Zeros([u8; 64]);
 
 /// Bytes of labels that wait for their indices.
-const WAITING: usize = 16 << 10;
+const WAITING: usize = 4 << 10;
 
 #[derive(Debug)]
 pub(super) struct Pixels {
@@ -74,8 +74,9 @@ impl Pixels {
         let geometry = &layer.geometry;
         let (axes, inner) = (&geometry.axes, geometry.inner);
         let place = [at.z, at.y, some.start];
-        let taps: [Taps; 3] = [0, 1, 2].map(|axis| axes[axis].taps(place[axis]));
-        let skipped = [0, 1, 2].map(|axis| skipped(&axes[axis], place[axis], taps[axis]));
+        let windows = [0, 1, 2].map(|axis| valid_taps(&axes[axis], place[axis]));
+        let (taps, skipped): ([Taps; 3], [usize; 3]) =
+            (windows.map(|(taps, _)| taps), windows.map(|(_, skipped)| skipped));
         let kernel = axes.each_ref().map(|axis| axis.kernel);
         let first = [0, 1, 2].map(|axis| first_tap(&axes[axis], place[axis]));
         let last = [0, 1, 2].map(|axis| skipped[axis] + taps[axis].count - 1);

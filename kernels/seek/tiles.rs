@@ -11,18 +11,24 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use super::labels::Fields;
-use super::numbering::{first_tap, skipped};
+use super::numbering::{first_tap, valid_taps};
+use super::order::{Order, deal_pixels};
 use super::{Finder, Job};
 use crate::geometry::Axis;
 use crate::kernels::driver::{Position, SCRATCH, Scratch, fill};
 use crate::kernels::leaf::deal::Deal;
-use crate::kernels::leaf::fold::rolled;
 use crate::kernels::leaf::number::Rows;
 use crate::kernels::leaf::pick::{Labels, Lines, Tap};
 use crate::kernels::simd::MOST_LANES;
 
 /// Bytes of the input that wait in their new order, at most.
-const MOST_INPUT: usize = 28 << 10;
+const MOST_INPUT: usize = 16 << 10;
+
+// Labels and values are half as much each, at most.
+const _: () = assert!(2 * MOST_INPUT <= SCRATCH);
+
+/// The longest row whose outputs have tables.
+const MOST_TABLED: usize = 1 << 18;
 
 #[derive(Debug)]
 pub(super) struct Tiles {
@@ -42,58 +48,6 @@ pub(super) struct Tiles {
     values_at: usize,
 }
 
-/// How a tile of the input is laid out.
-#[derive(Clone, Copy, Debug)]
-struct Order {
-    stride: [usize; 3],
-    /// Rests that are laid out, and coordinates of one rest.
-    rests: [usize; 3],
-    lengths: [usize; 3],
-    /// Coordinates of the tile.
-    input: [usize; 3],
-    /// Elements of a pixel.
-    unit: usize,
-}
-
-impl Order {
-    #[inline(never)]
-    fn new(axes: &[Axis; 3], tile: [usize; 3], unit: usize) -> Self {
-        let stride = axes.each_ref().map(|axis| axis.stride);
-        let input = [0, 1, 2].map(|i| ((tile[i] - 1).saturating_mul(stride[i])).saturating_add(axes[i].span()));
-        let rests = [0, 1, 2].map(|i| stride[i].min(axes[i].span()));
-        let lengths = [0, 1, 2].map(|i| (input[i] - 1) / stride[i] + 1);
-        Self { stride, rests, lengths, input, unit }
-    }
-
-    /// Elements of one rest of each axis.
-    fn len(&self) -> usize {
-        self.lengths.iter().fold(self.unit, |all, n| all.saturating_mul(*n))
-    }
-
-    fn all(&self) -> usize {
-        self.rests.iter().fold(self.len(), |all, n| all.saturating_mul(*n))
-    }
-
-    fn row(&self) -> usize {
-        self.lengths[2] * self.unit
-    }
-
-    /// Where the first of a pixel's elements lies.
-    #[inline(never)]
-    fn at(&self, at: [usize; 3]) -> usize {
-        let [z, y, x] = [0, 1, 2].map(|i| (at[i] % self.stride[i], at[i] / self.stride[i]));
-        let rest = (z.0 * self.rests[1] + y.0) * self.rests[2] + x.0;
-        let [_, rows, pixels] = self.lengths;
-        rest * self.len() + ((z.1 * rows + y.1) * pixels + x.1) * self.unit
-    }
-
-    /// Lanes of a run that is a whole tile of so many outputs.
-    fn run(&self, [depth, height, width]: [usize; 3]) -> usize {
-        let [_, rows, pixels] = self.lengths;
-        ((((depth - 1) * rows) + height - 1) * pixels + width) * self.unit
-    }
-}
-
 /// Bytes that hold as many elements, whole registers and chunks of them.
 fn room(elements: usize, bytes: usize) -> usize {
     elements.saturating_mul(bytes).saturating_add(16 * bytes).saturating_add(191) & !63
@@ -105,12 +59,16 @@ impl Tiles {
         let (layer, numbering, bytes) = (&finder.layer, &finder.numbering, finder.bytes);
         let (axes, unit) = (&layer.geometry.axes, layer.geometry.inner);
         let output = axes.each_ref().map(|axis| axis.output);
+        if output[2].saturating_mul(unit) > MOST_TABLED {
+            return None;
+        }
         let sizes = |tile: [usize; 3], is_whole: bool| {
-            let order = Order::new(axes, tile, unit);
-            let outputs = if is_whole { order.run(tile) } else { tile.iter().product::<usize>() * unit };
+            let order = Order::new(axes, tile, unit, is_whole);
+            let outputs =
+                if is_whole { order.run(tile) } else { tile.iter().fold(unit, |all, n| all.saturating_mul(*n)) };
             let (input, labels) = (room(order.all(), bytes), room(outputs, bytes));
             let values = if is_whole { labels } else { 0 };
-            let fits = input <= MOST_INPUT && labels.saturating_mul(2) <= SCRATCH - MOST_INPUT;
+            let fits = input <= MOST_INPUT && labels.saturating_mul(2) <= MOST_INPUT;
             fits.then_some((order, input, input + labels, values))
         };
         let is_narrow = output[2].saturating_mul(unit) < 2 * finder.lanes;
@@ -168,9 +126,9 @@ impl Tiles {
                     let at = ((z * self.order.lengths[1] + y) * self.order.lengths[2] + x) * unit;
                     let mut ends = [[0; 3]; 2];
                     for (axis, o) in [z, y, x].into_iter().enumerate().skip(if self.is_whole { 0 } else { 2 }) {
-                        let taps = axes[axis].taps(o);
-                        ends[0][axis] = skipped(&axes[axis], o, taps);
-                        ends[1][axis] = ends[0][axis] + taps.count - 1;
+                        let (taps, skipped) = valid_taps(&axes[axis], o);
+                        ends[0][axis] = skipped;
+                        ends[1][axis] = skipped + taps.count - 1;
                     }
                     let [none, lost] = ends.map(|end| self.fields.label(end).to_ne_bytes());
                     let (none, lost) = if cfg!(target_endian = "little") {
@@ -289,6 +247,7 @@ impl Tiles {
     ///
     /// # Safety
     /// As for [`Deal`], of pixels; there is room for a row's rests.
+    #[inline(never)]
     unsafe fn deal(&self, finder: &Finder, rows: &Deal, lead: usize) {
         let order = &self.order;
         let ([_, _, stride], [_, _, rests], unit) = (order.stride, order.rests, order.unit);
@@ -403,12 +362,10 @@ impl Tiles {
         let (layer, numbering, bytes, order) = (&finder.layer, &finder.numbering, finder.bytes, &self.order);
         let (axes, unit) = (&layer.geometry.axes, order.unit);
         let n = self.tile[2] * unit;
-        let taps = axes[0].taps(at.z);
-        let front = skipped(&axes[0], at.z, taps);
+        let (taps, front) = valid_taps(&axes[0], at.z);
         // The first and the last valid taps of a row's windows on depth and height.
         let ends = |y: usize| {
-            let rows = axes[1].taps(y);
-            let top = skipped(&axes[1], y, rows);
+            let (rows, top) = valid_taps(&axes[1], y);
             [[front, top, 0], [front + taps.count - 1, top + rows.count - 1, 0]]
         };
         let mut y = at.y;
@@ -419,9 +376,10 @@ impl Tiles {
             let labels = scratch.wrapping_add(self.labels_at);
             let [none, lost] = these.map(|end| self.fields.label(end));
             let table = |lanes: &[u8], flip| Labels { lanes: lanes[x * unit * bytes..].as_ptr(), own: true, flip };
+            let step = axes[1].stride * order.row() * bytes;
             let task = Lines {
-                src: scratch.wrapping_add((y - at.y) * order.row() * bytes),
-                src_step: order.row() * bytes,
+                src: scratch.wrapping_add((y - at.y) * step),
+                src_step: step,
                 lines: count,
                 n,
                 taps: self.taps.as_ptr(),
@@ -456,31 +414,6 @@ impl Tiles {
                 finder.number.write(&indices);
             }
             y += count;
-        }
-    }
-}
-
-/// Lays out the first `n` pixels of rows one by one, of which the first is number `lead`.
-///
-/// # Safety
-/// They are readable elements `T`, and the rests of the rows are writable.
-unsafe fn deal_pixels<T: Copy>(order: &Order, rows: &Deal, lead: usize, n: usize) {
-    let ([_, _, stride], [_, _, rests], unit) = (order.stride, order.rests, order.unit);
-    for row in 0..rows.rows {
-        let from = rows.from.wrapping_add(row.wrapping_mul(rows.from_step)).cast::<T>();
-        let to = rows.to.wrapping_add(row.wrapping_mul(rows.to_step)).cast::<T>();
-        for rest in 0..rests {
-            // The first pixel of this rest.
-            let mut pixel = (rest + stride - lead % stride) % stride;
-            let mut to = to.wrapping_add(rest * order.len() + (lead + pixel) / stride * unit);
-            while pixel < n {
-                for c in 0..unit {
-                    // SAFETY: by this function's contract.
-                    unsafe { *to.add(c) = *from.add(pixel * unit + c) };
-                    rolled();
-                }
-                (pixel, to) = (pixel + stride, to.wrapping_add(unit));
-            }
         }
     }
 }
