@@ -161,12 +161,23 @@ impl<'a> Indices<'a> {
         }
     }
 
+    pub(crate) fn len(self) -> usize {
+        match self {
+            Self::Short(indices) => indices.len(),
+            Self::Long(indices) => indices.len(),
+        }
+    }
+
+    pub(crate) fn get(self, at: usize) -> Option<i64> {
+        match self {
+            Self::Short(indices) => indices.get(at).map(|index| i64::from(*index)),
+            Self::Long(indices) => indices.get(at).copied(),
+        }
+    }
+
     /// The index at a place; `None` where it is negative.
     pub(crate) fn offset(self, at: usize) -> Option<usize> {
-        match self {
-            Self::Short(indices) => indices.get(at)?.to_offset(),
-            Self::Long(indices) => indices.get(at)?.to_offset(),
-        }
+        usize::try_from(self.get(at)?).ok()
     }
 }
 

@@ -22,10 +22,11 @@
 use core::ops::Range;
 
 use super::axes::{Taps, Windows};
-use super::codes::{Coding, FARTHEST, Indices};
+use super::codes::{Coding, FARTHEST};
 use super::max::Maxima;
 use super::{part, part_mut};
 use crate::geometry::MAX_RANK;
+use crate::index::Indices;
 use crate::kernels::widest;
 
 /// Indices that are checked together.

@@ -4,7 +4,7 @@ use super::axes::{Adjoint, Taps, Windows};
 use super::part;
 use crate::Index;
 use crate::geometry::MAX_RANK;
-use crate::index::Weights;
+use crate::index::{Indices, Weights};
 use crate::kernels::widest;
 
 /// What codes and distances must be below, so that no two are the same modulo 2³².
@@ -77,39 +77,10 @@ impl Coding {
     }
 }
 
-/// Indices of either type: what is compiled for them is little, and the rest once.
-#[derive(Clone, Copy)]
-pub(super) enum Indices<'a> {
-    Short(&'a [i32]),
-    Long(&'a [i64]),
-}
-
-impl<'a> Indices<'a> {
-    pub fn new<I: Index>(indices: &'a [I]) -> Self {
-        if size_of::<I>() == size_of::<i32>() {
-            Self::Short(bytemuck::try_cast_slice(indices).unwrap_or_default())
-        } else {
-            Self::Long(bytemuck::try_cast_slice(indices).unwrap_or_default())
-        }
-    }
-
-    pub fn len(self) -> usize {
-        match self {
-            Self::Short(indices) => indices.len(),
-            Self::Long(indices) => indices.len(),
-        }
-    }
-
-    pub fn get(self, at: usize) -> Option<i64> {
-        match self {
-            Self::Short(indices) => indices.get(at).map(|index| i64::from(*index)),
-            Self::Long(indices) => indices.get(at).copied(),
-        }
-    }
-
+impl Indices<'_> {
     /// The codes of neighbouring indices from number `at` on: how far each is from `first`, less what its lane lies `behind`,
     /// modulo 2³². Whether none is farther than 32 bits from `base`, which makes them exact.
-    pub fn codes(self, at: usize, [base, first]: [i64; 2], behind: &[u32], to: &mut [u32]) -> bool {
+    pub(super) fn codes(self, at: usize, [base, first]: [i64; 2], behind: &[u32], to: &mut [u32]) -> bool {
         match self {
             Self::Short(indices) => codes(part(indices, at, to.len()), [base, first], behind, to),
             Self::Long(indices) => codes(part(indices, at, to.len()), [base, first], behind, to),
@@ -117,7 +88,7 @@ impl<'a> Indices<'a> {
     }
 
     /// The same, and whether each lies in one of three rows that begin at these codes: at most so much `more` behind its begin.
-    pub fn in_rows(
+    pub(super) fn in_rows(
         self,
         at: usize,
         from: [i64; 2],

@@ -3,9 +3,9 @@
 //! A row of windows is *kept*, with what it gives; a row of the input is *folded* from kept rows, a tap after the other, and
 //! stored. Sums stay in registers from the first tap to the last.
 
-use super::codes::Indices;
 use super::sealed::Sum;
 use super::{Float, part, part_mut};
+use crate::index::Indices;
 use crate::kernels::widest;
 
 /// Numbers of a tile, at most; and of the rows that are kept.

@@ -8,13 +8,13 @@ use alloc::sync::Arc;
 
 use super::axes::{Adjoint, Strides, Taps, Windows, offset};
 use super::check::Check;
-use super::codes::{Coding, Indices};
+use super::codes::Coding;
 use super::lanes::Winners as Kept;
 use super::rows::{Plan, Rows};
 use super::sealed::Sum;
 use super::{Float, Gives, LANES, Tap, part};
 use crate::geometry::{Count, MAX_RANK};
-use crate::index::{IndexType, IndicesMut, Weights};
+use crate::index::{IndexType, Indices, IndicesMut, Weights};
 use crate::indexed::{BindFind, Shared};
 use crate::kernels::Operation;
 use crate::plan::Facts;
@@ -305,7 +305,7 @@ impl<T: Float, I: Index> MaxBackward<T, I> {
                 let steps = coding.steps(&self.layer);
                 rows.fill(&plan, &mut Kept::new(grad_output, named, grad_input, steps, plan.channels()));
             }
-            None => self.layer.gather(grad_input, Winners { maxima, grad_output, indices }),
+            None => self.layer.gather(grad_input, Winners { maxima, grad_output, indices: named }),
         }
     }
 }
@@ -538,13 +538,13 @@ impl Maxima<'_> {
 }
 
 /// The gradient of a window goes to the tap that its index names.
-struct Winners<'a, T, I> {
+struct Winners<'a, T> {
     maxima: Maxima<'a>,
     grad_output: &'a [T],
-    indices: &'a [I],
+    indices: Indices<'a>,
 }
 
-impl<T: Float, I: Index> Gives<T> for Winners<'_, T, I> {
+impl<T: Float> Gives<T> for Winners<'_, T> {
     /// The index of the pixel in the first channel, and from one channel to the next; none where each window has its
     /// own.
     type Known = Option<(usize, usize)>;
@@ -561,7 +561,7 @@ impl<T: Float, I: Index> Gives<T> for Winners<'_, T, I> {
         let outputs = self.indices.get(tap.output).zip(self.grad_output.get(tap.output));
         let Some((index, gradient)) = outputs else { return sum };
         let more = sum.plus(gradient.widened());
-        if I::from_offset(here) == Some(*index) { more } else { sum }
+        if is_at(index, here) { more } else { sum }
     }
 
     #[inline(always)]
@@ -570,8 +570,17 @@ impl<T: Float, I: Index> Gives<T> for Winners<'_, T, I> {
         let lanes = sums.len();
         let mut room = [T::Acc::ZERO; LANES];
         let gradients = T::widened_all(part(self.grad_output, tap.output, lanes), &mut room);
-        add_named(sums, part(self.indices, tap.output, lanes), gradients, (first, step));
+        match self.indices {
+            Indices::Short(indices) => add_named(sums, part(indices, tap.output, lanes), gradients, (first, step)),
+            Indices::Long(indices) => add_named(sums, part(indices, tap.output, lanes), gradients, (first, step)),
+        }
     }
+}
+
+/// Whether an index names a place, which fits its type.
+#[inline(always)]
+fn is_at(index: i64, place: usize) -> bool {
+    usize::try_from(index) == Ok(place)
 }
 
 /// Adds the gradients whose index is `first` in the first lane, and `step` more from one to the next.

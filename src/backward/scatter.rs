@@ -9,13 +9,13 @@
 use core::ops::Range;
 
 use super::axes::{Adjoint, Taps};
-use super::codes::{FARTHEST, Indices};
+use super::codes::FARTHEST;
 use super::max::Maxima;
 use super::sealed::Sum;
 use super::{Float, LANES, narrow, part, part_mut};
 use crate::Index;
 use crate::geometry::MAX_RANK;
-use crate::index::Weights;
+use crate::index::{Indices, Weights};
 use crate::order::LONGEST_CHAIN;
 use crate::strides::Split;
 
