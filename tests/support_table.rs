@@ -26,26 +26,56 @@ enum Code {
     Safe(&'static str),
 }
 
-/// A row of the table: its operations in words, whether each can be planned, and what code they run.
-const ROWS: [(&str, &[Plans], Code); 10] = [
-    ("max, min (NaN propagates or is ignored)", &[plans::<Max>, plans::<Min>], Code::Kernels),
-    ("max and min with indices, or indices alone", &[indexed::<Max>, indexed::<Min>], Code::Kernels),
-    ("average (exclude pad, include pad, divisor), sum", &[plans::<Avg>, plans::<Sum>], Code::Kernels),
-    ("Lp norm (any p), power mean, RMS", &[plans::<Lp>], Code::Kernels),
+/// What visits the windows of whatever a kernel computes.
+const DRIVERS: &str = "every [driver](kernels/README.md)";
+
+/// A row of the table: its operations in words, whether each can be planned, what code they run, and which drivers and leaves.
+const ROWS: [(&str, &[Plans], Code, &str); 10] = [
+    ("max, min (NaN propagates or is ignored)", &[plans::<Max>, plans::<Min>], Code::Kernels, DRIVERS),
+    (
+        "max and min with indices, or indices alone",
+        &[indexed::<Max>, indexed::<Min>],
+        Code::Kernels,
+        "[three ways](kernels/seek.rs) to pick from a list of taps",
+    ),
+    ("average (exclude pad, include pad, divisor), sum", &[plans::<Avg>, plans::<Sum>], Code::Kernels, DRIVERS),
+    (
+        "Lp norm (any p), power mean, RMS",
+        &[plans::<Lp>],
+        Code::Kernels,
+        "[powers of a tile](kernels/driver/staged.rs), then the drivers of sums and maxima",
+    ),
     (
         "quantised average and maximum (scales, zero points), maximum with indices",
         &[plans::<QuantizedAvg>, plans::<QuantizedMax>, indexed::<QuantizedMax>],
         Code::Kernels,
+        "every driver; indices as above",
     ),
     (
         "adaptive max, with indices",
         &[adaptive_max],
         Code::Safe("kernels; with indices, where the output does not divide the input, portable code"),
+        "every driver of windows that do not slide; indices by [a second look](src/variable/find.rs)",
     ),
-    ("adaptive average", &[adaptive_average], Code::Safe("kernels")),
-    ("fractional max, with indices", &[fractional], Code::Safe("portable code")),
-    ("max unpooling", &[unpool], Code::Safe("portable code")),
-    ("backward of max, average, adaptive and Lp (any p, power mean, RMS)", &[backward], Code::Safe("portable code")),
+    ("adaptive average", &[adaptive_average], Code::Safe("kernels"), "every driver of windows that do not slide"),
+    (
+        "fractional max, with indices",
+        &[fractional],
+        Code::Safe("portable code"),
+        "[strips of columns](src/variable/fold.rs), folded once; indices by a second look",
+    ),
+    (
+        "max unpooling",
+        &[unpool],
+        Code::Safe("portable code"),
+        "[indices checked many at a time](src/unpool.rs), then a scatter, a plane at a time",
+    ),
+    (
+        "backward of max, average, adaptive and Lp (any p, power mean, RMS)",
+        &[backward],
+        Code::Safe("portable code"),
+        "[rows folded tap by tap](src/backward/rows.rs), maxima by [a scatter](src/backward/scatter.rs), norms element by element",
+    ),
 ];
 
 fn plans<O: PoolOperation>(dtype: DType, layout: Layout, kernel: &[usize], shape: &[usize], tier: Tier) -> bool {
@@ -132,16 +162,16 @@ fn tier(tier: Tier) -> String {
 }
 
 fn table() -> String {
-    let mut table = "| | elements | layouts | code |\n|---|---|---|---|\n".to_owned();
+    let mut table = "| | elements | layouts | code | drivers and leaves |\n|---|---|---|---|---|\n".to_owned();
     let mut above = None;
-    for (what, operations, code) in ROWS {
+    for (what, operations, code, leaves) in ROWS {
         let names: Vec<String> = elements(operations).iter().map(|dtype| format!("`{dtype}`")).collect();
         let tiers: Vec<String> = Tier::ALL.into_iter().map(tier).collect();
         let code = match code {
             Code::Kernels => tiers.join(", "),
             Code::Safe(what) => what.to_owned(),
         };
-        let cells = [names.join(", "), LAYOUT_CELL.to_owned(), code];
+        let cells = [names.join(", "), LAYOUT_CELL.to_owned(), code, leaves.to_owned()];
         let same = "the same".to_owned();
         let shown = match &above {
             Some(above) => {
@@ -154,6 +184,18 @@ fn table() -> String {
         above = Some(cells);
     }
     table
+}
+
+/// The files that the table points at are there.
+#[test]
+fn links_lead_to_code() {
+    for (what, .., leaves) in ROWS {
+        for link in leaves.split("](").skip(1) {
+            let path = link.split(')').next().unwrap_or_default();
+            let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+            assert!(file.is_file(), "{what}: there is no {path}");
+        }
+    }
 }
 
 #[test]
