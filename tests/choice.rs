@@ -44,6 +44,11 @@ fn known_layers() {
         ("PointNet", Layer::global(MAX, Nchw, &[1, 1024, 1024]), ["global"; 4]),
         ("PointNet, channels last", Layer::global(MAX, Nhwc, &[1, 1024, 1024]), ["piles", "piles", "piles", "direct"]),
         (
+            "windows of ten columns that share none, channels last",
+            square(Nhwc, &[1, 512, 60, 60], 10, 10, 0),
+            ["piles", "piles", "piles", "bands"],
+        ),
+        (
             "GoogLeNet branch, without padding",
             square(Nchw, &[1, 192, 28, 28], 3, 1, 0),
             ["chunks", "rows", "separable", "bands"],

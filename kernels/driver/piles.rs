@@ -54,7 +54,9 @@ impl Piles {
         let is_list = facts.any_order || column == 1;
         let width = &geometry.axes[2];
         let is_able = facts.tabled && geometry.inner >= facts.lanes && !geometry.may_have_empty_windows();
-        let pairs = core.order == Order::Long { rows: false, columns: true } && width.cut_windows() == (0, 0);
+        // Of what has no order a list is as good.
+        let is_long = core.order == Order::Long { rows: false, columns: true };
+        let pairs = !facts.any_order && is_long && width.cut_windows() == (0, 0);
         if !is_able || !facts.any_order && core.order != Order::Columns && !pairs {
             return None;
         }
