@@ -207,8 +207,10 @@ where
         if rest > 0 {
             let mut lanes = [A::ZERO; MOST_LANES];
             core::ptr::copy_nonoverlapping(first.add(whole), lanes.as_mut_ptr(), rest);
-            pass::<A, S>(step, lanes.as_ptr().cast(), lanes.as_mut_ptr().cast(), unit);
-            core::ptr::copy_nonoverlapping(lanes.as_ptr(), last.add(whole), rest);
+            // One pointer for both: another borrow would end the first one.
+            let lanes = lanes.as_mut_ptr();
+            pass::<A, S>(step, lanes.cast_const().cast(), lanes.cast(), unit);
+            core::ptr::copy_nonoverlapping(lanes, last.add(whole), rest);
         }
     }
 }
