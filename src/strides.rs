@@ -270,6 +270,18 @@ impl Tensor {
             ..Output::packed(rows, width.saturating_mul(inner))
         }
     }
+
+    /// How many of them a block has.
+    pub(crate) fn rows_of_block(&self) -> usize {
+        let [depth, height, _] = self.lengths;
+        depth.saturating_mul(height)
+    }
+
+    /// Those of some blocks.
+    pub(crate) fn rows_of(&self, blocks: &Range<usize>) -> Range<usize> {
+        let each = self.rows_of_block();
+        blocks.start.saturating_mul(each)..blocks.end.saturating_mul(each)
+    }
 }
 
 #[cfg(feature = "ndarray")]

@@ -420,7 +420,7 @@ fn cast_mut<T: Pod, U: Pod>(elements: &mut [T]) -> &mut [U] {
 impl Places {
     /// The lengths are those of the values, the indices and the part of the output that these blocks are.
     fn check_lens(&self, [src, indices, dst]: [usize; 3], blocks: &Range<usize>) -> Result<()> {
-        let (need, need_dst) = (self.input.extent(), self.output.rows().span(self.rows_of(blocks)).len());
+        let (need, need_dst) = (self.input.extent(), self.output.rows().span(self.output.rows_of(blocks)).len());
         if src != need {
             return Err(Error::SrcLen { need, got: src });
         }
@@ -441,21 +441,14 @@ impl Places {
     /// A value stays in its block where indices count in its plane, and a task is some blocks; otherwise it is all of them.
     fn tasks(&self, most: usize) -> Tasks {
         let most = if self.kind == IndexKind::Plane { most } else { 1 };
-        Tasks::of_blocks(most, &self.output.rows(), self.rows_of(&(0..1)).end)
+        Tasks::of_blocks(most, &self.output.rows(), self.output.rows_of_block())
     }
 
     fn blocks_of(&self, tasks: &Tasks, task: usize) -> Result<Range<usize>> {
         let rows = tasks.check(task, &self.output.rows())?;
-        let each = self.rows_of(&(0..1)).end;
+        let each = self.output.rows_of_block();
         let block = |row: usize| row.checked_div(each).unwrap_or(0);
         Ok(block(rows.start)..block(rows.end))
-    }
-
-    /// The rows of the output that blocks have.
-    fn rows_of(&self, blocks: &Range<usize>) -> Range<usize> {
-        let [depth, height, _] = self.output.lengths;
-        let each = depth.saturating_mul(height);
-        blocks.start.saturating_mul(each)..blocks.end.saturating_mul(each)
     }
 
     /// Writes some blocks, whose memory `dst` is. Their indices were looked at.
@@ -467,7 +460,7 @@ impl Places {
         let is_packed = self.kind == IndexKind::Plane && self.keeps_order && self.output.has_packed_planes();
         if !is_packed {
             let outputs = self.output.rows();
-            outputs.for_each_run(dst, 1, self.rows_of(&blocks), &mut |run: &mut [U], _| run.fill(U::zeroed()));
+            outputs.for_each_run(dst, 1, self.output.rows_of(&blocks), &mut |run: &mut [U], _| run.fill(U::zeroed()));
         }
         let mut put = |from: usize, to: usize| {
             if let (Some(value), Some(to)) = (src.get(from), dst.get_mut(to)) {
@@ -486,9 +479,7 @@ impl Places {
     fn check_indices<I: Index>(&self, indices: &[I], blocks: &Range<usize>) -> Result<()> {
         let names_none = |index: &I| index.to_offset().is_none_or(|offset| offset >= self.places);
         let places = self.places as u64;
-        let [depth, height, _] = self.input.lengths;
-        let each = depth.saturating_mul(height);
-        let (rows, of_blocks) = (self.input.rows(), blocks.start.saturating_mul(each)..blocks.end.saturating_mul(each));
+        let (rows, of_blocks) = (self.input.rows(), self.input.rows_of(blocks));
         let before = rows.span(of_blocks.clone()).start;
         let mut wrong = None;
         rows.each_run(of_blocks, |run, _| {

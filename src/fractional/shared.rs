@@ -69,7 +69,7 @@ fn pool_plane_by<E: bytemuck::Pod, F: Fold<E>>(fold: F, src: &[u8], plane: Plane
     let Extent { input, output, .. } = *extent;
     let (Ok(src), Ok(dst)) = (bytemuck::try_cast_slice(src), bytemuck::try_cast_slice_mut::<_, E>(dst)) else { return };
     let block = Block::<E> { elements: src.get(input.block(outer)..).unwrap_or(&[]), tensor: input };
-    let before = outer.saturating_mul(extent.rows_of_block());
+    let before = outer.saturating_mul(extent.output.rows_of_block());
     let (base, start) = (output.rows().span(rows.clone()).start, output.block(outer));
     let part = Part {
         rows: rows.start.saturating_sub(before)..rows.end.saturating_sub(before),
@@ -191,7 +191,7 @@ impl Fraction {
         work: &mut dyn FnMut((usize, usize), Axes<'_>),
     ) {
         let inner = self.extent.split.inner;
-        let each = self.extent.rows_of_block().max(1);
+        let each = self.extent.output.rows_of_block().max(1);
         for outer in rows.start.checked_div(each).unwrap_or(0)..rows.end.div_ceil(each) {
             for channel in 0..inner {
                 let plane = outer.saturating_mul(inner).saturating_add(channel);

@@ -173,12 +173,6 @@ impl Extent {
         if need == got { Ok(()) } else { Err(Error::IndexLen { need, got }) }
     }
 
-    /// Rows of outputs in a block.
-    pub(crate) fn rows_of_block(&self) -> usize {
-        let [depth, height, _] = self.output.lengths;
-        depth.saturating_mul(height)
-    }
-
     /// Blocks of the input that have an output.
     pub(crate) fn block_count(&self) -> usize {
         if self.output.count() == 0 { 0 } else { self.split.outer }
