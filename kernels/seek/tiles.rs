@@ -434,8 +434,8 @@ unsafe fn copy(from: *const u8, to: *mut u8, [rows, n]: [usize; 2], [from_step, 
                 continue;
             }
             for piece in 0..pieces {
-                let bytes = from.add(32 * piece).cast::<[u8; 32]>().read_unaligned();
-                to.add(32 * piece).cast::<[u8; 32]>().write_unaligned(bytes);
+                // Without a type: what lies behind the last value in the scratch may be nothing yet, and a later row writes over it.
+                core::ptr::copy_nonoverlapping(from.add(32 * piece), to.add(32 * piece), 32);
             }
         }
     }
