@@ -137,6 +137,10 @@ impl Pixels {
                 // SAFETY: valid taps of the pixels and their outputs, by this function's contract; the scratch holds
                 // `lines` rows of labels and a chunk more.
                 unsafe {
+                    if n < MOST_LANES {
+                        // A register of labels reaches behind the last of them, where there must be something.
+                        labels.add(lines * n * bytes).write_bytes(0, MOST_LANES * bytes);
+                    }
                     finder.pick(&task);
                     finder.number.write(&indices);
                 }

@@ -159,6 +159,8 @@ impl Tiles {
         unsafe {
             let pad = || fill(scratch, &finder.identity, finder.bytes, self.labels_at / finder.bytes);
             pad();
+            // A register of labels may reach behind the last of them, where there must be something.
+            scratch.add(self.labels_at).write_bytes(0, self.values_at - self.labels_at);
             let mut row = rows.start;
             while row < rows.end {
                 let at = Position::of(geometry, row);
