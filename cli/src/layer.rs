@@ -139,6 +139,8 @@ pub struct Window {
     pub p: f64,
     /// A norm's sum of powers is divided by the number of valid taps before the root is taken.
     pub power_mean: bool,
+    /// By this driver of the library, instead of the one that it chooses.
+    pub driver: Option<&'static str>,
 }
 
 impl Window {
@@ -157,6 +159,7 @@ impl Window {
             divisor: None,
             p: 2.0,
             power_mean: false,
+            driver: None,
         }
     }
 
@@ -207,6 +210,9 @@ impl Window {
         };
         if let Some(tier) = tier {
             pool = pool.tier(tier);
+        }
+        if let Some(driver) = self.driver {
+            pool = pool.driver(driver);
         }
         pool.ceil_mode(self.ceil).allow_empty_windows(self.allow_empty)
     }

@@ -60,7 +60,7 @@ fn records_are_what_the_tool_promises() {
     assert!(run.status.success() && stderr(&run).is_empty(), "{}", stderr(&run));
     let records: Vec<Value> = serde_json::from_str(&stdout(&run)).unwrap();
     assert_eq!(records.iter().map(|record| &record["name"]).collect::<Vec<_>>(), elements);
-    let keys = ["bound_ns", "kernel_ns", "name", "ratio", "same_bits", "threads", "tier"];
+    let keys = ["bound_ns", "driver", "kernel_ns", "name", "ratio", "same_bits", "threads", "tier"];
     for record in &records {
         let mut found: Vec<_> = record.as_object().unwrap().keys().map(String::as_str).collect();
         found.sort_unstable();
@@ -143,8 +143,8 @@ fn every_operation_is_timed() {
     let expected = json!([
         ["lp f32 nhwc", 2],
         ["max_indices f32 nhwc", 2],
-        ["adaptive_avg f32 nhwc", 1],
-        ["unpool f32 nhwc", 1],
+        ["adaptive_avg f32 nhwc", 2],
+        ["unpool f32 nhwc", 2],
         ["max_backward f32 nhwc", 1],
     ]);
     assert_eq!(json!(threads), expected);
@@ -265,6 +265,25 @@ fn layers_can_be_chosen_and_drawn() {
     let svg = fs::read_to_string(&plot).unwrap();
     assert!(svg.starts_with("<svg") && svg.contains("vgg_pool5_max2s2/nhwc/f32") && svg.contains("Roofline"));
     assert!(!svg.contains("DIFFERS"));
+}
+
+/// With `--drivers`, the record of the plan comes first, and then one of each driver that takes the layer, with the same bits.
+#[test]
+fn each_driver_is_a_record() {
+    let run = lanepool()
+        .args(["bench", "--only", "vgg_pool5", "--layout", "nchw", "--element", "f32", "--tier", "portable"])
+        .args(["--drivers", "--rounds", "1", "--json"])
+        .output()
+        .unwrap();
+    assert!(run.status.success(), "{}", stderr(&run));
+    let records: Vec<Value> = serde_json::from_str(&stdout(&run)).unwrap();
+    assert!(records.iter().all(|record| record["same_bits"] == true), "{records:?}");
+    let drivers: Vec<_> = records.iter().filter_map(|record| record["driver"].as_str()).collect();
+    let (chosen, forced) = drivers.split_first().unwrap();
+    assert!(forced.contains(chosen) && forced.contains(&"bands"), "{drivers:?}");
+    // Each of them once, in the order in which they are asked.
+    let known: Vec<_> = lanepool::drivers().filter(|driver| forced.contains(driver)).collect();
+    assert_eq!(forced, known);
 }
 
 #[test]

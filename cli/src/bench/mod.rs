@@ -25,8 +25,8 @@ pub struct Args {
     /// A tier to time; may be repeated. Default: every tier of this machine
     #[arg(long)]
     tier: Vec<Tier>,
-    /// Threads the kernel runs on, against the bound of one; may be repeated. Default: 1. Adaptive and fractional pooling,
-    /// unpooling and gradients know none, and run on 1
+    /// Threads the kernel runs on, against the bound of one; may be repeated. Default: 1. Gradients
+    /// know none, and run on 1
     #[arg(long, value_name = "N", value_parser = threads)]
     threads: Vec<usize>,
     /// Only this element type; may be repeated
@@ -41,6 +41,10 @@ pub struct Args {
     /// Run each layer once on each tier, over the same numbers every time, and print nothing: for tools that count instructions
     #[arg(long, conflicts_with_all = ["json", "plot", "rounds", "threads"])]
     once: bool,
+    /// Also time each layer by every driver that takes it on all of the tiers, to see what the choice of one costs: values of windows
+    /// alone
+    #[arg(long, conflicts_with_all = ["plot"])]
+    drivers: bool,
     /// Print a JSON list of the results instead of a table
     #[arg(long)]
     json: bool,
@@ -82,6 +86,7 @@ struct Record<'a> {
     name: &'a str,
     tier: &'static str,
     threads: usize,
+    driver: &'static str,
     kernel_ns: f64,
     bound_ns: f64,
     ratio: f64,
@@ -114,6 +119,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
         bail!("no layer is left to time: --only, --element and --layout exclude every one");
     }
     let tiers = if args.tier.is_empty() { Tier::available() } else { args.tier };
+    if args.drivers {
+        layers = layers.into_iter().flat_map(|layer| timing::by_driver(layer, &tiers)).collect();
+    }
 
     if args.once {
         for layer in &layers {
@@ -194,6 +202,7 @@ fn record<'a>(layer: &'a Layer, measured: &Measurement) -> Record<'a> {
         name: &layer.name,
         tier: measured.tier.name(),
         threads: measured.threads,
+        driver: measured.kernel,
         kernel_ns: measured.kernel_ns,
         bound_ns: measured.bound_ns,
         ratio: measured.ratio,

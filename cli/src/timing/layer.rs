@@ -75,7 +75,7 @@ impl Work {
 
     /// Whether its plans can be run on a pool of threads.
     pub const fn has_threads(&self) -> bool {
-        matches!(self, Self::Values | Self::Quantized(_) | Self::Indices(_))
+        !matches!(self, Self::Backward(_))
     }
 }
 

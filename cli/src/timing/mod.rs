@@ -61,6 +61,21 @@ impl Measurement {
     }
 }
 
+/// A layer by each driver that takes it on each of the tiers, if it is of those that drivers run, and as the library plans it before.
+pub fn by_driver(layer: Layer, tiers: &[Tier]) -> Vec<Layer> {
+    let mut layers = vec![layer.clone()];
+    if let Work::Values = layer.work {
+        let named = |driver| {
+            let mut layer = layer.clone();
+            layer.window.driver = Some(driver);
+            layer
+        };
+        let takes = |layer: &Layer| tiers.iter().all(|&tier| Ready::new(layer, tier).is_ok());
+        layers.extend(lanepool::drivers().map(named).filter(takes));
+    }
+    layers
+}
+
 /// The tiers, of those that are asked for, that a layer is timed on, and the numbers of threads: operations whose code has no
 /// tiers are timed once, under the best one, and those that know no threads on the calling one.
 fn chosen<'a>(layer: &Layer, tiers: &'a [Tier], threads: &'a [usize]) -> (&'a [Tier], &'a [usize]) {
@@ -100,7 +115,10 @@ fn measured(
     let pools = threads.iter().map(|&threads| Threads::new(threads)).collect::<Result<Vec<_>>>()?;
     // Every tier is planned first, so that one that is missing costs no minutes of timing.
     let layers = tiers.iter().map(|&tier| Ready::new(layer, tier)).collect::<Result<Vec<_>>>()?;
-    let reference = Ready::new(layer, Tier::Scalar)?;
+    // The layer's bits are the same by every driver, and the scalar tier's need not take it.
+    let mut plain = layer.clone();
+    plain.window.driver = None;
+    let reference = Ready::new(&plain, Tier::Scalar)?;
 
     let mut source = Source { input, values: fastrand::Rng::new(), places: fastrand::Rng::new() };
     let inputs = reference.inputs(&mut source)?;

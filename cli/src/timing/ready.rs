@@ -230,7 +230,10 @@ fn adaptive<T: Element>(plan: AdaptivePlan<T>, lengths: &[usize]) -> Ready {
             let input = source.input::<T>(filled.input_len());
             Ok(vec![source.buffer(&input)])
         }),
-        run: Box::new(move |from, to, _| plan.run(from[0].values(), to[0].values_mut())),
+        run: Box::new(move |from, to, parallel| {
+            let (src, dst) = (from[0].values(), to[0].values_mut());
+            if parallel { plan.run_parallel(src, dst) } else { plan.run(src, dst) }
+        }),
     }
 }
 
@@ -250,7 +253,10 @@ fn fractional<T: Element>(layer: &Layer, output: &Numbers, tier: Tier) -> lanepo
                 (0..filled.samples_len()).map(|_| elements::fraction::<T>(&mut source.values)).collect();
             Ok(vec![source.buffer(&input), source.buffer(&samples)])
         }),
-        run: Box::new(move |from, to, _| plan.run(from[0].values(), from[1].values(), to[0].values_mut())),
+        run: Box::new(move |from, to, parallel| {
+            let (src, samples, dst) = (from[0].values(), from[1].values(), to[0].values_mut());
+            if parallel { plan.run_parallel(src, samples, dst) } else { plan.run(src, samples, dst) }
+        }),
     })
 }
 
@@ -268,7 +274,10 @@ fn unpool<T: Element, I: Index>(layer: &Layer, tier: Tier) -> lanepool::Result<R
             let (values, indices) = forward.run_vec(&source.input::<T>(forward.input_len()))?;
             Ok(vec![source.buffer(&values), source.buffer(&indices)])
         }),
-        run: Box::new(move |from, to, _| plan.run(from[0].values(), from[1].values(), to[0].values_mut())),
+        run: Box::new(move |from, to, parallel| {
+            let (src, indices, dst) = (from[0].values(), from[1].values(), to[0].values_mut());
+            if parallel { plan.run_parallel(src, indices, dst) } else { plan.run(src, indices, dst) }
+        }),
     })
 }
 
