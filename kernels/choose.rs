@@ -84,6 +84,11 @@ fn few_taps(core: &Core) -> bool {
     let is_long = geometry.inner >= core.facts().lanes;
     let is_few = rows.saturating_mul(columns) <= rows.saturating_add(columns).saturating_add(2);
     let is_short = core.order == Order::Columns;
+    // In one row, each pixel is loaded by two windows at most, however long they are.
+    let is_even = geometry.inner % core.facts().lanes == 0;
+    if core.facts().any_order && rows == 1 && is_long && is_even && columns <= width.stride.saturating_mul(2) {
+        return true;
+    }
     takes_order(core)
         && (is_short && is_few && (!core.facts().strides_slowly() || width.stride == 1 || is_long)
             || (is_short || core.order == Order::Blocks) && !shares && is_long)
@@ -95,12 +100,20 @@ fn few_taps(core: &Core) -> bool {
 fn has_passes(core: &Core) -> bool {
     let (facts, geometry) = (core.facts(), &core.layer.geometry);
     let [depth, height, width] = &geometry.axes;
-    let (inner, kernel, rows) = (geometry.inner, width.kernel, depth.kernel.saturating_mul(height.kernel));
-    if inner >= 2 * facts.lanes || kernel >= LONG || facts.any_order && rows > LONG {
+    let (inner, kernel) = (geometry.inner, width.kernel);
+    // Bands double along the row, and share rows of one plane, where that saves more than passes by the stride cost them.
+    let strides = width.stride > 1 && facts.any_order;
+    let is_long = kernel >= if strides { 2 * LONG } else { LONG };
+    let is_high = depth.kernel == 1 && height.kernel > LONG.saturating_mul(height.stride);
+    if inner >= 2 * facts.lanes || is_long || facts.any_order && is_high {
         return false;
     }
     if !facts.permutes() {
         return !(width.stride == 2 && kernel == 2);
+    }
+    if kernel == 1 {
+        // A row is one run, whose pixels need not be whole registers.
+        return inner > facts.lanes && inner % facts.lanes != 0;
     }
     let registers = width.output.saturating_mul(inner) / facts.lanes;
     // Where tables move bytes anywhere, they do as well for what takes long to finish.
@@ -108,16 +121,24 @@ fn has_passes(core: &Core) -> bool {
     let are_many = match width.stride {
         1 if inner > 1 => kernel >= 4 || kernel == 3 && facts.lane < 4 || inner >= facts.lanes,
         1 => kernel >= 4,
-        _ => kernel >= 4 && facts.halves == 2,
+        _ => kernel >= 4 && facts.halves == 2 || kernel >= 7,
     };
-    registers >= 2 && kernel > 1 && are_many && !is_slow
+    registers >= 2 && are_many && !is_slow
 }
 
-/// Windows of not too many taps for one permutation each.
+/// Windows of not too many taps for one permutation each, which may be more where few windows have a column in common.
 fn fits_often(core: &Core, rows: &Rows) -> bool {
     let [depth, height, width] = core.layer.geometry.axes.each_ref();
     let taps = depth.kernel.saturating_mul(height.kernel).saturating_mul(width.kernel);
-    taps <= 36 && (rows.outputs() >= 2 || core.layer.geometry.inner > 1)
+    let facts = core.facts();
+    let most = if facts.halves == 1 && 5 * width.stride >= 2 * width.kernel {
+        15 * 15
+    } else if 5 * width.stride >= if facts.lane >= 4 { 2 } else { 5 } * width.kernel {
+        8 * 8
+    } else {
+        6 * 6
+    };
+    taps <= most && (rows.outputs() >= 2 || core.layer.geometry.inner > 1)
 }
 
 /// Windows of many long pixels, none of which two windows have, or few: those of an adaptive axis have at most one in common.
@@ -139,6 +160,9 @@ fn has_small_planes(core: &Core) -> bool {
     depth.kernel > 1 || height.kernel > 1 || row_bytes <= 512
 }
 
+/// Bytes of a row whose windows have no column in common.
+const APART: usize = 128;
+
 /// Rows of a few registers at most, of which one or two hold many windows, and windows of few taps, or of many where
 /// bands of rows would be shorter than what is done for each.
 fn has_short_rows(core: &Core) -> bool {
@@ -147,11 +171,14 @@ fn has_short_rows(core: &Core) -> bool {
     let (rows, columns) = (depth.kernel.saturating_mul(height.kernel), width.kernel);
     let row = width.input.saturating_mul(geometry.inner);
     let n = facts.lanes;
+    let are_apart = width.stride >= columns;
     let most = match (facts.halves, facts.lane) {
+        // Each chunk goes to one window alone.
+        (halves, _) if are_apart && columns > if halves == 2 { 3 } else { 5 } => APART / facts.lane,
         // A half takes from half a register.
         (2, _) => (n + 2).saturating_sub(columns),
         (_, 4..) if rows.max(columns) > 3 => n,
         _ => (n * 5 / 2).min(80),
     };
-    row <= most && (rows.saturating_add(columns) <= 12 || facts.any_order)
+    row <= most && (rows.saturating_add(columns) <= 12 || facts.any_order || are_apart)
 }
