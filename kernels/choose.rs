@@ -85,7 +85,7 @@ fn few_taps(core: &Core) -> bool {
     let is_few = rows.saturating_mul(columns) <= rows.saturating_add(columns).saturating_add(2);
     let is_short = core.order == Order::Columns;
     // In one row, each pixel is loaded by two windows at most, however long they are.
-    let is_even = geometry.inner % core.facts().lanes == 0;
+    let is_even = geometry.inner.is_multiple_of(core.facts().lanes);
     if core.facts().any_order && rows == 1 && is_long && is_even && columns <= width.stride.saturating_mul(2) {
         return true;
     }
@@ -113,7 +113,7 @@ fn has_passes(core: &Core) -> bool {
     }
     if kernel == 1 {
         // A row is one run, whose pixels need not be whole registers.
-        return inner > facts.lanes && inner % facts.lanes != 0;
+        return inner > facts.lanes && !inner.is_multiple_of(facts.lanes);
     }
     let registers = width.output.saturating_mul(inner) / facts.lanes;
     // Where tables move bytes anywhere, they do as well for what takes long to finish.
