@@ -8,42 +8,47 @@ use std::cell::Cell;
 
 use common::layer::{LAYOUTS, ops};
 use common::{Fill, Layer, Nan, Op, Rng, Sample, share, tiers};
-use lanepool::{IndexKind, Layout, Tier};
+use lanepool::{
+    AdaptiveAvgPool, AdaptiveMaxPool, AvgPool, FractionalMaxPool, IndexKind, Layout, LpPool, MaxPool, MaxUnpool, Tier,
+};
 
 /// The system's allocator, with a count for each thread.
 struct Counting;
 
 thread_local! {
     static CALLS: Cell<usize> = const { Cell::new(0) };
+    /// The most bytes that one call asked for.
+    static LARGEST: Cell<usize> = const { Cell::new(0) };
 }
 
-fn count() {
+fn count(bytes: usize) {
     // A thread that is ending has no counter any more, and runs nothing that is measured.
     let _ = CALLS.try_with(|calls| calls.set(calls.get() + 1));
+    let _ = LARGEST.try_with(|largest| largest.set(largest.get().max(bytes)));
 }
 
 // SAFETY: every call is passed on unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, memory: Memory) -> *mut u8 {
-        count();
+        count(memory.size());
         // SAFETY: the same contract.
         unsafe { System.alloc(memory) }
     }
 
     unsafe fn dealloc(&self, at: *mut u8, memory: Memory) {
-        count();
+        count(0);
         // SAFETY: the same contract.
         unsafe { System.dealloc(at, memory) }
     }
 
     unsafe fn alloc_zeroed(&self, memory: Memory) -> *mut u8 {
-        count();
+        count(memory.size());
         // SAFETY: the same contract.
         unsafe { System.alloc_zeroed(memory) }
     }
 
     unsafe fn realloc(&self, at: *mut u8, memory: Memory, size: usize) -> *mut u8 {
-        count();
+        count(size);
         // SAFETY: the same contract.
         unsafe { System.realloc(at, memory, size) }
     }
@@ -153,11 +158,68 @@ fn plan_allocates_little<T: Sample>() {
     }
 }
 
+/// No length of a tensor is the length of something that planning makes: a plan of millions of millions of channels, images or
+/// columns is as small as another. (A plan of some of them is an error, and as small.)
+#[test]
+fn plans_of_endless_tensors_are_small() {
+    /// What a plan may ask for at once.
+    const MOST: usize = 1 << 20;
+
+    fn small<P, E>(what: &str, plan: impl FnOnce() -> Result<P, E>) -> bool {
+        LARGEST.set(0);
+        let is_plan = plan().is_ok();
+        assert!(LARGEST.get() <= MOST, "{what}: {} bytes at once", LARGEST.get());
+        is_plan
+    }
+
+    // 2³⁶ where `usize` has 64 bits, 2²⁰ where it has 32.
+    let endless = 1_usize << (usize::BITS / 2 + 4);
+    let mut planned = 0;
+    for tier in tiers::available() {
+        for (_, layout) in LAYOUTS {
+            for axis in 0..4 {
+                let mut shape = [1, 16, 9, 11];
+                shape[axis] = endless;
+                for (kernel, stride, padding) in [(2, 2, 0), (3, 1, 1), (5, 3, 2)] {
+                    let what = |of: &str| format!("{of} of {kernel}/{stride}+{padding}, {layout} {shape:?}, on {tier}");
+                    let max = MaxPool::<f32>::new([kernel; 2]).stride([stride; 2]).padding([padding; 2]).tier(tier);
+                    let avg = AvgPool::<f32>::new([kernel; 2]).stride([stride; 2]).padding([padding; 2]).tier(tier);
+                    let norm = LpPool::<f32>::new([kernel; 2]).stride([stride; 2]).padding([padding; 2]).tier(tier);
+                    planned += usize::from(small(&what("a maximum"), || max.plan(layout, shape)));
+                    planned += usize::from(small(&what("an average"), || avg.plan(layout, shape)));
+                    planned += usize::from(small(&what("a norm"), || LpPool::p(norm, 3.0).plan(layout, shape)));
+                    for kind in [IndexKind::Plane, IndexKind::Tensor, IndexKind::Tap] {
+                        let indices = || max.plan_indexed::<i64>(kind, layout, shape);
+                        planned += usize::from(small(&what("indices"), indices));
+                        let gradient = || max.backward::<i64>(kind, layout, shape);
+                        planned += usize::from(small(&what("a gradient of a maximum"), gradient));
+                    }
+                    let gradient = || avg.backward(layout, shape);
+                    planned += usize::from(small(&what("a gradient of an average"), gradient));
+                }
+                let what = |of: &str| format!("{of}, {layout} {shape:?}, on {tier}");
+                let adaptive = || AdaptiveMaxPool::<f32>::new([4, 3]).tier(tier).plan(layout, shape);
+                planned += usize::from(small(&what("an adaptive maximum"), adaptive));
+                let adaptive = || AdaptiveAvgPool::<f32>::new([4, 3]).tier(tier).plan(layout, shape);
+                planned += usize::from(small(&what("an adaptive average"), adaptive));
+                let fractional = || FractionalMaxPool::<f32>::new([2, 2], [4, 3]).plan(layout, shape);
+                planned += usize::from(small(&what("a fractional maximum"), fractional));
+                let unpool = || MaxUnpool::<f32>::to([18, 22]).plan::<i64>(layout, shape);
+                planned += usize::from(small(&what("unpooling"), unpool));
+            }
+        }
+    }
+    assert!(planned > 100, "only {planned} of these are plans");
+}
+
 /// The counter counts.
 #[test]
 fn allocations_are_counted() {
     assert_eq!(calls(|| drop(std::hint::black_box(vec![1_u8; 100]))).0, 2);
     assert_eq!(calls(|| std::hint::black_box(1 + 1)).0, 0);
+    LARGEST.set(0);
+    drop(std::hint::black_box(vec![1_u8; 1000]));
+    assert_eq!(LARGEST.get(), 1000);
 }
 
 macro_rules! tests {

@@ -27,8 +27,10 @@ pub(super) struct Pixels {
     fields: Fields,
     /// Every tap of a whole window, from its first.
     taps: Vec<Tap>,
-    /// What a channel adds to an index.
+    /// What the channels add to an index that are labelled together: to each of them the same, whichever is the first.
     origins: Vec<i32>,
+    /// What the next channel adds.
+    plane: i64,
 }
 
 impl Pixels {
@@ -40,8 +42,9 @@ impl Pixels {
             let by = |axis: usize| at[axis].wrapping_mul(axes[axis].dilation).wrapping_mul(steps[axis]);
             by(0).wrapping_add(by(1)).wrapping_add(by(2)).wrapping_mul(bytes)
         });
-        let origins = (0..layer.geometry.inner + MOST_LANES).map(|c| (c as i64).wrapping_mul(plane) as i32).collect();
-        Self { fields, taps, origins }
+        let most = layer.geometry.inner.min(WAITING / bytes);
+        let origins = (0..most + MOST_LANES).map(|c| (c as i64).wrapping_mul(plane) as i32).collect();
+        Self { fields, taps, origins, plane }
     }
 
     /// # Safety
@@ -126,9 +129,9 @@ impl Pixels {
                     labels_step: n * bytes,
                     rows: lines,
                     n,
-                    origins: self.origins[from..].as_ptr(),
+                    origins: self.origins.as_ptr(),
                     origins_step: 0,
-                    base: origin + (x * stride) as i64 * numbering.weights[2],
+                    base: origin + from as i64 * self.plane + (x * stride) as i64 * numbering.weights[2],
                     base_step: stride as i64 * numbering.weights[2],
                     to: job.indices.at(to),
                     to_step: inner,
