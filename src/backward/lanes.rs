@@ -20,7 +20,7 @@ const READ: usize = KEPT + CHUNK;
 pub(super) const TAPS: usize = crate::order::LONGEST_CHAIN;
 
 /// Sums that are made together.
-pub(super) const CHUNK: usize = 32;
+pub(super) const CHUNK: usize = 64;
 
 /// A tap of a row: where what it takes begins among the kept numbers, and the code of indices that name it.
 #[derive(Clone, Copy, Default)]

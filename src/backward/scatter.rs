@@ -16,6 +16,7 @@ use super::{Float, LANES, narrow, part, part_mut};
 use crate::Index;
 use crate::geometry::MAX_RANK;
 use crate::index::{Indices, Weights};
+use crate::kernels::widest;
 use crate::order::LONGEST_CHAIN;
 use crate::strides::Split;
 
@@ -205,19 +206,24 @@ fn add_named<A: Sum, I: Index>(sums: &mut [A], indices: &[I], gradients: &[A], [
         }
         return;
     }
-    for (indices, gradients) in indices.chunks_exact(inner.max(1)).zip(gradients.chunks_exact(inner.max(1))) {
-        let mut first = 0_usize;
-        for (indices, gradients) in indices.chunks(LANES).zip(gradients.chunks(LANES)) {
-            let mut places = [0; LANES];
-            find(&mut places, indices, [base, channel, inner, first]);
-            for (place, gradient) in places.iter().zip(gradients) {
-                if let Some(sum) = sums.get_mut(*place as usize) {
-                    *sum = sum.plus(*gradient);
+    widest(
+        #[inline(always)]
+        || {
+            for (indices, gradients) in indices.chunks_exact(inner.max(1)).zip(gradients.chunks_exact(inner.max(1))) {
+                let mut first = 0_usize;
+                for (indices, gradients) in indices.chunks(LANES).zip(gradients.chunks(LANES)) {
+                    let mut places = [0; LANES];
+                    find(&mut places, indices, [base, channel, inner, first]);
+                    for (place, gradient) in places.iter().zip(gradients) {
+                        if let Some(sum) = sums.get_mut(*place as usize) {
+                            *sum = sum.plus(*gradient);
+                        }
+                    }
+                    first = first.wrapping_add(LANES);
                 }
             }
-            first = first.wrapping_add(LANES);
-        }
-    }
+        },
+    );
 }
 
 /// Where indices of neighbouring channels point, from channel `first` on: in a plane of fewer than 2³¹ elements, or beyond it.
