@@ -6,10 +6,12 @@ use alloc::vec::Vec;
 use super::Core;
 use super::divisors::classes;
 
-/// Lanes that are tabled at most.
-const MOST: usize = 1 << 13;
+/// Lanes that are tabled at most: the words of a long window's borders are made once, which takes less than one run does
+/// that makes them output by output.
+const MOST: usize = 1 << 16;
 
-/// Registers of a row whose every lane is tabled.
+/// Lanes and registers of a row whose every lane is tabled.
+const MOST_WHOLE: usize = 1 << 13;
 const SHORT: usize = 8;
 
 #[derive(Debug)]
@@ -38,16 +40,20 @@ impl Ends {
         if facts.words == 0 || core.divisors.are_equal() || cut == 0 || !width.slides() {
             return None;
         }
+        let classes_of = |cut: usize, most: usize| {
+            let lanes = cut.checked_mul(inner)?.checked_add(facts.lanes)?;
+            let most = most.checked_div(lanes.saturating_mul(facts.words))?;
+            Some((lanes, classes(&core.layer, most)?))
+        };
         // A short row is one run, whatever its windows have.
         let is_short = width.output.saturating_mul(inner) <= SHORT * facts.lanes;
-        let (head, tail) = if is_short { (width.output, 0) } else { (head, tail) };
-        let cut = head.saturating_add(tail);
-        if cut > width.output {
+        let whole = if is_short { classes_of(width.output, MOST_WHOLE) } else { None };
+        let (head, tail) = if whole.is_some() { (width.output, 0) } else { (head, tail) };
+        if head.saturating_add(tail) > width.output {
             return None;
         }
-        let lanes = cut.checked_mul(inner)?.checked_add(facts.lanes)?;
-        let most = MOST.checked_div(lanes.saturating_mul(facts.words))?;
-        let classes = classes(&core.layer, most)?;
+        let (lanes, classes) = whole.or_else(|| classes_of(head + tail, MOST))?;
+        let cut = head + tail;
         let pitch = lanes * facts.lane;
         let each = facts.words * pitch;
         let mut table = alloc::vec![0; classes.len() * each];
