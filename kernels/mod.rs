@@ -28,5 +28,5 @@ pub(crate) use choose::names as drivers;
 pub(crate) use driver::Layer;
 pub(crate) use isa::scaled_32;
 pub(crate) use lane::quantized::multiplier;
-pub(crate) use table::{Bounds, Clamp, Operation, Pooled};
+pub(crate) use table::{Bounds, Clamp, Operation, Pooled, Raise, Raising};
 pub(crate) use token::{missing, vectorized, widest};

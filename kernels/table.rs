@@ -16,7 +16,7 @@ use super::lane::lp::Halves;
 use super::lane::lp::{Lp, Norm};
 use super::lane::mean::Mean;
 use super::lane::mean_int::{Extent, Integer, Long, Short, Width};
-use super::lane::power::{Pass, PowerLane, pass};
+use super::lane::power::{Pass, PowerLane, Step, pass};
 use super::seek::Finder;
 #[cfg(feature = "half")]
 use super::simd::Integers16;
@@ -375,6 +375,53 @@ macro_rules! staging {
             }
         }
     )+ };
+}
+
+/// Magnitudes raised to a power, on the tier that a plan takes: for gradients, whose code has no tiers.
+#[derive(Clone, Copy)]
+pub struct Raise {
+    step: Step,
+    pass: Pass,
+    /// Bytes of a lane.
+    lane: usize,
+}
+
+/// Lanes that can be raised so.
+pub trait Raising: bytemuck::Pod {
+    /// To a positive power.
+    fn raise(power: f64) -> Raise;
+}
+
+macro_rules! raising {
+    ($($lane:ty),+) => { $(
+        impl Raising for $lane {
+            fn raise(power: f64) -> Raise {
+                // The scalar tier is on every machine.
+                let pass = <$lane as Staging>::pass(Tier::best()).unwrap_or(pass::<$lane, Scalar>);
+                Raise { step: Step::raise(power), pass, lane: size_of::<Self>() }
+            }
+        }
+    )+ };
+}
+
+raising!(f32, f64);
+
+impl Raise {
+    /// Raises each of them, which are lanes that it was made for.
+    pub(crate) fn all<A: Raising>(&self, magnitudes: &mut [A]) {
+        // Which was made for lanes of another length reads none of these.
+        let magnitudes = if size_of::<A>() == self.lane { magnitudes } else { &mut [] };
+        let (at, n) = (magnitudes.as_mut_ptr(), magnitudes.len());
+        // SAFETY: the pass is for lanes of this length, on a tier that this machine was found to have; they are readable and
+        // writable.
+        unsafe { (self.pass)(&self.step, at.cast_const().cast(), at.cast(), n) }
+    }
+}
+
+impl core::fmt::Debug for Raise {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("a power")
+    }
 }
 
 staging! {

@@ -74,7 +74,7 @@ const ROWS: [(&str, &[Plans], Code, &str); 10] = [
         "backward of max, average, adaptive and Lp (any p, power mean, RMS)",
         &[backward],
         Code::Safe("portable code"),
-        "[rows folded tap by tap](src/backward/rows.rs), maxima by [a scatter](src/backward/scatter.rs), norms element by element",
+        "[rows folded tap by tap](src/backward/rows.rs), maxima by [a scatter](src/backward/scatter.rs), norms of infinity element by element",
     ),
 ];
 

@@ -230,7 +230,7 @@ fn add_shares<A: Sum>(sums: &mut [A], gradients: &[A], divisor: A) {
 
 impl Adjoint {
     /// What all windows divide by, where that is one number.
-    fn equal(&self, count: Count) -> Option<usize> {
+    pub(super) fn equal(&self, count: Count) -> Option<usize> {
         let is_equal = matches!(count, Count::Fixed(_)) || self.axes.iter().all(Windows::are_whole);
         is_equal.then(|| self.divisor(count, [0; MAX_RANK]))
     }

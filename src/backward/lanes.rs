@@ -3,6 +3,7 @@
 //! A row of windows is *kept*, with what it gives; a row of the input is *folded* from kept rows, a tap after the other, and
 //! stored. Sums stay in registers from the first tap to the last.
 
+use super::lp::{Slope, Terms, add_terms};
 use super::sealed::Sum;
 use super::{Float, part, part_mut};
 use crate::index::Indices;
@@ -61,6 +62,8 @@ pub(super) trait Lanes {
     fn clear(&mut self, place: usize, len: usize);
     /// Keeps what some windows give.
     fn keep(&mut self, run: &Run);
+    /// Loads a row of the input, into the places of its sums: for gradients that ask for it.
+    fn load(&mut self, _pixels: &Pixels, _place: usize) {}
     /// Adds what the taps name to sums, or makes them of it.
     fn fold(&mut self, taps: &[Named], place: usize, len: usize, is_first: bool);
     /// Adds the kept numbers of one window to the sums of its pixels.
@@ -218,6 +221,69 @@ impl<T: Float> Lanes for Shares<'_, T> {
 
     fn store_in_turn(&mut self, at: usize, len: usize, even: usize, odd: usize) {
         self.0.store_in_turn(at, len, even, odd);
+    }
+}
+
+/// The gradient of norms: every tap takes its share of the norm.
+pub(super) struct Norms<'a, T: Float> {
+    sums: Sums<'a, T>,
+    input: &'a [T],
+    output: &'a [T],
+    slope: Slope,
+    /// The norms of windows that are kept, and the elements of a row.
+    norms: [T::Acc; READ],
+    row: [T::Acc; ROOM],
+}
+
+impl<'a, T: Float> Norms<'a, T> {
+    /// Reads input, output and the output's gradient.
+    pub fn new([input, output, grad_output]: [&'a [T]; 3], grad_input: &'a mut [T], slope: Slope) -> Self {
+        let (norms, row) = ([T::Acc::ZERO; READ], [T::Acc::ZERO; ROOM]);
+        Self { sums: Sums::new(grad_output, grad_input), input, output, slope, norms, row }
+    }
+}
+
+impl<T: Float> Lanes for Norms<'_, T> {
+    fn clear(&mut self, place: usize, len: usize) {
+        // A norm of 0 gives nothing.
+        part_mut(&mut self.norms, place, len).fill(T::Acc::ZERO);
+    }
+
+    fn keep(&mut self, run: &Run) {
+        self.sums.keep(run);
+        T::over_all(part(self.output, run.at, run.len), 1, part_mut(&mut self.norms, run.place, run.len));
+    }
+
+    fn load(&mut self, pixels: &Pixels, place: usize) {
+        let Pixels { at, step, channels, count } = *pixels;
+        let to = part_mut(&mut self.row, place, count.saturating_mul(channels));
+        if step == channels {
+            return T::over_all(part(self.input, at, to.len()), 1, to);
+        }
+        let len = count.saturating_sub(1).saturating_mul(step).saturating_add(channels);
+        T::widened_together(part(self.input, at, len), to, [step, channels]);
+    }
+
+    fn fold(&mut self, taps: &[Named], place: usize, len: usize, is_first: bool) {
+        let Sums { sums, kept, .. } = &mut self.sums;
+        let (sums, x) = (part_mut(sums, place, len), part(&self.row, place, len));
+        if is_first {
+            sums.fill(T::Acc::ZERO);
+        }
+        for tap in taps {
+            let [y, gradient] = [&self.norms, &*kept].map(|kept| part(kept, tap.from, len));
+            add_terms(sums, Terms { x, y, gradient }, &self.slope);
+        }
+    }
+
+    fn spread(&mut self, _from: usize, _channels: usize, _place: usize, _len: usize) {}
+
+    fn store(&mut self, pixels: &Pixels, place: usize) {
+        self.sums.store(pixels, place);
+    }
+
+    fn store_in_turn(&mut self, at: usize, len: usize, even: usize, odd: usize) {
+        self.sums.store_in_turn(at, len, even, odd);
     }
 }
 

@@ -5,9 +5,12 @@ use core::marker::PhantomData;
 use alloc::sync::Arc;
 
 use super::axes::{Adjoint, Strides, Taps};
+use super::lanes::Norms as Kept;
+use super::rows::{Plan, Rows};
 use super::sealed::Sum;
-use super::{Float, Gives, LANES, Tap, part};
+use super::{Float, Gives, LANES, Tap, part, part_mut};
 use crate::geometry::{Count, MAX_RANK};
+use crate::kernels::{Raise, Raising, widest};
 use crate::{Error, Layout, LpPool, Result};
 
 /// The backward pass of Lp pooling: of `y = (Σ|x|^p)^(1/p)`, or of the power mean.
@@ -22,12 +25,12 @@ use crate::{Error, Layout, LpPool, Result};
 /// | ∞ | the sign of `x` for the first tap whose magnitude is `y`, in row-major order; 0 for the others (PyTorch) |
 /// | any other | `(abs(x) / y)^(p−1)` with the sign of `x` |
 ///
-/// - **Mean**: of a power mean the term is divided by the number of valid taps. With p = ∞ there is no mean.
+/// - **Mean**: of a power mean the gradient of a window is divided by its number of valid taps first. With p = ∞ there is no mean.
 /// - **Zero**: where `x` is 0 the slope is 0, and so it is where `y` is: the gradient of least norm where there are many,
 ///   and 0 where p below 1 has none.
-/// - **Precision**: the quotient comes first: it is at most 1, so that no term overflows that need not. Its power is
-///   computed in `f64` by the crate `libm`, and rounded to what sums are made in: `f32` (`f64` for `f64`). Sums are
-///   rounded once.
+/// - **Precision**: the quotient comes first: it is at most 1, so that no term overflows that need not. Where p is below 1 it is
+///   `y / abs(x)`, to the power of `1−p`. Powers are those of [`LpPool`]: of sums that are made in `f32` within 0.502 units in the last
+///   place, of those in `f64` within 0.8. Sums are rounded once.
 /// - **NaN** in a window, which makes its norm NaN, makes the gradients of all its elements NaN, but for p = 1, where
 ///   only its own is.
 ///
@@ -43,20 +46,26 @@ use crate::{Error, Layout, LpPool, Result};
 pub struct LpBackward<T> {
     pub(super) layer: Arc<Adjoint>,
     slope: Slope,
-    /// Whether terms are divided by the valid taps.
+    /// Whether gradients are divided by the valid taps.
     mean: bool,
     element: PhantomData<fn() -> T>,
 }
 
 /// How a norm changes with its elements.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Slope {
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Slope {
     One,
     Two,
     Infinite,
-    /// The quotient to this power, p − 1.
-    Power(f64),
+    /// The quotient of the element by the norm to the power of p − 1; or `turned` round to that of 1 − p.
+    Power {
+        raise: Raise,
+        turned: bool,
+    },
 }
+
+/// Terms that are made together.
+const TOGETHER: usize = 256;
 
 impl<T: Float> LpPool<T> {
     /// The backward pass for an input of shape `N, C, spatial…`. The tier is not asked for: it runs on all alike.
@@ -89,7 +98,7 @@ impl<T: Float> LpPool<T> {
             1.0 => Slope::One,
             2.0 => Slope::Two,
             f64::INFINITY => Slope::Infinite,
-            p => Slope::Power(p - 1.0),
+            p => Slope::Power { raise: T::Acc::raise((p - 1.0).abs()), turned: p < 1.0 },
         };
         let strides = Strides { both, writes_indices: false };
         let layer = Adjoint::of_window(self.window(), layout, shape, strides, size_of::<T>())?;
@@ -113,29 +122,37 @@ impl<T: Float> LpBackward<T> {
             return Err(Error::DstLen { need: need_dst, got: output.len() });
         }
         self.layer.check_gradients(grad_output, grad_input)?;
-        let Self { slope, mean, .. } = *self;
-        self.layer.gather(grad_input, Slopes { layer: &self.layer, slope, mean, input, output, grad_output });
+        // No batch or no channels, of which there may be endlessly many.
+        if grad_input.is_empty() {
+            return Ok(());
+        }
+        let (layer, slope) = (&*self.layer, self.slope);
+        let count = if self.mean { Count::Valid } else { Count::Fixed(1) };
+        // Which tap is the first that has a norm of infinity, only the whole window tells.
+        let plan = if matches!(slope, Slope::Infinite) { None } else { Plan::new(layer) };
+        match plan {
+            Some(plan) => {
+                let rows = Rows { layer, count, equal: layer.equal(count), coding: None };
+                rows.fill(&plan, &mut Kept::new([input, output, grad_output], grad_input, slope));
+            }
+            None => layer.gather(grad_input, Slopes { layer, slope, count, input, output, grad_output }),
+        }
         Ok(())
     }
 }
 
 /// Every tap gets the window's gradient by its share of the norm.
-struct Slopes<'a, T> {
+struct Slopes<'a, T: Float> {
     layer: &'a Adjoint,
     slope: Slope,
-    mean: bool,
+    /// What gradients are divided by.
+    count: Count,
     input: &'a [T],
     output: &'a [T],
     grad_output: &'a [T],
 }
 
 impl<T: Float> Slopes<'_, T> {
-    /// What a window's terms are divided by.
-    #[inline(always)]
-    fn divisor(&self, tap: &Tap) -> usize {
-        if self.mean { self.layer.divisor(Count::Valid, tap.window) } else { 1 }
-    }
-
     /// Whether no tap of the window before this one, in channel `channel` of those that the tap stands for, has the
     /// magnitude of the norm. Looked for backwards: all such taps of a window together look at each of its taps once.
     #[inline(never)]
@@ -155,17 +172,16 @@ impl<T: Float> Slopes<'_, T> {
         let in_slab = |z: usize, end: Option<usize>| height.before(end).any(|y| in_row(z, y, None));
         !(in_row(z, y, Some(x)) || in_slab(z, Some(y)) || depth.before(Some(z)).any(|z| in_slab(z, None)))
     }
-}
 
-impl<T: Float> Slopes<'_, T> {
     /// Adds the terms of a norm of infinity: those of the first taps that have it.
     #[inline(never)]
     fn add_firsts(&self, tap: &Tap, sums: &mut [T::Acc], terms: Terms<'_, T::Acc>) {
-        for (channel, (sum, (x, y, gradient))) in sums.iter_mut().zip(terms.each()).enumerate() {
+        let each = terms.x.iter().zip(terms.y).zip(terms.gradient);
+        for (channel, (sum, ((x, y), gradient))) in sums.iter_mut().zip(each).enumerate() {
             if y.is_nan() {
-                *sum = sum.plus(y);
-            } else if x.magnitude() == y && y > T::Acc::ZERO && self.is_first(tap, channel, y) {
-                *sum = sum.plus(x.sign().times(gradient));
+                *sum = sum.plus(*y);
+            } else if x.magnitude() == *y && *y > T::Acc::ZERO && self.is_first(tap, channel, *y) {
+                *sum = sum.plus(x.sign().times(*gradient));
             }
         }
     }
@@ -179,77 +195,97 @@ impl<T: Float> Gives<T> for Slopes<'_, T> {
 
     #[inline(always)]
     fn one(&self, (): (), tap: &Tap, mut sum: T::Acc) -> T::Acc {
-        if (self.slope, self.mean) != (Slope::Two, false) {
-            self.many((), tap, core::slice::from_mut(&mut sum));
-            return sum;
-        }
-        let outputs = self.output.get(tap.output).zip(self.grad_output.get(tap.output));
-        match (self.input.get(tap.input), outputs) {
-            (Some(x), Some((y, gradient))) => {
-                sum.plus(term(T::Acc::over, x.widened(), y.widened(), gradient.widened()))
-            }
-            _ => sum,
-        }
+        self.many((), tap, core::slice::from_mut(&mut sum));
+        sum
     }
 
     #[inline(always)]
     fn many(&self, (): (), tap: &Tap, sums: &mut [T::Acc]) {
         let lanes = sums.len();
         let (mut a, mut b, mut c) = ([T::Acc::ZERO; LANES], [T::Acc::ZERO; LANES], [T::Acc::ZERO; LANES]);
+        T::over_all(part(self.grad_output, tap.output, lanes), self.layer.divisor(self.count, tap.window), &mut c);
         let terms = Terms {
             x: T::widened_all(part(self.input, tap.input, lanes), &mut a),
             y: T::widened_all(part(self.output, tap.output, lanes), &mut b),
-            gradient: T::widened_all(part(self.grad_output, tap.output, lanes), &mut c),
+            gradient: part(&c, 0, lanes),
         };
-        match self.slope {
-            Slope::Infinite => self.add_firsts(tap, sums, terms),
-            Slope::Two if !self.mean => add_terms(sums, terms),
-            slope => add_shares(sums, terms, slope, T::Acc::of(self.divisor(tap))),
+        if let Slope::Infinite = self.slope {
+            self.add_firsts(tap, sums, terms);
+        } else {
+            add_terms(sums, terms, &self.slope);
         }
     }
 }
 
-/// The elements, norms and gradients of one window, for some neighbouring channels.
+/// Elements, and the norms and gradients of a window of each.
 #[derive(Clone, Copy)]
-struct Terms<'a, A> {
-    x: &'a [A],
-    y: &'a [A],
-    gradient: &'a [A],
+pub(super) struct Terms<'a, A> {
+    pub x: &'a [A],
+    pub y: &'a [A],
+    pub gradient: &'a [A],
 }
 
-impl<A: Sum> Terms<'_, A> {
-    #[inline(always)]
-    fn each(&self) -> impl Iterator<Item = (A, A, A)> {
-        self.x.iter().zip(self.y).zip(self.gradient).map(|((x, y), gradient)| (*x, *y, *gradient))
+/// Adds what windows give to elements: for any finite p.
+pub(super) fn add_terms<A: Sum>(sums: &mut [A], terms: Terms<'_, A>, slope: &Slope) {
+    match slope {
+        Slope::One | Slope::Infinite => add_each(sums, terms, |x, _| x.sign()),
+        Slope::Two => add_each(sums, terms, A::over),
+        Slope::Power { raise, turned } => {
+            let mut from = 0;
+            for sums in sums.chunks_mut(TOGETHER) {
+                let [x, y, gradient] = [terms.x, terms.y, terms.gradient].map(|all| part(all, from, sums.len()));
+                add_powers(sums, Terms { x, y, gradient }, raise, *turned);
+                from = from.wrapping_add(TOGETHER);
+            }
+        }
     }
 }
 
-/// What one window of norm `y` gives to one of its elements.
+/// What a window gives: nothing where its norm is 0.
 #[inline(always)]
-fn term<A: Sum>(slope: impl Fn(A, A) -> A, x: A, y: A, gradient: A) -> A {
-    let term = slope(x, y).times(gradient);
+fn term<A: Sum>(slope: A, y: A, gradient: A) -> A {
+    let term = slope.times(gradient);
     if y == A::ZERO { A::ZERO } else { term }
 }
 
-/// Adds the terms of p = 2 without a mean.
-#[inline(never)]
-fn add_terms<A: Sum>(sums: &mut [A], terms: Terms<'_, A>) {
-    for (sum, (x, y, gradient)) in sums.iter_mut().zip(terms.each()) {
-        *sum = sum.plus(term(A::over, x, y, gradient));
-    }
+/// Adds the terms of slopes that an element and a norm have.
+#[inline(always)]
+fn add_each<A: Sum>(sums: &mut [A], terms: Terms<'_, A>, slope: impl Fn(A, A) -> A) {
+    widest(
+        #[inline(always)]
+        || {
+            for (sum, ((x, y), gradient)) in sums.iter_mut().zip(terms.x.iter().zip(terms.y).zip(terms.gradient)) {
+                *sum = sum.plus(term(slope(*x, *y), *y, *gradient));
+            }
+        },
+    );
 }
 
-/// Adds the terms of any finite p, over the taps of a mean.
+/// Adds the terms of slopes that are powers, of no more than are made together.
 #[inline(never)]
-fn add_shares<A: Sum>(sums: &mut [A], terms: Terms<'_, A>, slope: Slope, divisor: A) {
-    let slope = |x: A, y: A| match slope {
-        Slope::One | Slope::Infinite => x.sign(),
-        Slope::Two => x.over(y),
-        // Below p = 1 the power of 0 is infinite.
-        Slope::Power(_) if x == A::ZERO && !y.is_nan() => x,
-        Slope::Power(power) => x.sign().times(x.magnitude().over(y).to_the(power)),
-    };
-    for (sum, (x, y, gradient)) in sums.iter_mut().zip(terms.each()) {
-        *sum = sum.plus(term(slope, x, y, gradient).over(divisor));
-    }
+fn add_powers<A: Sum>(sums: &mut [A], terms: Terms<'_, A>, raise: &Raise, turned: bool) {
+    let mut powers = [A::ZERO; TOGETHER];
+    let powers = part_mut(&mut powers, 0, sums.len());
+    widest(
+        #[inline(always)]
+        || {
+            for (power, (x, y)) in powers.iter_mut().zip(terms.x.iter().zip(terms.y)) {
+                let x = x.magnitude();
+                *power = if turned { y.over(x) } else { x.over(*y) };
+            }
+        },
+    );
+    raise.all(powers);
+    widest(
+        #[inline(always)]
+        || {
+            let terms = terms.x.iter().zip(terms.y).zip(terms.gradient);
+            for ((sum, power), ((x, y), gradient)) in sums.iter_mut().zip(&*powers).zip(terms) {
+                // Below p = 1 the power of 0 is infinite.
+                let slope = x.sign().times(*power);
+                let slope = if *x == A::ZERO && !y.is_nan() { *x } else { slope };
+                *sum = sum.plus(term(slope, *y, *gradient));
+            }
+        },
+    );
 }

@@ -7,9 +7,9 @@
 //!
 //! | way | elements take their sums | for |
 //! |---|---|---|
-//! | `rows.rs` | a row of windows after the other; `lanes.rs` has the arithmetic | averages, sums, adaptive averages; maxima whose indices count something else than pixels, and of 16-bit floats with channels side by side |
+//! | `rows.rs` | a row of windows after the other; `lanes.rs` has the arithmetic | averages, sums, norms, adaptive averages; maxima whose indices count something else than pixels, and of 16-bit floats with channels side by side |
 //! | `scatter.rs` | where the indices point, a window after the other | maxima whose indices count pixels |
-//! | [`gather`](Adjoint::gather) | one by one | what is left: norms, elements that more than 256 windows hold |
+//! | [`gather`](Adjoint::gather) | one by one | what is left: norms of infinity, elements that more than 256 windows hold |
 //!
 //! Indices are checked many at a time (`check.rs`), as what they are away from their windows' first taps (`codes.rs`).
 //!
@@ -108,6 +108,29 @@ pub trait Float: Element + sealed::Sealed {
             },
         );
     }
+    /// Elements of pixels with `step` from one to the next, side by side.
+    #[doc(hidden)]
+    #[inline(never)]
+    fn widened_together(from: &[Self], to: &mut [Self::Acc], [step, channels]: [usize; 2]) {
+        widest(
+            #[inline(always)]
+            || match (step, channels) {
+                (2, 1) => {
+                    let (pairs, last) = from.as_chunks::<2>();
+                    let (to, rest) = to.split_at_mut_checked(pairs.len()).unwrap_or_default();
+                    for (to, [from, _]) in to.iter_mut().zip(pairs) {
+                        *to = from.widened();
+                    }
+                    rest.iter_mut().zip(last).for_each(|(to, from)| *to = from.widened());
+                }
+                _ => {
+                    for (to, from) in to.chunks_mut(channels.max(1)).zip(from.chunks(step.max(1))) {
+                        to.iter_mut().zip(from).for_each(|(to, from)| *to = from.widened());
+                    }
+                }
+            },
+        );
+    }
     /// Sums as elements, each rounded once.
     #[doc(hidden)]
     #[inline(never)]
@@ -139,13 +162,16 @@ pub trait Float: Element + sealed::Sealed {
 }
 
 mod sealed {
+    use crate::kernels::Raising;
+
     pub trait Sealed {}
 
     /// What is read and what is written.
     pub type Both<'a, A> = Option<(&'a [A], &'a mut [A])>;
 
     /// What gradients are summed in.
-    pub trait Sum: Copy + PartialOrd {
+    #[allow(private_interfaces, reason = "the module is private: nobody outside names the trait")]
+    pub trait Sum: Raising + PartialOrd {
         const ZERO: Self;
         const NAN: Self;
         /// The nearest to a count.
@@ -156,8 +182,6 @@ mod sealed {
         fn magnitude(self) -> Self;
         /// 1 or −1; of a zero or a NaN itself.
         fn sign(self) -> Self;
-        /// A power of a number that is not negative: computed in `f64`, and rounded once.
-        fn to_the(self, power: f64) -> Self;
         fn is_nan(self) -> bool;
         fn are_finite(all: &[Self]) -> bool;
     }
@@ -196,9 +220,6 @@ macro_rules! sums {
                 } else {
                     self
                 }
-            }
-            fn to_the(self, power: f64) -> Self {
-                libm::pow(f64::from(self), power) as Self
             }
             #[inline(always)]
             fn is_nan(self) -> bool {

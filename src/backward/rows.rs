@@ -198,6 +198,7 @@ impl Rows<'_> {
             for y in 0..height.input() {
                 let over_y = height.covering(y);
                 waiting.is_first = true;
+                self.load([z, y], plan, tile, lanes);
                 for oz in over_z.outputs() {
                     for oy in over_y.outputs() {
                         let slot = oz.checked_rem(slabs).unwrap_or(0).saturating_mul(each);
@@ -343,24 +344,41 @@ impl Rows<'_> {
         waiting.clear();
     }
 
+    /// Rows of the input to the places of their sums.
+    #[inline(never)]
+    fn load(&self, at: [usize; 2], plan: &Plan, tile: &Tile, lanes: &mut dyn Lanes) {
+        self.each_phase(at, plan, tile, &mut |pixels, place| lanes.load(pixels, place));
+    }
+
     /// The sums of a tile's columns to rows of the input's gradient.
     #[inline(never)]
-    fn store(&self, [z, y]: [usize; 2], plan: &Plan, tile: &Tile, lanes: &mut dyn Lanes) {
+    fn store(&self, at: [usize; 2], plan: &Plan, tile: &Tile, lanes: &mut dyn Lanes) {
+        let input = &self.layer.input;
+        if (input.pixel_step(), tile.channels, plan.stride) != (1, 1, 2) {
+            return self.each_phase(at, plan, tile, &mut |pixels, place| lanes.store(pixels, place));
+        }
+        let [z, y] = at;
+        let in_block = input.pixel([z, y, tile.column]).saturating_add(tile.channel);
+        for block in 0..tile.blocks {
+            let at = input.block(tile.block.saturating_add(block)).saturating_add(in_block);
+            let of_block = block.saturating_mul(plan.pitch);
+            lanes.store_in_turn(at, tile.columns, of_block, plan.sums.saturating_add(of_block));
+        }
+    }
+
+    /// Calls `work` for the columns of each phase in a row of each block, and with the place of their sums.
+    fn each_phase(&self, [z, y]: [usize; 2], plan: &Plan, tile: &Tile, work: &mut dyn FnMut(&Pixels, usize)) {
         let input = &self.layer.input;
         let in_block = input.pixel([z, y, tile.column]).saturating_add(tile.channel);
         let (step, channels) = (input.pixel_step(), tile.channels);
         for block in 0..tile.blocks {
             let at = input.block(tile.block.saturating_add(block)).saturating_add(in_block);
             let of_block = block.saturating_mul(plan.pitch);
-            if step == 1 && channels == 1 && plan.stride == 2 {
-                lanes.store_in_turn(at, tile.columns, of_block, plan.sums.saturating_add(of_block));
-                continue;
-            }
             for phase in 0..plan.stride.min(tile.columns) {
                 let count = tile.columns.saturating_sub(phase).div_ceil(plan.stride.max(1));
                 let at = at.saturating_add(phase.saturating_mul(step));
                 let pixels = Pixels { at, step: step.saturating_mul(plan.stride), channels, count };
-                lanes.store(&pixels, phase.saturating_mul(plan.sums).saturating_add(of_block));
+                work(&pixels, phase.saturating_mul(plan.sums).saturating_add(of_block));
             }
         }
     }

@@ -10,11 +10,12 @@ fn norm_term<T: Grad>(p: f64, x: f64, y: f64, g: f64, taps: Option<f64>) -> f64 
         1.0 | f64::INFINITY => sign,
         2.0 => T::round(x / y),
         _ if x == 0.0 && !y.is_nan() => 0.0,
+        p if p < 1.0 => sign * T::round(T::round(y / x.abs()).powf(1.0 - p)),
         p => sign * T::round(T::round(x.abs() / y).powf(p - 1.0)),
     };
+    let g = taps.map_or(g, |taps| T::round(g / T::round(taps)));
     let term = T::round(T::round(slope) * g);
-    let term = if y == 0.0 { 0.0 } else { term };
-    taps.map_or(term, |taps| T::round(term / T::round(taps)))
+    if y == 0.0 { 0.0 } else { term }
 }
 
 /// Norms: each window adds its slope, times its gradient, to each of its taps; of a norm of infinity to the first that has
