@@ -10,8 +10,8 @@ use crate::{Error, Result};
 
 /// How the output of a plan is cut into tasks: plain numbers, made by [`Plan::tasks`](crate::Plan::tasks),
 /// [`AnyPlan::tasks`](crate::AnyPlan::tasks), [`IndexPlan::tasks`](crate::IndexPlan::tasks),
-/// [`AdaptivePlan::tasks`](crate::AdaptivePlan::tasks), [`FractionalPlan::tasks`](crate::FractionalPlan::tasks) and
-/// [`Unpool::tasks`](crate::Unpool::tasks).
+/// [`AdaptivePlan::tasks`](crate::AdaptivePlan::tasks), [`FractionalPlan::tasks`](crate::FractionalPlan::tasks),
+/// [`Unpool::tasks`](crate::Unpool::tasks) and those of gradients.
 ///
 /// ```
 /// use lanepool::{Layout, MaxPool};

@@ -10,7 +10,8 @@ use common::check::{compare, poison};
 use common::layer::ops;
 use common::{Fill, Layer, Nan, Op, Rng, Sample, share, tiers};
 use lanepool::{
-    AdaptiveAvgPool, AdaptiveMaxPool, Error, FractionalMaxPool, IndexKind, Layout, MaxPool, MaxUnpool, Tasks, Tier,
+    AdaptiveAvgPool, AdaptiveMaxPool, AvgPool, Error, FractionalMaxPool, IndexKind, Layout, LpPool, MaxPool, MaxUnpool,
+    Tasks, Tier,
 };
 
 /// Layers of every driver, with a prime number of rows here and there, so that parts are of unequal length.
@@ -236,6 +237,125 @@ fn unpooled_runs_agree() {
         }
     }
 }
+
+/// Runs a gradient whole, in tasks from the last to the first, and on pools: always the same bytes, and nothing between them.
+macro_rules! gradient_agrees {
+    ($plan:expr, $pools:expr, $run:ident by [$($each:expr),+], parallel by $parallel:expr) => {{
+        let (plan, len) = (&$plan, $plan.input_len());
+        let bits = |values: &[_]| bytemuck::cast_slice::<_, u8>(values).to_vec();
+        let mut want = vec![poison(); len];
+        plan.$run($($each,)+ &mut want).expect("a valid run");
+        for most in [0, 2, 7, usize::MAX] {
+            for pool in $pools {
+                let mut got = vec![poison(); len];
+                let done = pool.install(|| $parallel(most, &mut got));
+                assert_eq!((done, bits(&got)), (Ok(()), bits(&want)), "{plan:?} in {most} tasks");
+            }
+            let (mut got, tasks) = (vec![poison(); len], plan.tasks(most));
+            for task in (0..tasks.len()).rev() {
+                plan.run_task(&tasks, task, $($each,)+ &mut got[tasks.range(task)]).expect("a valid task");
+            }
+            assert_eq!(bits(&got), bits(&want), "{plan:?}, {tasks:?}");
+        }
+        let tasks = plan.tasks(3);
+        let refused = plan.run_task(&tasks, tasks.len(), $($each,)+ &mut []);
+        assert_eq!(refused, Err(Error::TaskOutOfRange { task: tasks.len(), tasks: tasks.len() }));
+        let refused = plan.run_task(&tasks, 0, $($each,)+ &mut []);
+        let need = tasks.range(0).len();
+        assert_eq!(refused, Err(Error::GradientLen { of: "input", need, got: 0 }));
+    }};
+}
+
+/// Gradients, of which a task has some planes, or images: by rows, by a scatter and one by one.
+fn gradients_agree<T: Sample + lanepool::Float>() {
+    let mut rng = Rng::named(&format!("gradients of {}", T::NAME));
+    let pools = [1, 3].map(|n| rayon::ThreadPoolBuilder::new().num_threads(n).build().expect("a pool"));
+    let shape = [3, 16, 11, 13];
+    for (layout, planes) in [(Layout::Nchw, 48), (Layout::Nhwc, 3), (Layout::Blocked(8), 6)] {
+        for (kernel, stride, padding) in [(3, 2, 1), (2, 2, 0), (3, 1, 1)] {
+            // Pixels, rows and planes with something between them, and none.
+            let strides = |[height, width]: [usize; 2]| match layout {
+                Layout::Nchw => [16 * (height * (width + 2) + 5) + 3, height * (width + 2) + 5, width + 2, 1],
+                Layout::Nhwc => [height * (width + 1) * 17 + 4, 1, (width + 1) * 17, 17],
+                _ => [2 * height * width * 8 + 9, height * width * 8, width * 8, 8],
+            };
+            let output = [11, 13].map(|n| (n + 2 * padding - kernel) / stride + 1);
+            for both in [None, Some((strides([11, 13]), strides(output)))] {
+                let what = format!("{layout}, {kernel}/{stride}+{padding}, {both:?}");
+                let numbers = |len| Fill::Pattern.tensor::<T>(len, &mut Rng::named(&what));
+                let max = MaxPool::<T>::new([kernel; 2]).stride([stride; 2]).padding([padding; 2]);
+                for kind in [IndexKind::Plane, IndexKind::Tensor, IndexKind::Tap] {
+                    let plan = match both {
+                        None => max.backward::<i32>(kind, layout, shape),
+                        Some((input, output)) => max.backward_strided::<i32>(kind, layout, shape, input, output),
+                    };
+                    let plan = plan.expect("a valid layer");
+                    assert_eq!(plan.tasks(usize::MAX).len(), planes, "{what}");
+                    let (input, gradient) = (numbers(plan.input_len()), numbers(plan.output_len()));
+                    let (mut indices, mut first) = (vec![0; plan.output_len()], vec![poison(); plan.input_len()]);
+                    plan.run_from_input(&input, &gradient, &mut indices, &mut first).expect("a valid run");
+                    gradient_agrees!(plan, &pools, run by [&gradient, &indices], parallel by |most, got: &mut Vec<T>| {
+                        plan.run_parallel_in(most, &gradient, &indices, got)
+                    });
+                    // A bad index is found before a thread writes; a task looks at its own.
+                    let (mut bad, mut got) = (indices.clone(), vec![poison::<T>(); plan.input_len()]);
+                    *bad.last_mut().expect("some indices") = i32::MAX;
+                    let Err(error) = plan.run_parallel_in(7, &gradient, &bad, &mut got) else { panic!("{what}") };
+                    assert!(
+                        matches!(error, Error::IndexOutOfRange { at, .. } if at == bad.len() - 1),
+                        "{what}: {error}"
+                    );
+                    let tasks = plan.tasks(3);
+                    let last = tasks.range(tasks.len() - 1);
+                    let done = plan.run_task(&tasks, tasks.len() - 1, &gradient, &bad, &mut got[last]);
+                    assert_eq!(done, Err(error), "{what}");
+                    let clean = poison::<T>().bits();
+                    assert!(got.iter().all(|value| value.bits() == clean), "{what}");
+                    let first = tasks.range(0);
+                    assert_eq!(plan.run_task(&tasks, 0, &gradient, &bad, &mut got[first]), Ok(()), "{what}");
+                }
+                let avg = AvgPool::<T>::new([kernel; 2]).stride([stride; 2]).padding([padding; 2]);
+                let plan = match both {
+                    None => avg.backward(layout, shape),
+                    Some((input, output)) => avg.backward_strided(layout, shape, input, output),
+                };
+                let plan = plan.expect("a valid layer");
+                let gradient = numbers(plan.output_len());
+                gradient_agrees!(plan, &pools, run by [&gradient], parallel by |most, got: &mut Vec<T>| {
+                    plan.run_parallel_in(most, &gradient, got)
+                });
+                for p in [1.0, 2.0, 3.0, 0.5, f64::INFINITY] {
+                    let norm = LpPool::<T>::new([kernel; 2]).stride([stride; 2]).padding([padding; 2]).p(p);
+                    let plan = match both {
+                        None => norm.backward(layout, shape),
+                        Some((input, output)) => norm.backward_strided(layout, shape, input, output),
+                    };
+                    let plan = plan.expect("a valid layer");
+                    let (input, gradient) = (numbers(plan.input_len()), numbers(plan.output_len()));
+                    let output = Fill::Pattern.tensor::<T>(plan.output_len(), &mut rng);
+                    gradient_agrees!(plan, &pools, run by [&input, &output, &gradient], parallel by |most, got: &mut Vec<T>| {
+                        plan.run_parallel_in(most, [&input, &output, &gradient], got)
+                    });
+                }
+            }
+        }
+    }
+}
+
+macro_rules! gradient_tests {
+    ($($name:ident: $T:ty),+ $(,)?) => {
+        mod gradients_agree {
+            $(
+                #[test]
+                fn $name() {
+                    super::gradients_agree::<$T>();
+                }
+            )+
+        }
+    };
+}
+
+gradient_tests! { f32: f32, f64: f64, bf16: half::bf16 }
 
 /// Layers long enough for `run_parallel` to cut them by itself.
 #[test]

@@ -4,13 +4,13 @@ use core::marker::PhantomData;
 
 use alloc::sync::Arc;
 
-use super::axes::{Adjoint, Strides, Windows};
+use super::axes::{Adjoint, Blocks, Strides, Windows};
 use super::lanes::Shares as Kept;
 use super::rows::{Plan, Rows};
 use super::sealed::Sum;
 use super::{Float, Gives, LANES, Tap, part};
 use crate::geometry::{Count, MAX_RANK, Window};
-use crate::{AvgPool, Error, Layout, Result, SumPool};
+use crate::{AvgPool, Error, Layout, Result, SumPool, Tasks};
 
 /// The backward pass of [`AvgPool`], [`SumPool`] and adaptive average pooling.
 ///
@@ -168,18 +168,64 @@ impl<T: Float> AvgBackward<T> {
     /// # Errors
     /// [`Error::GradientLen`] where a slice is not exactly as long as the plan needs; nothing is written then.
     pub fn run(&self, grad_output: &[T], grad_input: &mut [T]) -> Result<()> {
-        self.layer.check_gradients(grad_output, grad_input)?;
+        self.run_blocks(&self.layer.blocks(), grad_output, grad_input)
+    }
+
+    /// The same on the rayon pool of the calling thread, as [`Plan::run_parallel`](crate::Plan::run_parallel).
+    ///
+    /// # Errors
+    /// As for [`AvgBackward::run`].
+    #[cfg(feature = "rayon")]
+    pub fn run_parallel(&self, grad_output: &[T], grad_input: &mut [T]) -> Result<()> {
+        let moved = size_of_val(grad_output).saturating_add(size_of_val(grad_input));
+        self.run_parallel_in(crate::tasks::worth(moved), grad_output, grad_input)
+    }
+
+    /// [`AvgBackward::run_parallel`] in at most so many tasks, for tests: any number gives the same bytes.
+    #[cfg(feature = "rayon")]
+    #[doc(hidden)]
+    pub fn run_parallel_in(&self, most: usize, grad_output: &[T], grad_input: &mut [T]) -> Result<()> {
+        self.layer.check_gradients(grad_output, grad_input, &self.layer.blocks())?;
+        let tasks = self.tasks(most);
+        tasks.fork(0..tasks.len(), grad_input, 1, &|task, part| self.run_task(&tasks, task, grad_output, part))
+    }
+
+    /// Cuts the gradient of the input into at most `most` parts that can be computed apart: planes, or channels last, images. See
+    /// [`AvgBackward::run_task`].
+    pub fn tasks(&self, most: usize) -> Tasks {
+        self.layer.tasks(most)
+    }
+
+    /// Computes one part of the input's gradient, the range [`Tasks::range`], from the whole gradient of the output; nothing else is
+    /// written. All tasks, on any threads and in any order, give the bytes of [`AvgBackward::run`].
+    ///
+    /// ```
+    /// use lanepool::{AvgPool, Layout};
+    /// let backward = AvgPool::<f32>::new([2]).stride([2]).backward(Layout::Nchw, [1, 2, 4])?;
+    /// let (mut grad_input, tasks) = ([-1.0; 8], backward.tasks(2));
+    /// for task in 0..tasks.len() {
+    ///     backward.run_task(&tasks, task, &[2.0, 4.0, 6.0, 8.0], &mut grad_input[tasks.range(task)])?;
+    /// }
+    /// assert_eq!(grad_input, [1.0, 1.0, 2.0, 2.0, 3.0, 3.0, 4.0, 4.0]);
+    /// # Ok::<(), lanepool::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`AvgBackward::run`] and for [`Plan::run_task`](crate::Plan::run_task). Nothing is written then.
+    pub fn run_task(&self, tasks: &Tasks, task: usize, grad_output: &[T], part: &mut [T]) -> Result<()> {
+        self.run_blocks(&self.layer.blocks_of(tasks, task)?, grad_output, part)
+    }
+
+    fn run_blocks(&self, blocks: &Blocks, grad_output: &[T], grad_input: &mut [T]) -> Result<()> {
+        self.layer.check_gradients(grad_output, grad_input, blocks)?;
         let (layer, count, equal) = (&*self.layer, self.count, self.layer.equal(self.count));
-        // No batch or no channels, of which there may be endlessly many.
-        if grad_input.is_empty() {
-            return Ok(());
-        }
         match Plan::new(layer) {
             Some(plan) => {
                 let rows = Rows { layer, count, equal, coding: None };
-                rows.fill(&plan, &mut Kept::new(grad_output, grad_input));
+                let mut kept = Kept::new(grad_output, grad_input, blocks.base);
+                rows.fill(&plan, blocks.range.clone(), &mut kept);
             }
-            None => layer.gather(grad_input, Shares { layer, count, equal, grad_output }),
+            None => layer.gather(blocks, grad_input, Shares { layer, count, equal, grad_output }),
         }
         Ok(())
     }

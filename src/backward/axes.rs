@@ -3,9 +3,12 @@
 //! A backward pass asks the question of the forward pass the other way round. For each axis the answer is an arithmetic
 //! progression of outputs, found without a search: a sliding window by a congruence, an adaptive one by its own rule.
 
+use core::ops::Range;
+
 use crate::error::AxisName;
 use crate::geometry::{Axis, Count, Geometry, MAX_RANK, PerAxis, adaptive_window, check_size, split_shape};
 use crate::strides::{Split, Tensor};
+use crate::tasks::Tasks;
 use crate::{Error, Layout, Result};
 
 /// The windows of one spatial axis.
@@ -228,6 +231,13 @@ pub(super) struct Strides<'a> {
     pub writes_indices: bool,
 }
 
+/// Neighbouring blocks, and where their part of the input's gradient begins in the whole of it.
+#[derive(Clone, Debug)]
+pub(super) struct Blocks {
+    pub range: Range<usize>,
+    pub base: usize,
+}
+
 /// A whole layer, seen from the input.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Adjoint {
@@ -312,6 +322,30 @@ impl Adjoint {
     /// Elements that the output and its gradient must have.
     pub fn output_len(&self) -> usize {
         self.output.extent()
+    }
+
+    /// All blocks: none without a batch or without channels, of which there may be endlessly many.
+    pub fn blocks(&self) -> Blocks {
+        Blocks { range: 0..if self.input_len() == 0 { 0 } else { self.split().outer }, base: 0 }
+    }
+
+    /// The gradient of the input in parts that are some blocks each.
+    pub fn tasks(&self, most: usize) -> Tasks {
+        Tasks::of_blocks(most, &self.input.rows(), self.input.rows_of_block())
+    }
+
+    /// The blocks of a task.
+    pub fn blocks_of(&self, tasks: &Tasks, task: usize) -> Result<Blocks> {
+        let rows = tasks.check(task, &self.input.rows())?;
+        let each = self.input.rows_of_block();
+        let block = |row: usize| row.checked_div(each).unwrap_or(0);
+        let range = block(rows.start)..block(rows.end);
+        Ok(Blocks { base: self.input.block(range.start), range })
+    }
+
+    /// Elements of the gradient from the first to the last of some blocks.
+    pub fn part_len(&self, blocks: &Blocks) -> usize {
+        self.input.rows().span(self.input.rows_of(&blocks.range)).len()
     }
 }
 

@@ -111,13 +111,13 @@ impl<'a> Check<'a> {
         Some(Self { maxima, coding: Coding::new(layer, maxima.rule.weights)?, fast, mid, slow })
     }
 
-    /// Whether every index names a tap of its window: not the whole truth, which [`Maxima::check_indices`] tells, where it says
+    /// Whether every index of some blocks names a tap of its window: not the whole truth, which [`Maxima::check_indices`] tells, where it says
     /// no.
-    pub fn holds(&self, indices: Indices<'_>) -> bool {
+    pub fn holds(&self, indices: Indices<'_>, some: &Range<usize>) -> bool {
         let mut tables = Tables::new();
         let layer = self.maxima.layer;
         let [depth, height, width] = layer.output.lengths;
-        let (outer, inner) = (layer.split().outer, layer.split().inner);
+        let (outer, inner) = (some.len(), layer.split().inner);
         let row = width.saturating_mul(inner);
         // Some pixels of a row or, of long ones, some channels.
         let columns = LANES.checked_div(inner).unwrap_or(1).clamp(1, width.max(1));
@@ -151,7 +151,7 @@ impl<'a> Check<'a> {
                         let Some(rows) = self.rows(&group) else { return false };
                         for block in (0..outer).step_by(whole_planes) {
                             // The last planes may be among those before, which does no harm.
-                            let block = block.min(outer.saturating_sub(whole_planes));
+                            let block = block.min(outer.saturating_sub(whole_planes)).saturating_add(some.start);
                             if !self.holds_in(indices, &mut tables, &group, &rows, block) {
                                 return false;
                             }

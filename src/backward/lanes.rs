@@ -77,14 +77,16 @@ pub(super) trait Lanes {
 /// Numbers on their way from one gradient to the other.
 struct Sums<'a, T: Float> {
     grad_output: &'a [T],
+    /// A part of the input's gradient, and where in the whole it begins.
     grad_input: &'a mut [T],
+    base: usize,
     sums: [T::Acc; ROOM],
     kept: [T::Acc; READ],
 }
 
 impl<'a, T: Float> Sums<'a, T> {
-    fn new(grad_output: &'a [T], grad_input: &'a mut [T]) -> Self {
-        Self { grad_output, grad_input, sums: [T::Acc::ZERO; ROOM], kept: [T::Acc::ZERO; READ] }
+    fn new(grad_output: &'a [T], grad_input: &'a mut [T], base: usize) -> Self {
+        Self { grad_output, grad_input, base, sums: [T::Acc::ZERO; ROOM], kept: [T::Acc::ZERO; READ] }
     }
 
     fn keep(&mut self, run: &Run) {
@@ -96,12 +98,12 @@ impl<'a, T: Float> Sums<'a, T> {
         let Pixels { at, step, channels, count } = *pixels;
         let sums = part(&self.sums, place, count.saturating_mul(channels));
         let len = count.saturating_sub(1).saturating_mul(step).saturating_add(channels);
-        let to = part_mut(self.grad_input, at, len);
+        let to = part_mut(self.grad_input, at.wrapping_sub(self.base), len);
         if step == channels { T::narrowed_all(sums, to) } else { T::narrowed_apart(sums, to, [step, channels]) }
     }
 
     fn store_in_turn(&mut self, at: usize, len: usize, even: usize, odd: usize) {
-        let row = part_mut(self.grad_input, at, len);
+        let row = part_mut(self.grad_input, at.wrapping_sub(self.base), len);
         let [even, odd] = [even, odd].map(|place| part(&self.sums, place, len.div_ceil(2)));
         T::interleaved(even, odd, row);
         if let (true, Some(last), Some(sum)) = (len % 2 == 1, row.last_mut(), even.last()) {
@@ -156,8 +158,8 @@ fn chunk<A, const N: usize>(all: &[A], from: usize) -> Option<&[A; N]> {
 pub(super) struct Shares<'a, T: Float>(Sums<'a, T>);
 
 impl<'a, T: Float> Shares<'a, T> {
-    pub fn new(grad_output: &'a [T], grad_input: &'a mut [T]) -> Self {
-        Self(Sums::new(grad_output, grad_input))
+    pub fn new(grad_output: &'a [T], grad_input: &'a mut [T], base: usize) -> Self {
+        Self(Sums::new(grad_output, grad_input, base))
     }
 }
 
@@ -237,9 +239,9 @@ pub(super) struct Norms<'a, T: Float> {
 
 impl<'a, T: Float> Norms<'a, T> {
     /// Reads input, output and the output's gradient.
-    pub fn new([input, output, grad_output]: [&'a [T]; 3], grad_input: &'a mut [T], slope: Slope) -> Self {
+    pub fn new([input, output, grad_output]: [&'a [T]; 3], grad_input: &'a mut [T], base: usize, slope: Slope) -> Self {
         let (norms, row) = ([T::Acc::ZERO; READ], [T::Acc::ZERO; ROOM]);
-        Self { sums: Sums::new(grad_output, grad_input), input, output, slope, norms, row }
+        Self { sums: Sums::new(grad_output, grad_input, base), input, output, slope, norms, row }
     }
 }
 
@@ -301,7 +303,7 @@ impl<'a, T: Float> Winners<'a, T> {
     pub fn new(
         grad_output: &'a [T],
         indices: Indices<'a>,
-        grad_input: &'a mut [T],
+        (grad_input, base): (&'a mut [T], usize),
         [window, channel]: [u32; 2],
         channels: usize,
     ) -> Self {
@@ -315,7 +317,7 @@ impl<'a, T: Float> Winners<'a, T> {
             }
             pixel = pixel.wrapping_add(window);
         }
-        Self { sums: Sums::new(grad_output, grad_input), indices, behind, codes: [0; READ] }
+        Self { sums: Sums::new(grad_output, grad_input, base), indices, behind, codes: [0; READ] }
     }
 }
 

@@ -4,14 +4,14 @@ use core::marker::PhantomData;
 
 use alloc::sync::Arc;
 
-use super::axes::{Adjoint, Strides, Taps};
+use super::axes::{Adjoint, Blocks, Strides, Taps};
 use super::lanes::Norms as Kept;
 use super::rows::{Plan, Rows};
 use super::sealed::Sum;
 use super::{Float, Gives, LANES, Tap, part, part_mut};
 use crate::geometry::{Count, MAX_RANK};
 use crate::kernels::{Raise, Raising, widest};
-use crate::{Error, Layout, LpPool, Result};
+use crate::{Error, Layout, LpPool, Result, Tasks};
 
 /// The backward pass of Lp pooling: of `y = (Σ|x|^p)^(1/p)`, or of the power mean.
 ///
@@ -114,6 +114,68 @@ impl<T: Float> LpBackward<T> {
     /// [`Error::SrcLen`] for the input, [`Error::DstLen`] for the output and [`Error::GradientLen`] where a slice is not exactly as
     /// long as the plan needs; nothing is written then.
     pub fn run(&self, input: &[T], output: &[T], grad_output: &[T], grad_input: &mut [T]) -> Result<()> {
+        self.run_blocks(&self.layer.blocks(), [input, output, grad_output], grad_input)
+    }
+
+    /// The same on the rayon pool of the calling thread, as [`Plan::run_parallel`](crate::Plan::run_parallel).
+    ///
+    /// # Errors
+    /// As for [`LpBackward::run`].
+    #[cfg(feature = "rayon")]
+    pub fn run_parallel(&self, input: &[T], output: &[T], grad_output: &[T], grad_input: &mut [T]) -> Result<()> {
+        // The output is as long as its gradient, and the input as its own.
+        let moved = size_of_val(grad_output).saturating_add(size_of_val(grad_input)).saturating_mul(2);
+        self.run_parallel_in(crate::tasks::worth(moved), [input, output, grad_output], grad_input)
+    }
+
+    /// [`LpBackward::run_parallel`] of input, output and its gradient in at most so many tasks, for tests: any number gives the same
+    /// bytes.
+    #[cfg(feature = "rayon")]
+    #[doc(hidden)]
+    pub fn run_parallel_in(&self, most: usize, read: [&[T]; 3], grad_input: &mut [T]) -> Result<()> {
+        self.check(read, grad_input, &self.layer.blocks())?;
+        let tasks = self.tasks(most);
+        tasks.fork(0..tasks.len(), grad_input, 1, &|task, part| {
+            self.run_blocks(&self.layer.blocks_of(&tasks, task)?, read, part)
+        })
+    }
+
+    /// Cuts the gradient of the input into at most `most` parts that can be computed apart: planes, or channels last, images. See
+    /// [`LpBackward::run_task`].
+    pub fn tasks(&self, most: usize) -> Tasks {
+        self.layer.tasks(most)
+    }
+
+    /// Computes one part of the input's gradient, the range [`Tasks::range`], from the whole input, output and gradient of the
+    /// output; nothing else is written. All tasks, on any threads and in any order, give the bytes of [`LpBackward::run`].
+    ///
+    /// ```
+    /// use lanepool::{Layout, LpPool};
+    /// let backward = LpPool::<f32>::new([2]).stride([2]).backward(Layout::Nchw, [1, 2, 2])?;
+    /// let (mut grad_input, tasks) = ([-1.0; 4], backward.tasks(2));
+    /// for task in 0..tasks.len() {
+    ///     let (input, output) = (&[3.0, 4.0, 0.0, 0.0], &[5.0, 0.0]);
+    ///     backward.run_task(&tasks, task, input, output, &[10.0, 1.0], &mut grad_input[tasks.range(task)])?;
+    /// }
+    /// assert_eq!(grad_input, [6.0, 8.0, 0.0, 0.0]);
+    /// # Ok::<(), lanepool::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`LpBackward::run`] and for [`Plan::run_task`](crate::Plan::run_task). Nothing is written then.
+    pub fn run_task(
+        &self,
+        tasks: &Tasks,
+        task: usize,
+        input: &[T],
+        output: &[T],
+        grad_output: &[T],
+        part: &mut [T],
+    ) -> Result<()> {
+        self.run_blocks(&self.layer.blocks_of(tasks, task)?, [input, output, grad_output], part)
+    }
+
+    fn check(&self, [input, output, grad_output]: [&[T]; 3], grad_input: &[T], blocks: &Blocks) -> Result<()> {
         let (need, need_dst) = (self.layer.input_len(), self.layer.output_len());
         if input.len() != need {
             return Err(Error::SrcLen { need, got: input.len() });
@@ -121,21 +183,21 @@ impl<T: Float> LpBackward<T> {
         if output.len() != need_dst {
             return Err(Error::DstLen { need: need_dst, got: output.len() });
         }
-        self.layer.check_gradients(grad_output, grad_input)?;
-        // No batch or no channels, of which there may be endlessly many.
-        if grad_input.is_empty() {
-            return Ok(());
-        }
-        let (layer, slope) = (&*self.layer, self.slope);
+        self.layer.check_gradients(grad_output, grad_input, blocks)
+    }
+
+    fn run_blocks(&self, blocks: &Blocks, read: [&[T]; 3], grad_input: &mut [T]) -> Result<()> {
+        self.check(read, grad_input, blocks)?;
+        let (layer, slope, [input, output, grad_output]) = (&*self.layer, self.slope, read);
         let count = if self.mean { Count::Valid } else { Count::Fixed(1) };
         // Which tap is the first that has a norm of infinity, only the whole window tells.
         let plan = if matches!(slope, Slope::Infinite) { None } else { Plan::new(layer) };
         match plan {
             Some(plan) => {
                 let rows = Rows { layer, count, equal: layer.equal(count), coding: None };
-                rows.fill(&plan, &mut Kept::new([input, output, grad_output], grad_input, slope));
+                rows.fill(&plan, blocks.range.clone(), &mut Kept::new(read, grad_input, blocks.base, slope));
             }
-            None => layer.gather(grad_input, Slopes { layer, slope, count, input, output, grad_output }),
+            None => layer.gather(blocks, grad_input, Slopes { layer, slope, count, input, output, grad_output }),
         }
         Ok(())
     }

@@ -3,10 +3,11 @@
 use core::cmp::Ordering;
 use core::fmt;
 use core::marker::PhantomData;
+use core::ops::Range;
 
 use alloc::sync::Arc;
 
-use super::axes::{Adjoint, Strides, Taps, Windows, offset};
+use super::axes::{Adjoint, Blocks, Strides, Taps, Windows, offset};
 use super::check::Check;
 use super::codes::Coding;
 use super::lanes::Winners as Kept;
@@ -20,7 +21,7 @@ use crate::kernels::Operation;
 use crate::plan::Facts;
 use crate::pool::Parts;
 use crate::strides::Split;
-use crate::{Error, Index, IndexKind, Layout, MaxPool, MinPool, NanPolicy, Result};
+use crate::{Error, Index, IndexKind, Layout, MaxPool, MinPool, NanPolicy, Result, Tasks};
 
 /// The backward pass of [`MaxPool`], [`MinPool`] and adaptive max pooling.
 ///
@@ -248,10 +249,69 @@ impl<T: Float, I: Index> MaxBackward<T, I> {
     /// [`Error::IndexOutOfRange`] or [`Error::IndexOutsideWindow`] for the first index that no forward pass of this layer could
     /// have given. −1 is an index of windows without a valid tap, and of no others. Nothing is written then.
     pub fn run(&self, grad_output: &[T], indices: &[I], grad_input: &mut [T]) -> Result<()> {
-        self.layer.check_gradients(grad_output, grad_input)?;
+        self.run_blocks(&self.layer.blocks(), grad_output, indices, grad_input)
+    }
+
+    /// The same on the rayon pool of the calling thread, as [`Plan::run_parallel`](crate::Plan::run_parallel).
+    ///
+    /// # Errors
+    /// As for [`MaxBackward::run`]: every index is looked at before any thread writes.
+    #[cfg(feature = "rayon")]
+    pub fn run_parallel(&self, grad_output: &[T], indices: &[I], grad_input: &mut [T]) -> Result<()> {
+        let read = size_of_val(grad_output).saturating_add(size_of_val(indices));
+        let most = crate::tasks::worth(read.saturating_add(size_of_val(grad_input)));
+        self.run_parallel_in(most, grad_output, indices, grad_input)
+    }
+
+    /// [`MaxBackward::run_parallel`] in at most so many tasks, for tests: any number gives the same bytes.
+    #[cfg(feature = "rayon")]
+    #[doc(hidden)]
+    pub fn run_parallel_in(&self, most: usize, grad_output: &[T], indices: &[I], grad_input: &mut [T]) -> Result<()> {
+        let all = self.layer.blocks();
+        self.layer.check_gradients(grad_output, grad_input, &all)?;
         self.check_index_len(indices)?;
-        self.maxima().check_indices(Indices::new(indices))?;
-        self.gather(grad_output, indices, grad_input);
+        self.maxima().check_indices(Indices::new(indices), &all.range)?;
+        let tasks = self.tasks(most);
+        tasks.fork(0..tasks.len(), grad_input, 1, &|task, part| {
+            self.gather(&self.layer.blocks_of(&tasks, task)?, grad_output, indices, part);
+            Ok(())
+        })
+    }
+
+    /// Cuts the gradient of the input into at most `most` parts that can be computed apart: planes, or channels last, images. See
+    /// [`MaxBackward::run_task`].
+    pub fn tasks(&self, most: usize) -> Tasks {
+        self.layer.tasks(most)
+    }
+
+    /// Computes one part of the input's gradient, the range [`Tasks::range`], from the whole gradient of the output and all indices;
+    /// nothing else is written. All tasks, on any threads and in any order, give the bytes of [`MaxBackward::run`].
+    ///
+    /// ```
+    /// use lanepool::{IndexKind, Layout, MaxPool};
+    /// let layer = MaxPool::<f32>::new([2]).stride([2]);
+    /// let backward = layer.backward::<i32>(IndexKind::Plane, Layout::Nchw, [1, 2, 4])?;
+    /// let (mut grad_input, tasks) = ([-1.0; 8], backward.tasks(2));
+    /// for task in 0..tasks.len() {
+    ///     let part = &mut grad_input[tasks.range(task)];
+    ///     backward.run_task(&tasks, task, &[1.0, 2.0, 3.0, 4.0], &[0, 3, 1, 2], part)?;
+    /// }
+    /// assert_eq!(grad_input, [1.0, 0.0, 0.0, 2.0, 0.0, 3.0, 4.0, 0.0]);
+    /// # Ok::<(), lanepool::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`MaxBackward::run`], of the part's own indices, and for [`Plan::run_task`](crate::Plan::run_task). Nothing is written
+    /// then.
+    pub fn run_task(&self, tasks: &Tasks, task: usize, grad_output: &[T], indices: &[I], part: &mut [T]) -> Result<()> {
+        self.run_blocks(&self.layer.blocks_of(tasks, task)?, grad_output, indices, part)
+    }
+
+    fn run_blocks(&self, blocks: &Blocks, grad_output: &[T], indices: &[I], grad_input: &mut [T]) -> Result<()> {
+        self.layer.check_gradients(grad_output, grad_input, blocks)?;
+        self.check_index_len(indices)?;
+        self.maxima().check_indices(Indices::new(indices), &blocks.range)?;
+        self.gather(blocks, grad_output, indices, grad_input);
         Ok(())
     }
 
@@ -271,13 +331,14 @@ impl<T: Float, I: Index> MaxBackward<T, I> {
         if need != got {
             return Err(Error::SrcLen { need, got });
         }
-        self.layer.check_gradients(grad_output, grad_input)?;
+        let blocks = self.layer.blocks();
+        self.layer.check_gradients(grad_output, grad_input, &blocks)?;
         self.check_index_len(indices)?;
         match &self.finder {
             Some(Finder(shared)) => shared.run(None, bytemuck::cast_slice(input), None, IndicesMut::new(indices))?,
             None => self.maxima().find(input, IndicesMut::new(indices)),
         }
-        self.gather(grad_output, indices, grad_input);
+        self.gather(&blocks, grad_output, indices, grad_input);
         Ok(())
     }
 
@@ -290,22 +351,20 @@ impl<T: Float, I: Index> MaxBackward<T, I> {
         Maxima { layer: &self.layer, rule: self.rule }
     }
 
-    fn gather(&self, grad_output: &[T], indices: &[I], grad_input: &mut [T]) {
-        // No batch or no channels, of which there may be endlessly many.
-        if grad_input.is_empty() {
-            return;
-        }
+    fn gather(&self, blocks: &Blocks, grad_output: &[T], indices: &[I], grad_input: &mut [T]) {
         let (maxima, named) = (self.maxima(), Indices::new(indices));
-        if maxima.scatter(grad_output, named, grad_input) {
+        if maxima.scatter(grad_output, named, blocks, grad_input) {
             return;
         }
         match maxima.rows() {
             Some((plan, coding)) => {
                 let rows = Rows { layer: &self.layer, count: Count::Fixed(1), equal: Some(1), coding: Some(coding) };
                 let steps = coding.steps(&self.layer);
-                rows.fill(&plan, &mut Kept::new(grad_output, named, grad_input, steps, plan.channels()));
+                let to = (grad_input, blocks.base);
+                let mut kept = Kept::new(grad_output, named, to, steps, plan.channels());
+                rows.fill(&plan, blocks.range.clone(), &mut kept);
             }
-            None => self.layer.gather(grad_input, Winners { maxima, grad_output, indices: named }),
+            None => self.layer.gather(blocks, grad_input, Winners { maxima, grad_output, indices: named }),
         }
     }
 }
@@ -418,10 +477,14 @@ impl Maxima<'_> {
         taps.iter().zip([z, y, x]).all(is_valid)
     }
 
-    /// Calls `work` for every window, in the order of memory: its block, and which output of a plane it is.
-    fn each_window(&self, work: &mut dyn FnMut(usize, [usize; MAX_RANK]) -> Result<()>) -> Result<()> {
+    /// Calls `work` for every window of some blocks, in the order of memory: its block, and which output of a plane it is.
+    fn each_window(
+        &self,
+        blocks: Range<usize>,
+        work: &mut dyn FnMut(usize, [usize; MAX_RANK]) -> Result<()>,
+    ) -> Result<()> {
         let [depth, height, width] = self.layer.output.lengths;
-        for outer in 0..self.layer.split().outer {
+        for outer in blocks {
             for z in 0..depth {
                 for y in 0..height {
                     for x in 0..width {
@@ -440,12 +503,12 @@ impl Maxima<'_> {
         start..start.saturating_add(output.split.inner)
     }
 
-    fn check_indices(&self, indices: Indices<'_>) -> Result<()> {
-        if indices.len() == 0 || Check::new(self).is_some_and(|check| check.holds(indices)) {
+    fn check_indices(&self, indices: Indices<'_>, blocks: &Range<usize>) -> Result<()> {
+        if indices.len() == 0 || Check::new(self).is_some_and(|check| check.holds(indices, blocks)) {
             return Ok(());
         }
         let Split { inner, .. } = self.layer.split();
-        self.each_window(&mut |outer, window| {
+        self.each_window(blocks.clone(), &mut |outer, window| {
             let place = self.indices_of(outer, window);
             let (start, plane) = (place.start, outer.saturating_mul(inner));
             let taps = self.taps(window);
@@ -480,9 +543,9 @@ impl Maxima<'_> {
         if self.layer.output_len() == 0 {
             return;
         }
-        let Split { inner, .. } = self.layer.split();
+        let Split { inner, outer, .. } = self.layer.split();
         // Never an error: the work has none.
-        let _ = self.each_window(&mut |outer, window| {
+        let _ = self.each_window(0..outer, &mut |outer, window| {
             let taps = self.taps(window);
             let mut place = self.indices_of(outer, window).start;
             for channel in (0..inner).step_by(LANES) {

@@ -39,7 +39,7 @@ use crate::kernels::{vectorized, widest};
 use crate::order::{BLOCK, LONGEST_CHAIN};
 use crate::strides::Split;
 use crate::{Element, Error, Layout, Result};
-use axes::{Adjoint, Covering, Strides};
+use axes::{Adjoint, Blocks, Covering, Strides};
 use tree::Tree;
 
 /// An element type that gradients can have: `f32`, `f64`, and with the feature `half` `f16` and `bf16`. Sealed.
@@ -332,29 +332,27 @@ trait Gives<T: Float> {
 }
 
 impl Adjoint {
-    /// Fills the gradient of the input. For every window that holds a pixel, in row-major order, something is added to
+    /// Fills the gradient of the input in some blocks. For every window that holds a pixel, in row-major order, something is added to
     /// the sums of some neighbouring channels.
-    fn gather<T: Float>(&self, grad_input: &mut [T], gives: impl Gives<T>) {
-        if grad_input.is_empty() {
-            // No batch or no channels.
-        } else if self.split().inner == 1 {
-            self.each_pixel(&mut |pixel| {
+    fn gather<T: Float>(&self, blocks: &Blocks, grad_input: &mut [T], gives: impl Gives<T>) {
+        if self.split().inner == 1 {
+            self.each_pixel(blocks, &mut |pixel| {
                 if pixel.is_crowded() {
-                    self.gather_many(pixel, grad_input, &gives);
+                    self.gather_many(pixel, blocks.base, grad_input, &gives);
                 } else {
-                    self.gather_one(pixel, grad_input, &gives);
+                    self.gather_one(pixel, blocks.base, grad_input, &gives);
                 }
             });
         } else {
-            self.each_pixel(&mut |pixel| self.gather_many(pixel, grad_input, &gives));
+            self.each_pixel(blocks, &mut |pixel| self.gather_many(pixel, blocks.base, grad_input, &gives));
         }
     }
 
-    /// Hands on the pixels of every block: compiled once.
-    fn each_pixel(&self, work: &mut dyn FnMut(&Pixel)) {
+    /// Hands on the pixels of some blocks: compiled once.
+    fn each_pixel(&self, blocks: &Blocks, work: &mut dyn FnMut(&Pixel)) {
         let [depth, height, width] = &self.axes;
-        let Split { outer, inner, .. } = self.split();
-        for outer in 0..outer {
+        let Split { inner, .. } = self.split();
+        for outer in blocks.range.clone() {
             let (input, output) = (self.input.block(outer), self.output.block(outer));
             for z in 0..depth.input() {
                 let over_z = depth.covering(z);
@@ -392,20 +390,19 @@ impl Adjoint {
 
     /// Fills a pixel of one channel. Compiled for each element and operation, as is [`Adjoint::gather_many`].
     #[inline(never)]
-    fn gather_one<T: Float>(&self, pixel: &Pixel, grad_input: &mut [T], gives: &impl Gives<T>) {
+    fn gather_one<T: Float>(&self, pixel: &Pixel, base: usize, grad_input: &mut [T], gives: &impl Gives<T>) {
         let known = gives.known(pixel.plane, pixel.at);
         let mut sum = T::Acc::ZERO;
         self.each_tap(pixel, 0, |tap| sum = gives.one(known, tap, sum));
-        if let Some(to) = grad_input.get_mut(pixel.place) {
+        if let Some(to) = grad_input.get_mut(pixel.place.wrapping_sub(base)) {
             *to = T::narrowed(sum);
         }
     }
 
     /// Fills the channels of one pixel.
     #[inline(never)]
-    fn gather_many<T: Float>(&self, pixel: &Pixel, grad_input: &mut [T], gives: &impl Gives<T>) {
-        let end = pixel.place.saturating_add(self.split().inner);
-        let channels = grad_input.get_mut(pixel.place..end).unwrap_or_default();
+    fn gather_many<T: Float>(&self, pixel: &Pixel, base: usize, grad_input: &mut [T], gives: &impl Gives<T>) {
+        let channels = part_mut(grad_input, pixel.place.wrapping_sub(base), self.split().inner);
         let mut channel = 0_usize;
         for block in channels.chunks_mut(LANES) {
             let known = gives.known(pixel.plane.saturating_add(channel), pixel.at);
@@ -445,12 +442,13 @@ impl Adjoint {
         tree.sum(sums);
     }
 
-    fn check_gradients<T>(&self, grad_output: &[T], grad_input: &[T]) -> Result<()> {
-        self.check_gradient_lens(grad_output.len(), grad_input.len())
+    fn check_gradients<T>(&self, grad_output: &[T], grad_input: &[T], blocks: &Blocks) -> Result<()> {
+        let need = if blocks.range.len() == self.split().outer { self.input_len() } else { self.part_len(blocks) };
+        self.check_gradient_lens(grad_output.len(), [grad_input.len(), need])
     }
 
-    fn check_gradient_lens(&self, output: usize, input: usize) -> Result<()> {
-        for (of, got, need) in [("output", output, self.output_len()), ("input", input, self.input_len())] {
+    fn check_gradient_lens(&self, output: usize, [input, need]: [usize; 2]) -> Result<()> {
+        for (of, got, need) in [("output", output, self.output_len()), ("input", input, need)] {
             if got != need {
                 return Err(Error::GradientLen { of, need, got });
             }

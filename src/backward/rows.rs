@@ -19,6 +19,8 @@
 //! as long as what its taps can reach, with zeros where there is no window: no run begins or ends elsewhere for them. (No
 //! sum is −0, since each begins with +0: so a zero more changes no bit.)
 
+use core::ops::Range;
+
 use super::axes::{Adjoint, Windows};
 use super::codes::Coding;
 use super::lanes::{CHUNK, KEPT, Lanes, Named, Pixels, Run, TAPS, TILE, fits};
@@ -160,13 +162,13 @@ impl Plan {
 }
 
 impl Rows<'_> {
-    /// Fills the gradient of the input.
-    pub fn fill(&self, plan: &Plan, lanes: &mut dyn Lanes) {
+    /// Fills the gradient of the input in some blocks.
+    pub fn fill(&self, plan: &Plan, some: Range<usize>, lanes: &mut dyn Lanes) {
         let [_, _, width] = &self.layer.axes;
         let split = self.layer.split();
         let step = plan.columns.saturating_mul(plan.stride).max(1);
-        for block in (0..split.outer).step_by(plan.blocks.max(1)) {
-            let blocks = plan.blocks.min(split.outer.saturating_sub(block));
+        for block in some.clone().step_by(plan.blocks.max(1)) {
+            let blocks = plan.blocks.min(some.end.saturating_sub(block));
             for column in (0..width.input()).step_by(step) {
                 let columns = step.min(width.input().saturating_sub(column));
                 let windows = width.reaching(column..column.saturating_add(columns));

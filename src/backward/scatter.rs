@@ -8,7 +8,7 @@
 
 use core::ops::Range;
 
-use super::axes::{Adjoint, Taps};
+use super::axes::{Adjoint, Blocks, Taps};
 use super::codes::FARTHEST;
 use super::max::Maxima;
 use super::sealed::Sum;
@@ -59,10 +59,10 @@ impl<'a> Numbers<'a> {
         })
     }
 
-    /// Fills the gradient of the input, whose planes are packed, with elements that are their own sums.
-    fn scatter<A: Sum>(&self, grad_output: &[A], indices: Indices<'_>, grad_input: &mut [A]) {
+    /// Fills the gradient of the input in some blocks, whose planes are packed, with elements that are their own sums.
+    fn scatter<A: Sum>(&self, grad_output: &[A], indices: Indices<'_>, blocks: &Blocks, grad_input: &mut [A]) {
         let [depth, height, width] = &self.layer.axes;
-        let Split { outer, inner, .. } = self.layer.split();
+        let Split { inner, .. } = self.layer.split();
         let output = &self.layer.output;
         // Rows of windows that follow each other in memory are one.
         let is_packed = output.has_packed_planes();
@@ -80,8 +80,8 @@ impl<'a> Numbers<'a> {
                 *end = rows.map(|row| self.end(self.place(row))).fold(0, usize::max).saturating_mul(inner).min(len);
             }
         }
-        for block in 0..outer {
-            let start = self.layer.input.block(block);
+        for block in blocks.range.clone() {
+            let start = self.layer.input.block(block).wrapping_sub(blocks.base);
             let Some(plane) = grad_input.get_mut(start..start.saturating_add(len)) else { return };
             let base = self.weights.of_plane(block.saturating_mul(inner));
             let by = [base, self.weights.channel, inner];
@@ -125,13 +125,19 @@ impl<'a> Numbers<'a> {
     }
 
     /// The same of planar layers whose sums are longer than elements.
-    fn scatter_in_parts<T: Float>(&self, grad_output: &[T], indices: Indices<'_>, grad_input: &mut [T]) {
+    fn scatter_in_parts<T: Float>(
+        &self,
+        grad_output: &[T],
+        indices: Indices<'_>,
+        blocks: &Blocks,
+        grad_input: &mut [T],
+    ) {
         let [depth, height, width] = self.layer.input.lengths;
         // Whole rows, or a part of one.
         let (rows, columns) = (SUMS.checked_div(width).unwrap_or(1).max(1), SUMS.min(width));
         let mut sums = [T::Acc::ZERO; SUMS];
-        for plane in 0..self.layer.split().outer {
-            let (mut first, start) = (0_usize, self.layer.input.block(plane));
+        for plane in blocks.range.clone() {
+            let (mut first, start) = (0_usize, self.layer.input.block(plane).wrapping_sub(blocks.base));
             for z in 0..depth {
                 for y in (0..height).step_by(rows) {
                     let y = y..height.min(y.saturating_add(rows));
@@ -238,16 +244,22 @@ fn find<I: Index>(places: &mut [u32; LANES], indices: &[I], [base, channel, inne
 }
 
 impl Maxima<'_> {
-    /// Fills the gradient of the input by what the indices name; whether it did.
-    pub(super) fn scatter<T: Float>(&self, grad_output: &[T], indices: Indices<'_>, grad_input: &mut [T]) -> bool {
+    /// Fills the gradient of the input in some blocks by what the indices name; whether it did.
+    pub(super) fn scatter<T: Float>(
+        &self,
+        grad_output: &[T],
+        indices: Indices<'_>,
+        blocks: &Blocks,
+        grad_input: &mut [T],
+    ) -> bool {
         if self.cover() > LONGEST_CHAIN || !self.layer.input.has_packed_planes() {
             return false;
         }
         let Some(numbers) = Numbers::new(self) else { return false };
         if let Some((grad_output, grad_input)) = T::as_sums(grad_output, grad_input) {
-            numbers.scatter(grad_output, indices, grad_input);
+            numbers.scatter(grad_output, indices, blocks, grad_input);
         } else if self.layer.split().inner == 1 {
-            numbers.scatter_in_parts(grad_output, indices, grad_input);
+            numbers.scatter_in_parts(grad_output, indices, blocks, grad_input);
         } else {
             return false;
         }

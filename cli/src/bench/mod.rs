@@ -25,8 +25,7 @@ pub struct Args {
     /// A tier to time; may be repeated. Default: every tier of this machine
     #[arg(long)]
     tier: Vec<Tier>,
-    /// Threads the kernel runs on, against the bound of one; may be repeated. Default: 1. Gradients
-    /// know none, and run on 1
+    /// Threads the kernel runs on, against the bound of one; may be repeated. Default: 1
     #[arg(long, value_name = "N", value_parser = threads)]
     threads: Vec<usize>,
     /// Only this element type; may be repeated

@@ -72,11 +72,6 @@ impl Work {
     pub const fn has_tiers(&self) -> bool {
         matches!(self, Self::Values | Self::Quantized(_) | Self::Indices(_) | Self::Adaptive(_))
     }
-
-    /// Whether its plans can be run on a pool of threads.
-    pub const fn has_threads(&self) -> bool {
-        !matches!(self, Self::Backward(_))
-    }
 }
 
 impl Layer {

@@ -77,11 +77,11 @@ pub fn by_driver(layer: Layer, tiers: &[Tier]) -> Vec<Layer> {
 }
 
 /// The tiers, of those that are asked for, that a layer is timed on, and the numbers of threads: operations whose code has no
-/// tiers are timed once, under the best one, and those that know no threads on the calling one.
+/// tiers are timed once, under the best one.
 fn chosen<'a>(layer: &Layer, tiers: &'a [Tier], threads: &'a [usize]) -> (&'a [Tier], &'a [usize]) {
     let best = tiers.iter().max().map(std::slice::from_ref).unwrap_or_default();
     let tiers = if layer.work.has_tiers() { tiers } else { best };
-    (tiers, if layer.work.has_threads() { threads } else { &[1] })
+    (tiers, threads)
 }
 
 /// How many measurements a layer makes.

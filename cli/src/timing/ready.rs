@@ -305,7 +305,10 @@ fn max_gradient<T: Float, I: Index>(layer: &Layer, tier: Tier) -> lanepool::Resu
             let gradient = source.random::<T>(forward.output_len());
             Ok(vec![source.buffer(&gradient), source.buffer(&indices)])
         }),
-        run: Box::new(move |from, to, _| plan.run(from[0].values(), from[1].values(), to[0].values_mut())),
+        run: Box::new(move |from, to, parallel| {
+            let (gradient, indices, dst) = (from[0].values(), from[1].values(), to[0].values_mut());
+            if parallel { plan.run_parallel(gradient, indices, dst) } else { plan.run(gradient, indices, dst) }
+        }),
     })
 }
 
@@ -322,7 +325,10 @@ fn avg_gradient<T: Float>(layer: &Layer, tier: Tier) -> lanepool::Result<Ready> 
             let gradient = source.random::<T>(output);
             Ok(vec![source.buffer(&gradient)])
         }),
-        run: Box::new(move |from, to, _| plan.run(from[0].values(), to[0].values_mut())),
+        run: Box::new(move |from, to, parallel| {
+            let (gradient, dst) = (from[0].values(), to[0].values_mut());
+            if parallel { plan.run_parallel(gradient, dst) } else { plan.run(gradient, dst) }
+        }),
     })
 }
 
@@ -342,8 +348,14 @@ fn lp_gradient<T: Float>(layer: &Layer, tier: Tier) -> lanepool::Result<Ready> {
             let gradient = source.random::<T>(output.len());
             Ok(vec![source.buffer(&input), source.buffer(&output), source.buffer(&gradient)])
         }),
-        run: Box::new(move |from, to, _| {
-            plan.run(from[0].values(), from[1].values(), from[2].values(), to[0].values_mut())
+        run: Box::new(move |from, to, parallel| {
+            let (input, output, gradient) = (from[0].values(), from[1].values(), from[2].values());
+            let dst = to[0].values_mut();
+            if parallel {
+                plan.run_parallel(input, output, gradient, dst)
+            } else {
+                plan.run(input, output, gradient, dst)
+            }
         }),
     })
 }
