@@ -287,66 +287,69 @@ pub(super) struct Terms<'a, A> {
     pub gradient: &'a [A],
 }
 
-/// Adds what windows give to elements: for any finite p.
+/// Adds what windows give to elements, for any finite p: their slopes without signs are made first, but for p = 2.
 pub(super) fn add_terms<A: Sum>(sums: &mut [A], terms: Terms<'_, A>, slope: &Slope) {
-    match slope {
-        Slope::One | Slope::Infinite => add_each(sums, terms, |x, _| x.sign()),
-        Slope::Two => add_each(sums, terms, A::over),
-        Slope::Power { raise, turned } => {
-            let mut from = 0;
-            for sums in sums.chunks_mut(TOGETHER) {
-                let [x, y, gradient] = [terms.x, terms.y, terms.gradient].map(|all| part(all, from, sums.len()));
-                add_powers(sums, Terms { x, y, gradient }, raise, *turned);
-                from = from.wrapping_add(TOGETHER);
+    if let Slope::Two = slope {
+        return add_quotients(sums, terms);
+    }
+    let mut from = 0;
+    for sums in sums.chunks_mut(TOGETHER) {
+        let [x, y, gradient] = [terms.x, terms.y, terms.gradient].map(|all| part(all, from, sums.len()));
+        let mut slopes = [A::of(1); TOGETHER];
+        let slopes = part_mut(&mut slopes, 0, sums.len());
+        match slope {
+            Slope::One | Slope::Two | Slope::Infinite => {}
+            Slope::Power { raise, turned } => {
+                divide(slopes, x, y, *turned);
+                raise.all(slopes);
             }
         }
+        add_some(sums, Terms { x, y, gradient }, slopes);
+        from = from.wrapping_add(TOGETHER);
     }
 }
 
-/// What a window gives: nothing where its norm is 0.
-#[inline(always)]
-fn term<A: Sum>(slope: A, y: A, gradient: A) -> A {
-    let term = slope.times(gradient);
-    if y == A::ZERO { A::ZERO } else { term }
-}
-
-/// Adds the terms of slopes that an element and a norm have.
-#[inline(always)]
-fn add_each<A: Sum>(sums: &mut [A], terms: Terms<'_, A>, slope: impl Fn(A, A) -> A) {
+/// Adds the terms of p = 2, which a norm of 0 has none of.
+#[inline(never)]
+fn add_quotients<A: Sum>(sums: &mut [A], terms: Terms<'_, A>) {
     widest(
         #[inline(always)]
         || {
             for (sum, ((x, y), gradient)) in sums.iter_mut().zip(terms.x.iter().zip(terms.y).zip(terms.gradient)) {
-                *sum = sum.plus(term(slope(*x, *y), *y, *gradient));
+                let term = x.over(*y).times(*gradient);
+                *sum = sum.plus(if *y == A::ZERO { A::ZERO } else { term });
             }
         },
     );
 }
 
-/// Adds the terms of slopes that are powers, of no more than are made together.
+/// The magnitudes of elements by norms, or `turned` round.
 #[inline(never)]
-fn add_powers<A: Sum>(sums: &mut [A], terms: Terms<'_, A>, raise: &Raise, turned: bool) {
-    let mut powers = [A::ZERO; TOGETHER];
-    let powers = part_mut(&mut powers, 0, sums.len());
+fn divide<A: Sum>(to: &mut [A], x: &[A], y: &[A], turned: bool) {
     widest(
         #[inline(always)]
         || {
-            for (power, (x, y)) in powers.iter_mut().zip(terms.x.iter().zip(terms.y)) {
+            for (to, (x, y)) in to.iter_mut().zip(x.iter().zip(y)) {
                 let x = x.magnitude();
-                *power = if turned { y.over(x) } else { x.over(*y) };
+                let (over, under) = if turned { (*y, x) } else { (x, *y) };
+                *to = over.over(under);
             }
         },
     );
-    raise.all(powers);
+}
+
+/// Adds the terms of some elements whose slopes are known but for their signs. A norm of 0 gives nothing.
+#[inline(never)]
+fn add_some<A: Sum>(sums: &mut [A], terms: Terms<'_, A>, slopes: &[A]) {
     widest(
         #[inline(always)]
         || {
             let terms = terms.x.iter().zip(terms.y).zip(terms.gradient);
-            for ((sum, power), ((x, y), gradient)) in sums.iter_mut().zip(&*powers).zip(terms) {
+            for ((sum, slope), ((x, y), gradient)) in sums.iter_mut().zip(slopes).zip(terms) {
                 // Below p = 1 the power of 0 is infinite.
-                let slope = x.sign().times(*power);
-                let slope = if *x == A::ZERO && !y.is_nan() { *x } else { slope };
-                *sum = sum.plus(term(slope, *y, *gradient));
+                let slope = if *x == A::ZERO && !y.is_nan() { *x } else { x.sign().times(*slope) };
+                let term = slope.times(*gradient);
+                *sum = sum.plus(if *y == A::ZERO { A::ZERO } else { term });
             }
         },
     );

@@ -112,7 +112,7 @@ pub trait Float: Element + sealed::Sealed {
     #[doc(hidden)]
     #[inline(never)]
     fn widened_together(from: &[Self], to: &mut [Self::Acc], [step, channels]: [usize; 2]) {
-        widest(
+        vectorized(
             #[inline(always)]
             || match (step, channels) {
                 (2, 1) => {
