@@ -68,7 +68,7 @@ const ROWS: [(&str, &[Plans], Code, &str); 10] = [
         "max unpooling",
         &[unpool],
         Code::Safe("portable code"),
-        "[indices checked many at a time](src/unpool.rs), then a scatter, a plane at a time",
+        "[indices checked many at a time](src/unpool/run.rs), then a scatter, a plane at a time",
     ),
     (
         "backward of max, average, adaptive and Lp (any p, power mean, RMS)",

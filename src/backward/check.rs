@@ -23,7 +23,7 @@ use core::ops::Range;
 
 use super::axes::{Taps, Windows};
 use super::codes::{Coding, FARTHEST};
-use super::max::Maxima;
+use super::maxima::Maxima;
 use super::{part, part_mut};
 use crate::geometry::MAX_RANK;
 use crate::index::Indices;

@@ -24,6 +24,7 @@ mod halves;
 mod lanes;
 mod lp;
 mod max;
+mod maxima;
 mod rows;
 mod scatter;
 mod tree;

@@ -10,7 +10,7 @@ use core::ops::Range;
 
 use super::axes::{Adjoint, Blocks, Taps};
 use super::codes::FARTHEST;
-use super::max::Maxima;
+use super::maxima::Maxima;
 use super::sealed::Sum;
 use super::{Float, LANES, narrow, part, part_mut};
 use crate::Index;
