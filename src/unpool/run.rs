@@ -13,7 +13,7 @@ use crate::kernels::vectorized;
 use crate::strides::{Split, Tensor};
 use crate::{Element, Error, Index, IndexKind, Layout, Result, Tasks};
 
-/// A max unpooling for tensors of one shape and layout. Made by [`MaxUnpool::plan`]; allocates nothing when it runs.
+/// A max unpooling for tensors of one shape and layout. Made by [`MaxUnpool::plan`](crate::MaxUnpool::plan); allocates nothing when it runs.
 #[derive(Clone, Debug)]
 pub struct Unpool<T, I> {
     pub(super) layer: Arc<Places>,

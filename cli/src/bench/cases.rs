@@ -416,7 +416,7 @@ mod tests {
         // By the types that each has: every one, those with sums, floats, and quantised ones.
         let [sums, floats] = [DType::has_sums as fn(DType) -> bool, |element| !element.is_integer()]
             .map(|has: fn(DType) -> bool| DType::ALL.iter().filter(|element| has(**element)).count());
-        assert_eq!(layers.len(), 2 * (19 * DType::ALL.len() + 10 * sums + 5 * floats + 2 * 3));
+        assert_eq!(layers.len(), 2 * (19 * DType::ALL.len() + 10 * sums + 6 * floats + 2 * 3));
         assert!(named("resnet50_gap7", Layout::Nhwc, DType::U64).is_err());
         assert!(named("resnet50_stem_b32", Layout::Nhwc, DType::U64).is_ok());
         let mut names: Vec<_> = layers.iter().map(|layer| layer.name.as_str()).collect();
