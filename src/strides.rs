@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use crate::error::AxisName;
 use crate::geometry::{Axis, Geometry, MAX_RANK, check_size};
+use crate::tasks::Tasks;
 use crate::{Error, Layout, Result};
 
 /// `outer × slabs × rows × pixels × inner` elements, and how far it is from one to the next. Inner elements lie side by side.
@@ -275,6 +276,13 @@ impl Tensor {
     pub(crate) fn rows_of_block(&self) -> usize {
         let [depth, height, _] = self.lengths;
         depth.saturating_mul(height)
+    }
+
+    /// The blocks of a task that is whole blocks.
+    pub(crate) fn blocks_of(&self, tasks: &Tasks, task: usize) -> Result<Range<usize>> {
+        let rows = tasks.check(task, &self.rows())?;
+        let block = |row: usize| row.checked_div(self.rows_of_block()).unwrap_or(0);
+        Ok(block(rows.start)..block(rows.end))
     }
 
     /// Those of some blocks.

@@ -336,10 +336,7 @@ impl Adjoint {
 
     /// The blocks of a task.
     pub fn blocks_of(&self, tasks: &Tasks, task: usize) -> Result<Blocks> {
-        let rows = tasks.check(task, &self.input.rows())?;
-        let each = self.input.rows_of_block();
-        let block = |row: usize| row.checked_div(each).unwrap_or(0);
-        let range = block(rows.start)..block(rows.end);
+        let range = self.input.blocks_of(tasks, task)?;
         Ok(Blocks { base: self.input.block(range.start), range })
     }
 

@@ -62,7 +62,11 @@ pub(super) trait Lanes {
     fn clear(&mut self, place: usize, len: usize);
     /// Keeps what some windows give.
     fn keep(&mut self, run: &Run);
-    /// Loads a row of the input, into the places of its sums: for gradients that ask for it.
+    /// Whether it reads the input.
+    fn reads_input(&self) -> bool {
+        false
+    }
+    /// Loads a row of the input, into the places of its sums.
     fn load(&mut self, _pixels: &Pixels, _place: usize) {}
     /// Adds what the taps name to sums, or makes them of it.
     fn fold(&mut self, taps: &[Named], place: usize, len: usize, is_first: bool);
@@ -254,6 +258,10 @@ impl<T: Float> Lanes for Norms<'_, T> {
     fn keep(&mut self, run: &Run) {
         self.sums.keep(run);
         T::over_all(part(self.output, run.at, run.len), 1, part_mut(&mut self.norms, run.place, run.len));
+    }
+
+    fn reads_input(&self) -> bool {
+        true
     }
 
     fn load(&mut self, pixels: &Pixels, place: usize) {

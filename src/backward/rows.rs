@@ -200,7 +200,9 @@ impl Rows<'_> {
             for y in 0..height.input() {
                 let over_y = height.covering(y);
                 waiting.is_first = true;
-                self.load([z, y], plan, tile, lanes);
+                if lanes.reads_input() {
+                    self.load([z, y], plan, tile, lanes);
+                }
                 for oz in over_z.outputs() {
                     for oy in over_y.outputs() {
                         let slot = oz.checked_rem(slabs).unwrap_or(0).saturating_mul(each);

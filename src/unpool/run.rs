@@ -184,10 +184,7 @@ impl Places {
     }
 
     fn blocks_of(&self, tasks: &Tasks, task: usize) -> Result<Range<usize>> {
-        let rows = tasks.check(task, &self.output.rows())?;
-        let each = self.output.rows_of_block();
-        let block = |row: usize| row.checked_div(each).unwrap_or(0);
-        Ok(block(rows.start)..block(rows.end))
+        self.output.blocks_of(tasks, task)
     }
 
     /// Writes some blocks, whose memory `dst` is. Their indices were looked at.
