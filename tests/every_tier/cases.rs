@@ -335,7 +335,7 @@ type LargeCase = fn(usize) -> Layer;
 const ANY: Op = Op::Sum;
 
 /// Kernels cut a layer in tiles that fit 8 KiB of scratch, or 32: these layers fit neither in one way or another.
-pub const LARGE: [(&str, LargeCase); 36] = [
+pub const LARGE: [(&str, LargeCase); 38] = [
     ("wide_3s1", |bytes| Layer::new(ANY, Layout::Nchw, &[1, 1, 4, 40_000 / bytes + 5], &[3, 3]).padding(&[1, 1])),
     ("wide_3s2", |bytes| {
         Layer::new(ANY, Layout::Nchw, &[1, 1, 5, 50_000 / bytes + 6], &[3, 3]).stride(&[2, 2]).padding(&[1, 1])
@@ -369,6 +369,9 @@ pub const LARGE: [(&str, LargeCase); 36] = [
         Layer::new(ANY, Layout::Nchw, &[1, 2, 3, 4100], &[2, 2]).dilation(&[1, 4000]).padding(&[0, 9])
     }),
     ("kernel_31", |_| Layer::new(ANY, Layout::Nchw, &[1, 1, 33, 36], &[31, 31]).padding(&[15, 15])),
+    // Rows of which too many divisors would be tabled whole, and borders that have as many.
+    ("wide_15", |_| Layer::new(ANY, Layout::Nhwc, &[1, 1, 17, 256], &[15, 15]).padding(&[7, 7])),
+    ("borders_31", |_| Layer::new(ANY, Layout::Nhwc, &[1, 9, 33, 34], &[31, 31]).padding(&[15, 15])),
     // Rows in pairs, several a vector or a few vectors a row, more of them than are folded at a time.
     ("pairs", |_| Layer::new(ANY, Layout::Nchw, &[3, 29, 8, 14], &[2, 2]).stride(&[2, 2])),
     ("pairs_of_two", |_| Layer::new(ANY, Layout::Nchw, &[1, 1111, 2, 2], &[2, 2]).stride(&[2, 2])),
